@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What: the front door. Each target brings what it needs, from missing Debian packages on; `make help` lists them.
+# The build itself is CMake's: `cmake --preset release` does the same without this file.
+
+PRESET ?= release
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+BUILD := build/$(PRESET)
+
+.PHONY: build configure deps demo test bench install format lint clean help
+
+build: configure ## build everything, build/release (the default; PRESET= takes another preset)
+	cmake --build $(BUILD) -j $(JOBS)
+
+configure: deps
+	cmake --preset $(PRESET)
+
+deps:
+	scripts/install-deps.sh build
+
+demo: ## build, then a BSD kqueue server and the tool at work
+	scripts/install-deps.sh demo
+	+$(MAKE) --no-print-directory build
+	scripts/demo.sh $(BUILD)
+
+test: build ## build, then every test
+	ctest --preset $(PRESET) -j $(JOBS)
+
+bench: ## build, then measure every promise against the raw mechanism
+	scripts/install-deps.sh bench
+	+$(MAKE) --no-print-directory build
+	bench/run.sh $(BUILD)
+
+install: build ## install below PREFIX (/usr/local)
+	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
+
+format: ## lay out all sources by .clang-format
+	scripts/install-deps.sh format
+	scripts/format.sh
+
+lint: ## clang-tidy and shellcheck
+	scripts/install-deps.sh lint
+	cmake --preset clang
+	scripts/lint.sh
+
+clean: ## remove everything built
+	rm -rf build
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

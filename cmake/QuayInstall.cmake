@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What: what `cmake --install` puts where: libraries, headers, the tool, manual pages, pkg-config files, CMake package.
+# Invariants: 1. The installed tree can be moved: pkg-config files find their prefix from where they lie, the CMake
+#                package likewise.
+#             2. <sys/event.h> and <port.h> lie in folders of their own below includedir, never on the path of a program
+#                that did not ask for them.
+
+include(CMakePackageConfigHelpers)
+
+set(installed_targets quay quay_static quay_bsd)
+if(TARGET quay-hooks)
+  list(APPEND installed_targets quay-hooks)
+endif()
+install(TARGETS ${installed_targets} EXPORT quay-targets)
+if(TARGET quay_tool)
+  install(TARGETS quay_tool)
+endif()
+
+# install_headers(<folder of include/> <folder below includedir>)
+function(install_headers from to)
+  if(IS_DIRECTORY "${PROJECT_SOURCE_DIR}/include/${from}")
+    install(
+      DIRECTORY "${PROJECT_SOURCE_DIR}/include/${from}/"
+      DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/${to}"
+      FILES_MATCHING
+      PATTERN "*.h"
+      PATTERN "*.hpp")
+  endif()
+endfunction()
+install_headers(quay quay)
+install_headers(bsd quay-bsd)
+install_headers(illumos quay-illumos)
+
+foreach(section 1 2 3 4 7)
+  file(GLOB pages CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/docs/man/*.${section}")
+  if(pages)
+    install(FILES ${pages} DESTINATION "${CMAKE_INSTALL_MANDIR}/man${section}")
+  endif()
+endforeach()
+
+set(pkgconfig_dir "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+# Absolute folders, as some distributions pass them, stay as they are; the usual relative ones hang on ${prefix}.
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" OR IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+  set(pc_prefix "${CMAKE_INSTALL_PREFIX}")
+else()
+  file(RELATIVE_PATH pc_up "/p/${pkgconfig_dir}" "/p")
+  string(REGEX REPLACE "/$" "" pc_up "${pc_up}")
+  set(pc_prefix "\${pcfiledir}/${pc_up}")
+endif()
+foreach(folder LIBDIR INCLUDEDIR)
+  if(IS_ABSOLUTE "${CMAKE_INSTALL_${folder}}")
+    set(pc_${folder} "${CMAKE_INSTALL_${folder}}")
+  else()
+    set(pc_${folder} "\${prefix}/${CMAKE_INSTALL_${folder}}")
+  endif()
+endforeach()
+if(TARGET quay-hooks)
+  # One argument keeps the three together whatever order a build system brings flags into; the plain -l that follows is
+  # for those that look only at those.
+  set(pc_HOOKS "-Wl,--push-state,--no-as-needed,-lquay-hooks,--pop-state -lquay-hooks ")
+endif()
+foreach(name quay quay-bsd libkqueue)
+  configure_file("${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in" "${PROJECT_BINARY_DIR}/pkgconfig/${name}.pc" @ONLY)
+  install(FILES "${PROJECT_BINARY_DIR}/pkgconfig/${name}.pc" DESTINATION "${pkgconfig_dir}")
+endforeach()
+
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/quay")
+install(EXPORT quay-targets NAMESPACE quay:: DESTINATION "${package_dir}")
+configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/quayConfig.cmake.in" "${PROJECT_BINARY_DIR}/quayConfig.cmake"
+                              INSTALL_DESTINATION "${package_dir}")
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/quayConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/quayConfig.cmake" "${PROJECT_BINARY_DIR}/quayConfigVersion.cmake"
+        DESTINATION "${package_dir}")

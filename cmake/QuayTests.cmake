@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What: how a folder of GoogleTest sources becomes a program and its tests.
+# Contract: tests are listed when ctest runs, not when the program is linked, so that a sanitizer's program is only ever
+# started by whoever set its environment up.
+
+include(GoogleTest)
+
+# quay_add_gtest(<name> LABEL <label> SOURCES <file>... LINK <library>... [PREFIX <text>] [TIMEOUT <s>] [PROCESSORS <n>]
+#                [INCLUDE <dir>...])
+function(quay_add_gtest name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "LABEL;PREFIX;TIMEOUT;PROCESSORS" "SOURCES;LINK;INCLUDE")
+  if(NOT arg_SOURCES)
+    return()
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  if(NOT arg_PROCESSORS)
+    set(arg_PROCESSORS 1)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${arg_INCLUDE})
+  # The main of gmock_main is taken only where the sources bring none.
+  target_link_libraries(${name} PRIVATE $<TARGET_NAME_IF_EXISTS:quay_test_support> quay_test_common ${arg_LINK}
+                                        GTest::gmock_main)
+  gtest_discover_tests(
+    ${name}
+    DISCOVERY_MODE PRE_TEST
+    DISCOVERY_TIMEOUT 60
+    TEST_PREFIX "${arg_PREFIX}"
+    PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT} PROCESSORS ${arg_PROCESSORS})
+endfunction()
+
+# quay_add_script_test(<name> COMMAND <word>... [TIMEOUT <s>] [PROCESSORS <n>]): a check of the house; exit status 77 skips.
+function(quay_add_script_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT;PROCESSORS" "COMMAND")
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 60)
+  endif()
+  if(NOT arg_PROCESSORS)
+    set(arg_PROCESSORS 1)
+  endif()
+  add_test(NAME ${name} COMMAND ${arg_COMMAND})
+  set_tests_properties(${name} PROPERTIES LABELS house TIMEOUT ${arg_TIMEOUT} PROCESSORS ${arg_PROCESSORS}
+                                          SKIP_RETURN_CODE 77)
+endfunction()

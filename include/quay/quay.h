@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What: the calls that are quay's own: queues of a chosen dialect, file calls that know what a
+ *       queue's descriptor is, tunables and counters.
+ * Contract: on a queue's descriptor the file calls do what the BSD kernels do, on every other what
+ *       libc's call of the same name does. A program that runs with libquay-hooks may use libc's
+ *       names instead.
+ * Invariants:
+ * 1. Compiles alone, first, in C and C++.
+ * 2. struct quay_stats only grows, at its end; `version` counts that.
+ */
+#ifndef QUAY_QUAY_H_
+#define QUAY_QUAY_H_
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#if defined(__cplusplus)
+extern "C" {
+#endif
+
+#define QUAY_CALL_ extern __attribute__((__visibility__("default")))
+
+/* Whose kqueue a queue behaves like; docs/differences.md lists the differences. */
+#define QUAY_DIALECT_FREEBSD 0 /* what kqueue() makes */
+#define QUAY_DIALECT_NETBSD 1
+#define QUAY_DIALECT_DRAGONFLY 2
+#define QUAY_DIALECT_OPENBSD 3
+
+/*
+ * A flag of quay_kqueue() and kqueue1(), apart from every O_* and KQUEUE_* bit: the program
+ * promises to call kevent() on the queue and nothing else: not to poll or select it and not to let
+ * another queue watch it. User events and timers then need no system call.
+ */
+#define QUAY_PRIVATE 0x40000000
+
+/*
+ * An fflag of EVFILT_READ and EVFILT_WRITE, apart from their NOTE_* bits: the program does not want
+ * `data`. It is left 0, and the system call that would have found it out is not made.
+ */
+#define QUAY_NOTE_NODATA 0x00010000
+
+/*
+ * quay_kqueue: makes an event queue that follows a dialect.
+ *
+ * dialect: QUAY_DIALECT_*.
+ * flags: O_CLOEXEC, QUAY_PRIVATE, KQUEUE_CLOEXEC of <sys/event.h>; O_NONBLOCK, without effect.
+ * Returns: the descriptor; -1 with EINVAL (no such dialect or flag), EMFILE, ENFILE or ENOMEM.
+ * Threads: any number may use one queue. Not async-signal-safe.
+ * Source: kqueue(2) of the dialect's system.
+ */
+QUAY_CALL_ int quay_kqueue(int dialect, int flags);
+
+/*
+ * quay_close: close(), with which a queue ends, or the registrations on fd in every queue.
+ *
+ * Returns: as close(2).
+ * Threads: may run while others wait in kevent() on fd; what they see is the dialect's. Not
+ *       async-signal-safe on a queue.
+ * Source: close(2); kqueue(2): closing a descriptor removes what watches it.
+ */
+QUAY_CALL_ int quay_close(int fd);
+
+/*
+ * quay_read, quay_readv, quay_write, quay_writev: a queue cannot be read or written.
+ *
+ * Returns: on a queue -1 with the dialect's errno, ENXIO; otherwise as read(2), readv(2), write(2),
+ *       writev(2).
+ * Threads, signals: as libc's.
+ * Source: the file operations in kern_event.c of NetBSD and DragonFly.
+ */
+QUAY_CALL_ ssize_t quay_read(int fd, void* buf, size_t n);
+QUAY_CALL_ ssize_t quay_readv(int fd, const struct iovec* iov, int cnt);
+QUAY_CALL_ ssize_t quay_write(int fd, const void* buf, size_t n);
+QUAY_CALL_ ssize_t quay_writev(int fd, const struct iovec* iov, int cnt);
+
+/*
+ * quay_fstat: on a queue st_mode is a fifo's and st_size, where the dialect tells it, the number of
+ * pending events; everything else is the dialect's, mostly 0.
+ *
+ * Returns: as fstat(2).
+ * Threads: any. Not async-signal-safe on a queue.
+ * Source: kqueue_stat in kern_event.c of NetBSD and DragonFly.
+ */
+QUAY_CALL_ int quay_fstat(int fd, struct stat* st);
+
+/*
+ * quay_ioctl: a queue answers what its dialect answers and ENOTTY to the rest.
+ *
+ * request and its one argument: as ioctl(2).
+ * Returns: as ioctl(2).
+ * Threads: any. Not async-signal-safe on a queue.
+ * Source: kqueue_ioctl in kern_event.c of NetBSD and DragonFly.
+ */
+QUAY_CALL_ int quay_ioctl(int fd, unsigned long request, ...);
+
+/*
+ * quay_fcntl: fcntl(); duplicates that it makes of a queue are the same queue.
+ *
+ * cmd and its argument, if it takes one: as fcntl(2).
+ * Returns: as fcntl(2), or the dialect's errno on a queue.
+ * Threads: any. Not async-signal-safe on a queue.
+ * Source: kqueue_fcntl in kern_event.c of NetBSD and DragonFly.
+ */
+QUAY_CALL_ int quay_fcntl(int fd, int cmd, ...);
+
+/*
+ * quay_poll: poll() in which queues may stand among other descriptors; one with pending events is
+ * POLLIN and POLLRDNORM, as far as asked, and never anything else.
+ *
+ * timeout_ms: milliseconds; negative waits for ever.
+ * Returns: as poll(2).
+ * Threads: any. Not async-signal-safe when there are queues in fds.
+ * Source: kqueue_poll in kern_event.c of NetBSD.
+ */
+QUAY_CALL_ int quay_poll(struct pollfd* fds, nfds_t n, int timeout_ms);
+
+/*
+ * quay_tunable_set, quay_tunable_get: a number of the library, by its name.
+ *
+ *   kq_calloutmax       timers that may exist in all queues together; then ENOMEM
+ *   kq_checkloop        kept for its name: no scan here can loop
+ *   so_error_in_fflags  1: EV_EOF takes the socket's pending error and reports it in fflags; 0: the
+ *                       program finds it where it was
+ *   spin_us             how long a waiter watches before it sleeps, microseconds at most
+ *
+ * No value is negative. One that is set holds for what is made later. QUAY_TUNABLES=name=value,...
+ * in the environment sets them when the library is first used.
+ * Returns: set 0, get the value; -1 with ENOENT (no such name), EFAULT (name is NULL) or, set only,
+ *       EINVAL (a negative value).
+ * Threads: any. Not async-signal-safe.
+ * Source: kern.kq_calloutmax and kern.kq_checkloop of the BSDs; the rest is quay's.
+ */
+QUAY_CALL_ int quay_tunable_set(const char* name, long value);
+QUAY_CALL_ long quay_tunable_get(const char* name);
+
+/*
+ * What the library did in this process, and how much of it there is.
+ */
+struct quay_stats {
+  uint32_t version;          /* of this struct: QUAY_STATS_VERSION */
+  uint32_t hooked;           /* 1: the library hears of every close() (libquay-hooks is in front) */
+  uint64_t queues;           /* queues that exist */
+  uint64_t notes;            /* registrations that exist */
+  uint64_t timers;           /* timers that exist */
+  uint64_t events_delivered; /* events written to eventlists */
+  uint64_t kevent_calls;     /* calls of kevent() */
+  uint64_t harvests;         /* calls of epoll_wait() */
+  uint64_t sleeps;           /* waits that went to sleep */
+  uint64_t spin_hits;        /* waits that ended while still watching */
+  uint64_t doorbells;        /* wake-ups written for sleepers and pollers */
+  uint64_t epoll_ctls;       /* calls of epoll_ctl() */
+  uint64_t lazy_disarms;     /* reports nobody wanted, answered by narrowing the interest */
+  uint64_t identity_checks;  /* questions whether a descriptor still is what was registered */
+  uint64_t stale_dropped;    /* reports of descriptors closed since */
+  uint64_t rebuilds;         /* queues whose kernel side was built anew */
+  uint64_t timer_programmings; /* times the kernel's timer was set */
+  uint64_t forks_survived;     /* forks after which the child dropped or rebuilt its queues */
+};
+#define QUAY_STATS_VERSION 1
+
+/*
+ * quay_stats_get: copies the counters, the first min(size, sizeof(struct quay_stats)) bytes of
+ * them, so that a program and a library of different ages understand each other.
+ *
+ * Counters are read one by one: together they are of no single moment.
+ * Returns: 0; -1 with EFAULT when out is NULL.
+ * Threads: any. Not async-signal-safe.
+ */
+QUAY_CALL_ int quay_stats_get(struct quay_stats* out, size_t size);
+
+#undef QUAY_CALL_
+
+#if defined(__cplusplus)
+} /* extern "C" */
+#endif
+
+#endif /* QUAY_QUAY_H_ */

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: fixed-size slots in one reserved stretch of address space, named by 32-bit index.
+// Invariants:
+//   1. A slot never moves; its pages are touched when it is first handed out, not before.
+//   2. Slot 0 is never handed out.
+//   3. T::generation survives release and is raised by it: index + generation never names two lives.
+//   4. A freed slot's T::link is the next free slot.
+// Ownership: the arena owns all slots; the reservation is never given back (process lifetime).
+// Locking: own mutex (rank arena) for the free list; at() needs none.
+#pragma once
+
+#include <cstddef>
+#include <new>
+
+#include "core/mutex.hpp"
+#include "core/slot.hpp"
+
+namespace quay::core {
+
+// Defined by the host layer: reserve address space without committing memory; null when refused.
+void* reserve_memory(std::size_t bytes) noexcept;
+
+template <class T>
+class arena {
+ public:
+  explicit arena(std::size_t most) noexcept {
+    // A process under an address-space limit gets a smaller arena rather than none.
+    while (most >= 1024 && base_ == nullptr) {
+      base_ = static_cast<T*>(reserve_memory(most * sizeof(T)));
+      capacity_ = base_ != nullptr ? static_cast<slot_index>(most) : 0;
+      most /= 2;
+    }
+  }
+  arena(const arena&) = delete;
+  arena& operator=(const arena&) = delete;
+
+  T& at(slot_index i) noexcept { return base_[i]; }
+  const T& at(slot_index i) const noexcept { return base_[i]; }
+
+  // A fresh slot, or kNil when the arena is full.
+  slot_index allocate() noexcept {
+    guard hold(lock_);
+    slot_index i = free_;
+    if (i != kNil) {
+      free_ = base_[i].link;
+    } else if (used_ < capacity_) {
+      i = used_++;
+      ::new (static_cast<void*>(&base_[i])) T();
+    } else {
+      return kNil;
+    }
+    ++live_;
+    return i;
+  }
+
+  void release(slot_index i) noexcept {
+    guard hold(lock_);
+    ++base_[i].generation;
+    base_[i].link = free_;
+    free_ = i;
+    --live_;
+  }
+
+  // The slot if it is (still) the life that the generation names, else null. For untrusted names.
+  T* find(slot_index i, std::uint32_t generation) noexcept {
+    if (i == kNil || i >= used_limit()) return nullptr;
+    T& slot = base_[i];
+    return (slot.generation & token::kGenerationMask) == generation ? &slot : nullptr;
+  }
+
+  std::size_t live() noexcept {
+    guard hold(lock_);
+    return live_;
+  }
+  mutex& lock() noexcept { return lock_; }
+
+ private:
+  slot_index used_limit() const noexcept { return capacity_; }
+
+  mutex lock_{rank::arena};
+  T* base_ = nullptr;                           // immutable after construction
+  slot_index capacity_ = 0;                     // immutable after construction
+  slot_index used_ QUAY_GUARDED_BY(lock_) = 1;  // slots ever handed out, slot 0 included
+  slot_index free_ QUAY_GUARDED_BY(lock_) = kNil;
+  std::size_t live_ QUAY_GUARDED_BY(lock_) = 0;
+};
+
+}  // namespace quay::core

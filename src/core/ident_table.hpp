@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: finds a queue's notes that are not on a descriptor, by (filter, identifier).
+// Invariants: chains run through note.link; at most one note for each key; the number of buckets
+//             is a power of two and at least the number of notes, or memory was refused.
+// Locking: the owning queue's mutex.
+#pragma once
+
+#include <cstdint>
+
+#include "core/arena.hpp"
+#include "core/growable.hpp"
+#include "core/note.hpp"
+
+namespace quay::core {
+
+class ident_table {
+ public:
+  explicit ident_table(arena<note>& notes) noexcept : notes_(notes) {}
+
+  slot_index find(std::int16_t filter, std::uintptr_t ident) const noexcept {
+    if (buckets_ == 0) return kNil;
+    for (slot_index i = heads_[bucket(filter, ident)]; i != kNil; i = notes_.at(i).link) {
+      const note& n = notes_.at(i);
+      if (n.ident == ident && n.filter == filter) return i;
+    }
+    return kNil;
+  }
+
+  // Room for one more; false when memory is refused and there is no table yet.
+  [[nodiscard]] bool reserve() noexcept {
+    if (size_ < buckets_) return true;
+    const std::size_t wanted = buckets_ != 0 ? buckets_ * 2 : 64;
+    growable<slot_index> fresh;
+    if (!fresh.reserve(wanted)) return buckets_ != 0;
+    rehash(fresh, wanted);
+    return true;
+  }
+
+  void insert(slot_index i) noexcept {
+    slot_index& head = heads_[bucket(notes_.at(i).filter, notes_.at(i).ident)];
+    notes_.at(i).link = head;
+    head = i;
+    ++size_;
+  }
+
+  void erase(slot_index i) noexcept {
+    slot_index* at = &heads_[bucket(notes_.at(i).filter, notes_.at(i).ident)];
+    while (*at != i) at = &notes_.at(*at).link;
+    *at = notes_.at(i).link;
+    --size_;
+  }
+
+  // Any note of the table, kNil when it is empty: for emptying it.
+  slot_index any() noexcept {
+    if (size_ == 0) return kNil;
+    for (;; sweep_ = (sweep_ + 1) & (buckets_ - 1)) {
+      if (heads_[sweep_] != kNil) return heads_[sweep_];
+    }
+  }
+
+  std::size_t size() const noexcept { return size_; }
+  void reset() noexcept {
+    heads_.reset();
+    buckets_ = size_ = sweep_ = 0;
+  }
+
+ private:
+  std::size_t bucket(std::int16_t filter, std::uintptr_t ident) const noexcept {
+    // Identifiers are often small numbers or aligned pointers: multiply, take the high bits.
+    const std::uint64_t key =
+        (static_cast<std::uint64_t>(ident) ^ (static_cast<std::uint64_t>(filter) << 48)) *
+        0x9e3779b97f4a7c15u;
+    return static_cast<std::size_t>(key >> 32) & (buckets_ - 1);
+  }
+  void rehash(growable<slot_index>& fresh, std::size_t wanted) noexcept {
+    const std::size_t before = buckets_;
+    buckets_ = wanted;
+    for (std::size_t b = 0; b < before; ++b) {
+      for (slot_index i = heads_[b]; i != kNil;) {
+        note& n = notes_.at(i);
+        const slot_index rest = n.link;
+        slot_index& head = fresh[bucket(n.filter, n.ident)];
+        n.link = head;
+        head = i;
+        i = rest;
+      }
+    }
+    heads_.swap(fresh);
+  }
+
+  arena<note>& notes_;
+  growable<slot_index> heads_;
+  std::size_t buckets_ = 0;
+  std::size_t size_ = 0;
+  std::size_t sweep_ = 0;
+};
+
+}  // namespace quay::core

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the contended half of core::mutex and the debug check of the lock order.
+#include "core/mutex.hpp"
+
+#include <cassert>
+
+namespace quay::core {
+
+namespace detail {
+thread_local thread_mark this_thread_mark{};
+}  // namespace detail
+
+void mutex::lock_slowly() noexcept {
+  // Sections are short (no system call that blocks is made inside one), so a holder on another
+  // CPU is usually gone within a microsecond; on one CPU spinning would only delay it.
+  constexpr int kSpins = 200;
+  if (many_cpus()) {
+    for (int i = 0; i < kSpins; ++i) {
+      std::uint32_t free = 0;
+      if (word_.load(std::memory_order_relaxed) == 0 &&
+          word_.compare_exchange_weak(free, 1, std::memory_order_acquire,
+                                      std::memory_order_relaxed)) {
+        return;
+      }
+      pause();
+    }
+  }
+  while (word_.exchange(2, std::memory_order_acquire) != 0) park(word_, 2);
+}
+
+#ifndef NDEBUG
+void mutex::check_rank() const noexcept {
+  assert(!held_by_this_thread());
+  // Equal ranks may nest: a queue nested in another is locked under it, parents first.
+  assert(detail::this_thread_mark.highest_rank <= static_cast<std::uint8_t>(rank_));
+}
+
+void mutex::taken() noexcept {
+  owner_.store(this_thread(), std::memory_order_relaxed);
+  detail::thread_mark& mark = detail::this_thread_mark;
+  ++mark.depth[static_cast<std::uint8_t>(rank_) / 10 - 1];
+  mark.highest_rank = static_cast<std::uint8_t>(rank_);
+}
+
+void mutex::released() noexcept {
+  owner_.store(nullptr, std::memory_order_relaxed);
+  detail::thread_mark& mark = detail::this_thread_mark;
+  std::uint8_t& depth = mark.depth[static_cast<std::uint8_t>(rank_) / 10 - 1];
+  if (depth > 0) --depth;
+  mark.highest_rank = 0;
+  for (std::uint8_t i = 0; i < 3; ++i) {
+    if (mark.depth[i] > 0) mark.highest_rank = static_cast<std::uint8_t>((i + 1) * 10);
+  }
+}
+#endif
+
+}  // namespace quay::core

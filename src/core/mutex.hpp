@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the one mutex of the library, with its rank, and the annotations Clang checks it by.
+// Invariants:
+//   1. word is 0 (free), 1 (held) or 2 (held, somebody may be parked).
+//   2. owner names the holding thread while the word is not 0: a signal handler that interrupts
+//      the holder can see that waiting would never end.
+//   3. A thread takes mutexes in rising rank only (debug builds assert it):
+//        registry (10)
+//          └─ queue (20)
+//               └─ arena (30)
+// Locking: nothing that can block is called while one is held; parking is the host's (park.cc).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#if defined(__clang__)
+#define QUAY_CAPABILITY(x) __attribute__((capability(x)))
+#define QUAY_SCOPED_CAPABILITY __attribute__((scoped_lockable))
+#define QUAY_GUARDED_BY(x) __attribute__((guarded_by(x)))
+#define QUAY_ACQUIRE(...) __attribute__((acquire_capability(__VA_ARGS__)))
+#define QUAY_RELEASE(...) __attribute__((release_capability(__VA_ARGS__)))
+#define QUAY_REQUIRES(...) __attribute__((requires_capability(__VA_ARGS__)))
+#define QUAY_TRY_ACQUIRE(...) __attribute__((try_acquire_capability(__VA_ARGS__)))
+#define QUAY_NO_ANALYSIS __attribute__((no_thread_safety_analysis))
+#define QUAY_RETURN_CAPABILITY(x) __attribute__((lock_returned(x)))
+#else
+#define QUAY_CAPABILITY(x)
+#define QUAY_SCOPED_CAPABILITY
+#define QUAY_GUARDED_BY(x)
+#define QUAY_ACQUIRE(...)
+#define QUAY_RELEASE(...)
+#define QUAY_REQUIRES(...)
+#define QUAY_TRY_ACQUIRE(...)
+#define QUAY_NO_ANALYSIS
+#define QUAY_RETURN_CAPABILITY(x)
+#endif
+
+namespace quay::core {
+
+enum class rank : std::uint8_t { registry = 10, queue = 20, arena = 30 };
+
+// Defined by the host layer: sleep while word == expected; wake one sleeper; spin hint.
+void park(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept;
+void unpark(std::atomic<std::uint32_t>& word) noexcept;
+bool many_cpus() noexcept;
+
+inline void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// An address that differs between threads: the cheapest thread identity there is.
+const void* this_thread() noexcept;
+
+class QUAY_CAPABILITY("mutex") mutex {
+ public:
+  explicit mutex(rank r) noexcept : rank_(r) {}
+  mutex(const mutex&) = delete;
+  mutex& operator=(const mutex&) = delete;
+
+  void lock() noexcept QUAY_ACQUIRE() {
+    check_rank();
+    std::uint32_t free = 0;
+    if (!word_.compare_exchange_strong(free, 1, std::memory_order_acquire,
+                                       std::memory_order_relaxed)) {
+      lock_slowly();
+    }
+    taken();
+  }
+  bool try_lock() noexcept QUAY_TRY_ACQUIRE(true) {
+    std::uint32_t free = 0;
+    if (!word_.compare_exchange_strong(free, 1, std::memory_order_acquire,
+                                       std::memory_order_relaxed)) {
+      return false;
+    }
+    taken();
+    return true;
+  }
+  void unlock() noexcept QUAY_RELEASE() {
+    released();
+    if (word_.exchange(0, std::memory_order_release) == 2) unpark(word_);
+  }
+  bool held_by_this_thread() const noexcept {
+    return owner_.load(std::memory_order_relaxed) == this_thread();
+  }
+  // A child of fork starts with every mutex free, whoever held it in the parent.
+  void reset_after_fork() noexcept QUAY_NO_ANALYSIS {
+    owner_.store(nullptr, std::memory_order_relaxed);
+    word_.store(0, std::memory_order_relaxed);
+  }
+
+ private:
+  void lock_slowly() noexcept;
+  void check_rank() const noexcept;
+  void taken() noexcept;
+  void released() noexcept;
+
+  std::atomic<std::uint32_t> word_{0};
+  const rank rank_;
+  std::atomic<const void*> owner_{nullptr};  // relaxed: read by the owner itself only
+};
+
+class QUAY_SCOPED_CAPABILITY guard {
+ public:
+  explicit guard(mutex& m) noexcept QUAY_ACQUIRE(m) : mutex_(m) { m.lock(); }
+  ~guard() QUAY_RELEASE() { mutex_.unlock(); }
+  guard(const guard&) = delete;
+  guard& operator=(const guard&) = delete;
+
+ private:
+  mutex& mutex_;
+};
+
+// --- inline bodies -------------------------------------------------------------------------------
+
+namespace detail {
+struct thread_mark {
+  std::uint8_t highest_rank;  // debug builds: rank of the innermost mutex held, 0 = none
+  std::uint8_t depth[3];
+};
+// initial-exec: one add from the thread pointer, no call, usable in signal handlers
+extern thread_local thread_mark this_thread_mark __attribute__((tls_model("initial-exec")));
+}  // namespace detail
+
+inline const void* this_thread() noexcept { return &detail::this_thread_mark; }
+
+#ifdef NDEBUG
+inline void mutex::check_rank() const noexcept {}
+inline void mutex::taken() noexcept { owner_.store(this_thread(), std::memory_order_relaxed); }
+inline void mutex::released() noexcept { owner_.store(nullptr, std::memory_order_relaxed); }
+#endif
+
+}  // namespace quay::core

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the queue's ready list, timers and waiting; interests are in queue_interests.cc.
+#include "core/queue.hpp"
+
+#include <cerrno>
+
+namespace quay::core {
+namespace {
+
+constexpr std::uint32_t kOwnReports = 7;  // bell, timers, watcher, inner sets
+
+constexpr int reports_for(int room) noexcept {
+  return room < 1 ? 1 : room < queue::kReports ? room : queue::kReports;
+}
+
+}  // namespace
+
+queue::queue(environment& env) noexcept
+    : env_(env), ready_(env.notes), timers_(env.notes), wall_timers_(env.notes) {}
+
+int queue::open_locked(int public_set, bool pollable) noexcept {
+  public_ = public_set;
+  pollable_ = pollable;
+  closed_ = false;
+  bell_rung_ = false;
+  registered_ = 0;
+  closing_.store(false, std::memory_order_relaxed);
+  for (std::uint32_t d = 0; d < kDirections; ++d) {
+    sets_[d] = -1;
+    rebuild_due_[d] = false;
+  }
+  timer_ = wall_timer_ = watcher_ = -1;
+  timer_armed_ = wall_timer_armed_ = kNever;
+  if (env_.hooked) sets_[0] = public_;
+  bump(env_.count.queues);
+  return 0;
+}
+
+void queue::shut_locked() noexcept {
+  closed_ = true;
+  closing_.store(true, std::memory_order_release);
+  if (sleepers_ > 0) env_.os.ring(public_, true);
+  const std::uint32_t sleepers = sleepers_;
+  disown_locked();
+  sleepers_ = sleepers;  // they leave one by one
+  descriptors_.reset();
+  watches_.reset();
+  env_.count.queues.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void queue::disown_locked() noexcept {
+  for (std::uint32_t d = 0; d < kDirections; ++d) {
+    if (sets_[d] >= 0 && sets_[d] != public_) env_.os.discard(sets_[d]);
+    sets_[d] = -1;
+  }
+  for (int* fd : {&timer_, &wall_timer_, &watcher_}) {
+    if (*fd >= 0) env_.os.discard(*fd);
+    *fd = -1;
+  }
+  sleepers_ = 0;
+}
+
+// --- ready list -----------------------------------------------------------------------------------
+
+void queue::activate_locked(slot_index i) noexcept {
+  note& n = at(i);
+  n.status |= state::kActive;
+  if ((n.status & (state::kQueued | state::kDisabled)) == 0) ready_.append(i);
+}
+
+void queue::retire_locked(slot_index i) noexcept {
+  note& n = at(i);
+  if (n.status & state::kQueued) ready_.remove(i);
+  n.status &= static_cast<std::uint16_t>(~state::kActive);
+}
+
+void queue::leave() noexcept {
+  if (!closed_ && pollable_) sync_kernel_timers_locked();
+  const bool ring = !closed_ && ring_needed_locked();
+  const int set = public_;
+  if (ring) bell_rung_ = true;
+  lock_.unlock();
+  if (ring) {
+    bump(env_.count.doorbells);
+    env_.os.ring(set, false);
+  }
+}
+
+// --- timers ---------------------------------------------------------------------------------------
+
+bool queue::reserve_timer_locked(bool wall) noexcept {
+  return (wall ? wall_timers_ : timers_).reserve();
+}
+
+void queue::start_timer_locked(slot_index i, std::int64_t deadline, bool wall) noexcept {
+  timer_heap& heap = wall ? wall_timers_ : timers_;
+  const bool was_earliest = heap.empty() || deadline < heap.earliest();
+  if (at(i).heap_place != 0) {
+    heap.move(i, deadline);
+  } else {
+    heap.insert(i, deadline);
+  }
+  // A sleeper of a private queue has no kernel timer behind it: it must look at the heap again.
+  if (was_earliest && sleepers_ > 0 && !pollable_ && !bell_rung_) {
+    bell_rung_ = true;
+    env_.os.ring(public_, false);
+  }
+}
+
+void queue::stop_timer_locked(slot_index i, bool wall) noexcept {
+  if (at(i).heap_place != 0) (wall ? wall_timers_ : timers_).erase(i);
+}
+
+void queue::expire_locked() noexcept {
+  for (const bool wall : {false, true}) {
+    timer_heap& heap = wall ? wall_timers_ : timers_;
+    if (heap.empty()) continue;
+    const std::int64_t now = wall ? env_.os.wall() : env_.os.monotonic();
+    while (!heap.empty() && heap.earliest() <= now) {
+      const slot_index i = heap.first();
+      const std::int64_t deadline = heap.earliest();
+      heap.erase(i);
+      on_expiry_locked(i, deadline, now);
+    }
+  }
+}
+
+void queue::program_locked(int& timer, bool wall, std::int64_t& armed,
+                           const timer_heap& heap) noexcept {
+  if (heap.empty() || heap.earliest() >= armed) return;
+  if (timer < 0) {
+    const int fd = env_.os.timer_create(wall);
+    if (fd < 0) return;  // sleepers then take the deadline into their own wait
+    const std::uint64_t name = wall ? kWallTimer : kTimer;
+    if (env_.os.set_add(public_, fd, EPOLLIN | EPOLLET, name) != 0) {
+      env_.os.discard(fd);
+      return;
+    }
+    timer = fd;
+  }
+  if (env_.os.timer_program(timer, heap.earliest()) == 0) {
+    armed = heap.earliest();
+    bump(env_.count.timer_programmings);
+  }
+}
+
+void queue::sync_kernel_timers_locked() noexcept {
+  if (timers_.empty() && wall_timers_.empty()) return;
+  // A deadline that has passed is served here: arming it would cost a timer interrupt.
+  if (!timers_.empty() && timers_.earliest() < timer_armed_) {
+    if (timers_.earliest() <= env_.os.monotonic()) expire_locked();
+    program_locked(timer_, false, timer_armed_, timers_);
+  }
+  program_locked(wall_timer_, true, wall_timer_armed_, wall_timers_);
+}
+
+std::int64_t queue::next_deadline_locked() noexcept {
+  std::int64_t next = kNever;
+  if (!timers_.empty() && timers_.earliest() < timer_armed_) next = timers_.earliest();
+  if (!wall_timers_.empty()) {
+    // A step of the wall clock must end the sleep too, and only a kernel timer sees one.
+    program_locked(wall_timer_, true, wall_timer_armed_, wall_timers_);
+    if (wall_timers_.earliest() < wall_timer_armed_) {
+      const std::int64_t due =
+          env_.os.monotonic() + (wall_timers_.earliest() - env_.os.wall());
+      if (due < next) next = due;
+    }
+  }
+  return next;
+}
+
+// --- collecting and waiting -----------------------------------------------------------------------
+
+int queue::harvest_locked(int room) noexcept {
+  ++epoch_;
+  return drain_locked(room);
+}
+
+int queue::drain_locked(int room) noexcept {
+  epoll_event reports[kReports];
+  // A full buffer may hide more, and some reports fill no room: the queue's own, and those that
+  // nobody wants. But level reports come round again: all registrations once is enough.
+  const std::uint32_t all = registered_ + kOwnReports;
+  const int most = reports_for(room);
+  for (std::uint32_t taken = 0; taken < all; taken += static_cast<std::uint32_t>(most)) {
+    const std::uint32_t before = ready_.count();
+    const int n = env_.os.set_wait(public_, reports, most, 0);
+    ++harvests_;
+    if (n < 0) return n == -EINTR ? 0 : -n;
+    take_reports_locked(reports, n, room);
+    room -= static_cast<int>(ready_.count() - before);
+    if (n < most || room <= 0) return 0;
+  }
+  return 0;
+}
+
+std::int64_t queue::time_left_locked(std::int64_t deadline) noexcept {
+  const std::int64_t next = next_deadline_locked();
+  const std::int64_t until = next < deadline ? next : deadline;
+  if (until == kNever) return kForever;
+  const std::int64_t left = until - env_.os.monotonic();
+  return left > 0 ? left : 0;
+}
+
+bool queue::watch_locked(std::int64_t deadline, int room) noexcept {
+  // Only what other threads post in user space can be seen by watching; look at the kernel first.
+  if (kernel_may_know_locked() && (harvest_locked(room) != 0 || !ready_.empty())) return true;
+  const std::int64_t left = time_left_locked(deadline);
+  if (left == 0) return false;
+  const std::int64_t most = env_.tune.spin_us.load(std::memory_order_relaxed) * std::int64_t{1000};
+  lock_.unlock();
+  const bool seen = spin_.watch(env_.os, most, left, [this] {
+    return ready_.count() != 0 || closing_.load(std::memory_order_acquire);
+  });
+  lock_.lock();
+  if (seen) bump(env_.count.spin_hits);
+  return seen;
+}
+
+int queue::sleep_locked(std::int64_t deadline, int room) noexcept {
+  if (posters_ > 0 && watch_locked(deadline, room)) return closed_ ? EBADF : 0;
+  if (closed_) return EBADF;
+  if (!ready_.empty()) return 0;
+
+  const std::int64_t left = time_left_locked(deadline);
+  ++sleepers_;
+  bump(env_.count.sleeps);
+  const int set = public_;
+  lock_.unlock();
+  epoll_event reports[kReports];
+  const int most = reports_for(room);
+  const int n = env_.os.set_wait(set, reports, most, left);
+  lock_.lock();
+  --sleepers_;
+  if (closed_) return EBADF;
+  ++epoch_;
+  ++harvests_;
+  if (n < 0) return -n;
+  take_reports_locked(reports, n, room);
+  return n == kReports && room > n ? drain_locked(room - n) : 0;
+}
+
+}  // namespace quay::core

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the queue: interests, ready list, timers, and the protocol by which threads wait on it.
+//       Personalities derive from it and say what a report, an expiry or a wake-up means.
+// Contract: docs/design.md, "The walk of one event" and "Waiting".
+// Invariants:
+//   1. A note is ready in user space, or the kernel will report it, or nobody wants it: nothing
+//      that somebody wants is known to neither side.
+//   2. If the ready list is not empty when the mutex is released, and a thread sleeps in the
+//      kernel or the queue is pollable, the bell has been rung and not yet been harvested.
+//   3. In a hooked process set 0 is the queue's public descriptor. In an unhooked one it is an
+//      inner set, so that it can be rebuilt when a zombie registration (closed number, living
+//      duplicate) cannot be removed; sets 1 and 2 are inner always and made when first needed.
+// Ownership: owns its sets, kernel timers and file watcher; interests and notes until emptied.
+// Locking: lock() (rank queue) guards everything that is not atomic. It is held across system
+//          calls that cannot block only (epoll_ctl, epoll_wait with zero timeout, FIONREAD …) and
+//          never across a sleep.
+// Wakeups: every locked section ends in section::~section, which programs the kernel timer of a
+//          pollable queue and rings the bell as invariant 2 asks.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/arena.hpp"
+#include "core/growable.hpp"
+#include "core/host.hpp"
+#include "core/interest_mask.hpp"
+#include "core/mutex.hpp"
+#include "core/note.hpp"
+#include "core/ready_list.hpp"
+#include "core/spin.hpp"
+#include "core/timer_heap.hpp"
+#include "core/tunables.hpp"
+
+namespace quay::core {
+
+// What all queues of a process share.
+struct environment {
+  host& os;
+  arena<note>& notes;
+  arena<interest>& interests;
+  tunables& tune;
+  counters& count;
+  bool hooked;  // every close of a descriptor is announced to us
+};
+
+class queue {
+ public:
+  static constexpr int kReports = 256;  // most reports taken in one harvest
+  static constexpr std::int64_t kNever = INT64_MAX;
+
+  explicit queue(environment& env) noexcept;
+  queue(const queue&) = delete;
+  queue& operator=(const queue&) = delete;
+  virtual ~queue() = default;
+
+  mutex& lock() noexcept QUAY_RETURN_CAPABILITY(lock_) { return lock_; }
+  int descriptor() const noexcept { return public_; }
+  bool closed_locked() const noexcept QUAY_REQUIRES(lock_) { return closed_; }
+  bool pollable_locked() const noexcept QUAY_REQUIRES(lock_) { return pollable_; }
+  void make_pollable_locked() noexcept QUAY_REQUIRES(lock_) { pollable_ = true; }
+  environment& env() noexcept { return env_; }
+
+  // A locked stretch of work on the queue; see Wakeups.
+  class QUAY_SCOPED_CAPABILITY section {
+   public:
+    explicit section(queue& q) noexcept QUAY_ACQUIRE(q.lock_) : queue_(q) { q.lock_.lock(); }
+    ~section() QUAY_RELEASE() { queue_.leave(); }
+    section(const section&) = delete;
+    section& operator=(const section&) = delete;
+
+   private:
+    queue& queue_;
+  };
+
+  // --- ready list ---------------------------------------------------------------------------
+  void activate_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);
+  void retire_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);  // off the list, inactive
+
+  // --- interests ----------------------------------------------------------------------------
+  slot_index interest_of_locked(int fd) const noexcept QUAY_REQUIRES(lock_);
+  // Finds or makes the interest of `fd`; kNil when memory is refused.
+  slot_index demand_interest_locked(int fd) noexcept QUAY_REQUIRES(lock_);
+  // Brings the kernel up to what the notes of one direction want. `evaluate`: an edge must be
+  // raised again if the condition holds now. Returns an errno; EPERM: cannot be polled.
+  int arm_locked(slot_index i, direction d, bool evaluate) noexcept QUAY_REQUIRES(lock_);
+  // Drops the registration of one direction. Returns the errno of the removal.
+  int unregister_locked(slot_index i, direction d) noexcept QUAY_REQUIRES(lock_);
+  // Frees an interest that has no notes left.
+  void drop_interest_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);
+  // Unhooked mode: whether the interest's number still names the object that was registered.
+  // Returns 0, EBADF (closed) or ENOENT (closed and reused).
+  int identify_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);
+  // Wakes the queue when the file behind the interest grows.
+  void watch_file_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);
+
+  // --- timers -------------------------------------------------------------------------------
+  bool reserve_timer_locked(bool wall) noexcept QUAY_REQUIRES(lock_);
+  void start_timer_locked(slot_index i, std::int64_t deadline, bool wall) noexcept
+      QUAY_REQUIRES(lock_);
+  void stop_timer_locked(slot_index i, bool wall) noexcept QUAY_REQUIRES(lock_);
+  // Hands every due note to on_expiry.
+  void expire_locked() noexcept QUAY_REQUIRES(lock_);
+
+  // --- collecting and waiting ---------------------------------------------------------------
+  // Takes what the kernel has to report, up to about `room` notes, without blocking.
+  // Returns 0 or an errno (the public descriptor is gone).
+  int harvest_locked(int room) noexcept QUAY_REQUIRES(lock_);
+  // Sleeps until something may be ready or `deadline` (monotonic, kNever) has passed; releases the
+  // mutex meanwhile and takes in what the kernel reported. Returns 0 or an errno (EINTR, EBADF).
+  int sleep_locked(std::int64_t deadline, int room) noexcept QUAY_REQUIRES(lock_);
+
+  // Notes that other threads make ready without the kernel (user events) come and go.
+  void add_poster_locked() noexcept QUAY_REQUIRES(lock_) { ++posters_; }
+  void remove_poster_locked() noexcept QUAY_REQUIRES(lock_) { --posters_; }
+
+  bool kernel_may_know_locked() const noexcept QUAY_REQUIRES(lock_) {
+    return registered_ != 0 || bell_rung_ || timer_ >= 0 || wall_timer_ >= 0 || watcher_ >= 0;
+  }
+  std::uint64_t harvests_locked() const noexcept QUAY_REQUIRES(lock_) { return harvests_; }
+  std::uint32_t epoch_locked() const noexcept QUAY_REQUIRES(lock_) { return epoch_; }
+
+  // --- ends ---------------------------------------------------------------------------------
+  // Marks the queue closed, wakes all waiters (they see closed_locked()) and drops the sets.
+  void shut_locked() noexcept QUAY_REQUIRES(lock_);
+  // In a child of fork: lets go of everything inherited without editing the parent's sets.
+  void disown_locked() noexcept QUAY_REQUIRES(lock_);
+  // Whether nobody sleeps in the queue any more: its storage may serve another.
+  bool deserted_locked() const noexcept QUAY_REQUIRES(lock_) { return sleepers_ == 0; }
+
+ protected:
+  ready_list& ready_locked() noexcept QUAY_REQUIRES(lock_) { return ready_; }
+  int open_locked(int public_set, bool pollable) noexcept QUAY_REQUIRES(lock_);
+  note& at(slot_index i) noexcept { return env_.notes.at(i); }
+  interest& interest_at(slot_index i) noexcept { return env_.interests.at(i); }
+
+  // What the notes of one direction want from the kernel.
+  virtual mask wanted_locked(const interest& it, direction d) noexcept QUAY_REQUIRES(lock_) = 0;
+  // The kernel reported `events`; tells whether an enabled note wanted them.
+  virtual bool on_report_locked(slot_index i, direction d, std::uint32_t events) noexcept
+      QUAY_REQUIRES(lock_) = 0;
+  virtual void on_expiry_locked(slot_index i, std::int64_t deadline, std::int64_t now) noexcept
+      QUAY_REQUIRES(lock_) = 0;
+  // The file behind the interest was written to.
+  virtual void on_growth_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
+  // The number was closed (and perhaps reused) behind our back: its notes must go.
+  virtual void on_vanished_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
+
+  // Calls f(interest index) for every interest.
+  template <class F>
+  void each_interest_locked(F f) noexcept QUAY_REQUIRES(lock_) {
+    for (std::size_t fd = 0; fd < descriptors_.capacity(); ++fd) {
+      if (descriptors_[fd] != kNil) f(descriptors_[fd]);
+    }
+  }
+
+ private:
+  void leave() noexcept QUAY_RELEASE(lock_);
+  int drain_locked(int room) noexcept QUAY_REQUIRES(lock_);
+  int make_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
+  void rebuild_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
+  // Takes in reports, from inner sets about `room` at most.
+  void take_reports_locked(const epoll_event* reports, int n, int room) noexcept
+      QUAY_REQUIRES(lock_);
+  void take_report_locked(const epoll_event& report, std::uint8_t set, int room) noexcept
+      QUAY_REQUIRES(lock_);
+  void take_own_report_locked(std::uint64_t name, int room) noexcept QUAY_REQUIRES(lock_);
+  void sync_kernel_timers_locked() noexcept QUAY_REQUIRES(lock_);
+  void program_locked(int& timer, bool wall, std::int64_t& armed, const timer_heap& heap) noexcept
+      QUAY_REQUIRES(lock_);
+  void read_watcher_locked() noexcept QUAY_REQUIRES(lock_);
+  std::int64_t next_deadline_locked() noexcept QUAY_REQUIRES(lock_);
+  std::int64_t time_left_locked(std::int64_t deadline) noexcept QUAY_REQUIRES(lock_);
+  // Watches for a post of another thread before sleeping; releases the mutex meanwhile. True when
+  // sleeping is not called for.
+  bool watch_locked(std::int64_t deadline, int room) noexcept QUAY_REQUIRES(lock_);
+  bool ring_needed_locked() const noexcept QUAY_REQUIRES(lock_) {
+    return !ready_.empty() && !bell_rung_ && (sleepers_ > 0 || pollable_);
+  }
+
+  environment& env_;
+  mutex lock_{rank::queue};
+  int public_ = -1;  // written while nobody else knows the queue
+  bool closed_ QUAY_GUARDED_BY(lock_) = true;
+  bool pollable_ QUAY_GUARDED_BY(lock_) = false;
+  bool bell_rung_ QUAY_GUARDED_BY(lock_) = false;  // rung since the bell was last harvested
+  bool rebuild_due_[kDirections] QUAY_GUARDED_BY(lock_) = {};
+  std::uint32_t sleepers_ QUAY_GUARDED_BY(lock_) = 0;
+  std::uint32_t posters_ QUAY_GUARDED_BY(lock_) = 0;     // notes that are fed from user space
+  std::uint32_t epoch_ QUAY_GUARDED_BY(lock_) = 0;       // raised by every harvest
+  std::uint64_t harvests_ QUAY_GUARDED_BY(lock_) = 0;    // waits and looks at the kernel
+  std::uint32_t registered_ QUAY_GUARDED_BY(lock_) = 0;  // registrations the kernel holds
+  ready_list ready_ QUAY_GUARDED_BY(lock_);
+  timer_heap timers_ QUAY_GUARDED_BY(lock_);
+  timer_heap wall_timers_ QUAY_GUARDED_BY(lock_);
+  growable<slot_index> descriptors_ QUAY_GUARDED_BY(lock_);  // descriptor -> interest
+  growable<slot_index> watches_ QUAY_GUARDED_BY(lock_);      // inotify watch -> one interest
+  int sets_[kDirections] QUAY_GUARDED_BY(lock_) = {-1, -1, -1};
+  int timer_ QUAY_GUARDED_BY(lock_) = -1;
+  int wall_timer_ QUAY_GUARDED_BY(lock_) = -1;
+  int watcher_ QUAY_GUARDED_BY(lock_) = -1;
+  std::int64_t timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
+  std::int64_t wall_timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
+  adaptive_spin spin_;                     // atomic
+  std::atomic<bool> closing_{false};       // for spinners, which do not hold the mutex
+};
+
+}  // namespace quay::core

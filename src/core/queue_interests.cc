@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the queue's half that keeps the kernel's interest set a cache of the notes: registering,
+//       re-arming, lazy disarming, identity in unhooked processes, and taking in reports.
+// Invariants: see queue.hpp 1 and 3; epoll_ctl is called only when the kernel could miss what is
+//             wanted, or has reported what nobody wants.
+// Locking: everything here runs under the queue's mutex.
+#include <cerrno>
+
+#include "core/queue.hpp"
+
+namespace quay::core {
+
+slot_index queue::interest_of_locked(int fd) const noexcept {
+  if (fd < 0 || static_cast<std::size_t>(fd) >= descriptors_.capacity()) return kNil;
+  return descriptors_[static_cast<std::size_t>(fd)];
+}
+
+slot_index queue::demand_interest_locked(int fd) noexcept {
+  if (!descriptors_.reserve(static_cast<std::size_t>(fd) + 1)) return kNil;
+  slot_index& place = descriptors_[static_cast<std::size_t>(fd)];
+  if (place == kNil) {
+    const slot_index i = env_.interests.allocate();
+    if (i == kNil) return kNil;
+    interest& it = interest_at(i);
+    const std::uint32_t generation = it.generation;
+    it = interest{};
+    it.generation = generation;
+    it.descriptor = fd;
+    place = i;
+  }
+  return place;
+}
+
+void queue::drop_interest_locked(slot_index i) noexcept {
+  interest& it = interest_at(i);
+  for (std::uint32_t d = 0; d < kDirections; ++d) {
+    unregister_locked(i, static_cast<direction>(d));
+  }
+  if (it.watch >= 0) {
+    const auto w = static_cast<std::size_t>(it.watch);
+    if (w < watches_.capacity() && watches_[w] == i) watches_[w] = kNil;
+    // Another interest may watch the same file through the same watch: hand it over.
+    bool shared = false;
+    each_interest_locked([&](slot_index other) {
+      if (other == i || interest_at(other).watch != it.watch) return;
+      watches_[w] = other;
+      shared = true;
+    });
+    if (!shared) env_.os.watch_remove(watcher_, it.watch);
+  }
+  descriptors_[static_cast<std::size_t>(it.descriptor)] = kNil;
+  env_.interests.release(i);
+}
+
+int queue::make_set_locked(std::uint8_t s) noexcept {
+  const int fd = env_.os.set_create(true);
+  if (fd < 0) return -fd;
+  const std::uint64_t name = kInnerSet + (static_cast<std::uint64_t>(s) << 40);
+  const int error = env_.os.set_add(public_, fd, EPOLLIN, name);
+  if (error != 0) {
+    env_.os.discard(fd);
+    return error;
+  }
+  sets_[s] = fd;
+  return 0;
+}
+
+// A closed number whose object lives on in a duplicate leaves a registration that no call can
+// name any more. Only throwing the whole set away gets rid of it.
+void queue::rebuild_set_locked(std::uint8_t s) noexcept {
+  bump(env_.count.rebuilds);
+  env_.os.discard(sets_[s]);
+  sets_[s] = -1;
+  if (make_set_locked(s) != 0) return;
+  each_interest_locked([&](slot_index i) {
+    interest& it = interest_at(i);
+    for (std::uint32_t d = 0; d < kDirections; ++d) {
+      interest::registration& r = it.dir[d];
+      if (r.armed == 0 || r.set != s) continue;
+      const token name{i, it.generation, d};
+      if (env_.os.set_add(sets_[s], it.descriptor, r.armed, name.pack()) != 0) {
+        r.armed = 0;
+        --registered_;
+      }
+    }
+  });
+}
+
+int queue::arm_locked(slot_index i, direction d, bool evaluate) noexcept {
+  interest& it = interest_at(i);
+  if (!it.pollable) return EPERM;
+  interest::registration& r = it.dir[d];
+  mask wanted = wanted_locked(it, d);
+  if (r.edge) wanted.edge = true;
+  const std::uint32_t bits = epoll_bits(wanted);
+  const token name{i, it.generation, d};
+
+  if (r.armed != 0) {
+    const bool stale = compare(r.armed, wanted) == rearm::modify;
+    // An edge already consumed is raised again by touching the registration; a level needs no
+    // touch: the kernel looks at it at every wait.
+    const bool raise = evaluate && wanted.edge && wanted.events != 0;
+    if (!stale && !raise) return 0;
+    bump(env_.count.epoll_ctls);
+    const int error = env_.os.set_modify(sets_[r.set], it.descriptor, bits, name.pack());
+    if (error == 0) r.armed = bits;
+    if (error != ENOENT) return error;
+    r.armed = 0;  // closed and reused without our knowledge: register the new object
+    --registered_;
+  }
+
+  // The first direction of a descriptor takes set 0; others take the next free one.
+  std::uint8_t s = 0;
+  for (bool taken = true; taken; s = static_cast<std::uint8_t>(taken ? s + 1 : s)) {
+    taken = false;
+    for (std::uint32_t o = 0; o < kDirections; ++o) {
+      if (o != d && it.dir[o].armed != 0 && it.dir[o].set == s) taken = true;
+    }
+  }
+  if (sets_[s] < 0) {
+    const int error = make_set_locked(s);
+    if (error != 0) return error;
+  }
+  bump(env_.count.epoll_ctls);
+  int error = env_.os.set_add(sets_[s], it.descriptor, bits, name.pack());
+  if (error == EEXIST) error = env_.os.set_modify(sets_[s], it.descriptor, bits, name.pack());
+  if (error == EPERM) it.pollable = false;
+  if (error != 0) return error;
+  r.armed = bits;
+  r.set = s;
+  ++registered_;
+  return 0;
+}
+
+int queue::unregister_locked(slot_index i, direction d) noexcept {
+  interest& it = interest_at(i);
+  interest::registration& r = it.dir[d];
+  if (r.armed == 0) return 0;
+  r.armed = 0;
+  r.edge = false;
+  --registered_;
+  bump(env_.count.epoll_ctls);
+  return env_.os.set_remove(sets_[r.set], it.descriptor);
+}
+
+int queue::identify_locked(slot_index i) noexcept {
+  interest& it = interest_at(i);
+  bump(env_.count.identity_checks);
+  for (std::uint32_t d = 0; d < kDirections; ++d) {
+    const interest::registration& r = it.dir[d];
+    if (r.armed == 0) continue;
+    // Adding what is there already fails and changes nothing; success means another object.
+    const token name{i, it.generation, d};
+    const int error = env_.os.set_add(sets_[r.set], it.descriptor, r.armed, name.pack());
+    if (error == EEXIST) return 0;
+    if (error == 0) env_.os.set_remove(sets_[r.set], it.descriptor);
+    return error == EBADF ? EBADF : ENOENT;
+  }
+  object_facts facts{};
+  if (env_.os.examine(it.descriptor, facts) != 0) return EBADF;
+  return facts.identity == it.identity ? 0 : ENOENT;
+}
+
+void queue::watch_file_locked(slot_index i) noexcept {
+  interest& it = interest_at(i);
+  if (it.watch >= 0) return;
+  if (watcher_ < 0) {
+    const int fd = env_.os.watcher_create();
+    if (fd < 0) return;
+    if (env_.os.set_add(public_, fd, EPOLLIN, kWatcher) != 0) {
+      env_.os.discard(fd);
+      return;
+    }
+    watcher_ = fd;
+  }
+  const int watch = env_.os.watch_add(watcher_, it.descriptor);
+  if (watch < 0 || !watches_.reserve(static_cast<std::size_t>(watch) + 1)) return;
+  it.watch = watch;
+  if (watches_[static_cast<std::size_t>(watch)] == kNil) {
+    watches_[static_cast<std::size_t>(watch)] = i;
+  }
+}
+
+void queue::read_watcher_locked() noexcept {
+  std::int32_t fired[64];
+  for (;;) {
+    const int n = env_.os.watcher_read(watcher_, fired, 64);
+    for (int k = 0; k < n; ++k) {
+      // Several descriptors may name the file: all interests with this watch look again. An
+      // overflow (-1) means that any file may have grown.
+      each_interest_locked([&](slot_index i) {
+        const interest& it = interest_at(i);
+        if (it.watch >= 0 && (fired[k] == -1 || it.watch == fired[k])) on_growth_locked(i);
+      });
+    }
+    if (n < 64) return;
+  }
+}
+
+void queue::take_own_report_locked(std::uint64_t name, int room) noexcept {
+  if (name == kBell) {
+    bell_rung_ = false;
+  } else if (name == kTimer) {
+    timer_armed_ = kNever;
+  } else if (name == kWallTimer) {
+    wall_timer_armed_ = kNever;
+  } else if (name == kWatcher) {
+    read_watcher_locked();
+  } else {
+    const auto s = static_cast<std::uint8_t>((name >> 40) & 0xff);
+    if (s >= kDirections || sets_[s] < 0) return;
+    constexpr int kAtOnce = 64;
+    epoll_event reports[kAtOnce];
+    const int most = room < 1 ? 1 : room < kAtOnce ? room : kAtOnce;
+    for (std::uint32_t taken = 0; taken <= registered_; taken += static_cast<std::uint32_t>(most)) {
+      const std::uint32_t before = ready_.count();
+      const int n = env_.os.set_wait(sets_[s], reports, most, 0);
+      for (int k = 0; k < n; ++k) take_report_locked(reports[k], s, 0);
+      room -= static_cast<int>(ready_.count() - before);
+      if (n < most || room <= 0) break;
+    }
+    if (rebuild_due_[s]) {
+      rebuild_due_[s] = false;
+      rebuild_set_locked(s);
+    }
+  }
+}
+
+void queue::take_report_locked(const epoll_event& report, std::uint8_t set, int room) noexcept {
+  const token name = token::unpack(report.data.u64);
+  if (name.index == kNil) {
+    take_own_report_locked(report.data.u64, room);
+    return;
+  }
+  interest* it = env_.interests.find(name.index, name.generation);
+  if (it == nullptr) {
+    // Registered for a number that was closed since: a zombie, or a report already under way.
+    if (!env_.hooked) rebuild_due_[set] = true;
+    return;
+  }
+  if (!env_.hooked && identify_locked(name.index) != 0) {
+    rebuild_due_[set] = true;
+    bump(env_.count.stale_dropped);
+    on_vanished_locked(name.index);
+    return;
+  }
+  const auto d = static_cast<direction>(name.direction);
+  const bool wanted = on_report_locked(name.index, d, report.events);
+  it = env_.interests.find(name.index, name.generation);
+  if (wanted || it == nullptr) return;
+  interest::registration& r = it->dir[d];
+  if (r.armed == 0 || (r.armed & static_cast<std::uint32_t>(EPOLLET)) != 0) return;
+  bump(env_.count.lazy_disarms);
+  if (it->first == kNil) {
+    drop_interest_locked(name.index);
+    return;
+  }
+  if (env_.os.set_modify(sets_[r.set], it->descriptor, disarmed_bits(), name.pack()) == 0) {
+    r.armed = disarmed_bits();
+  }
+}
+
+void queue::take_reports_locked(const epoll_event* reports, int n, int room) noexcept {
+  for (int k = 0; k < n; ++k) take_report_locked(reports[k], 0, room);
+}
+
+}  // namespace quay::core

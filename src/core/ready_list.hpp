@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the FIFO of notes that wait to be delivered, linked by slot index.
+// Invariants: count() is the number of linked notes, and equals the number with state::kQueued.
+// Locking: the owning queue's mutex. A scan holds it throughout, so the seeds' marker at the tail
+//          is the count taken at the scan's start: what is appended later lies behind it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/arena.hpp"
+#include "core/note.hpp"
+
+namespace quay::core {
+
+class ready_list {
+ public:
+  explicit ready_list(arena<note>& notes) noexcept : notes_(notes) {}
+
+  std::uint32_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
+  bool empty() const noexcept { return count() == 0; }
+
+  void append(slot_index i) noexcept {
+    note& n = notes_.at(i);
+    n.status |= state::kQueued;
+    n.next = kNil;
+    n.prev = tail_;
+    (tail_ != kNil ? notes_.at(tail_).next : head_) = i;
+    tail_ = i;
+    set_count(count() + 1);
+  }
+
+  void remove(slot_index i) noexcept {
+    note& n = notes_.at(i);
+    (n.prev != kNil ? notes_.at(n.prev).next : head_) = n.next;
+    (n.next != kNil ? notes_.at(n.next).prev : tail_) = n.prev;
+    n.prev = n.next = kNil;
+    n.status &= static_cast<std::uint16_t>(~state::kQueued);
+    set_count(count() - 1);
+  }
+
+  slot_index take_first() noexcept {
+    const slot_index i = head_;
+    if (i != kNil) remove(i);
+    return i;
+  }
+
+ private:
+  void set_count(std::uint32_t n) noexcept { count_.store(n, std::memory_order_release); }
+
+  arena<note>& notes_;
+  slot_index head_ = kNil;
+  slot_index tail_ = kNil;
+  // Written under the queue's mutex; a spinning waiter reads it without.
+  std::atomic<std::uint32_t> count_{0};
+};
+
+}  // namespace quay::core

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: how long a waiter watches user-space state before it sleeps in the kernel.
+// Contract: waking a sleeping CPU costs tens of microseconds, a hand-over to a spinning one a few
+//           hundred nanoseconds. The budget doubles when watching paid off and halves when not,
+//           up to the tunable spin_us; on one CPU there is no watching.
+// Locking: none; budget is a hint, read and written relaxed.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/host.hpp"
+#include "core/mutex.hpp"
+
+namespace quay::core {
+
+class adaptive_spin {
+ public:
+  // Watches until ready() is true or the budget (never past `limit` ns, kForever = no limit) is
+  // used up; tells whether ready() was seen.
+  template <class Ready>
+  bool watch(host& h, std::int64_t most, std::int64_t limit, Ready ready) noexcept {
+    if (most <= 0 || !many_cpus()) return false;
+    std::int64_t budget = budget_.load(std::memory_order_relaxed);
+    if (budget < kLeast) budget = 0;
+    if (budget > most) budget = most;
+    // A budget of nothing is tried again now and then, or a new pattern would never be noticed.
+    if (budget == 0 && (tries_.fetch_add(1, std::memory_order_relaxed) & 15) != 0) return false;
+    if (budget == 0) budget = kLeast;
+    if (limit >= 0 && limit < budget) budget = limit;
+    const std::int64_t end = h.monotonic() + budget;
+    do {
+      for (int i = 0; i < 32; ++i) {
+        if (ready()) {
+          budget_.store(budget * 2 < most ? budget * 2 : most, std::memory_order_relaxed);
+          return true;
+        }
+        pause();
+      }
+    } while (h.monotonic() < end);
+    budget_.store(budget / 2, std::memory_order_relaxed);
+    return false;
+  }
+
+ private:
+  static constexpr std::int64_t kLeast = 2000;  // ns
+  std::atomic<std::int64_t> budget_{0};
+  std::atomic<std::uint32_t> tries_{0};
+};
+
+}  // namespace quay::core

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the numbers a user may set (QUAY_TUNABLES, quay_tunable_set) and the counters that
+//       quay_stats_get shows.
+// Locking: all atomic, relaxed: no tunable or counter orders anything else.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace quay::core {
+
+struct tunables {
+  std::atomic<long> kq_calloutmax{4096};      // timers in all queues (kern.kq_calloutmax)
+  std::atomic<long> kq_checkloop{1000000};    // kept for its name; the scan here cannot loop
+  std::atomic<long> so_error_in_fflags{0};    // 1: EV_EOF events consume and carry SO_ERROR
+  std::atomic<long> spin_us{50};              // longest watch before sleeping, microseconds
+};
+
+struct counters {
+  std::atomic<std::uint64_t> queues{0};
+  std::atomic<std::uint64_t> timers{0};
+  std::atomic<std::uint64_t> lazy_disarms{0};
+  std::atomic<std::uint64_t> identity_checks{0};
+  std::atomic<std::uint64_t> stale_dropped{0};
+  std::atomic<std::uint64_t> rebuilds{0};
+  std::atomic<std::uint64_t> doorbells{0};
+  std::atomic<std::uint64_t> sleeps{0};
+  std::atomic<std::uint64_t> spin_hits{0};
+  std::atomic<std::uint64_t> forks_survived{0};
+  std::atomic<std::uint64_t> timer_programmings{0};
+  std::atomic<std::uint64_t> epoll_ctls{0};
+};
+
+inline void bump(std::atomic<std::uint64_t>& c) noexcept {
+  c.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace quay::core

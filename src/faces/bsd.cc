@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: <sys/event.h>: kqueue, kqueue1, kqueuex, kevent in both layouts.
+// Contract: semantics/kqueue.md sections 2 and 6, semantics/headers.md.
+#pragma GCC visibility push(default)
+#include <sys/event.h>
+#pragma GCC visibility pop
+
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "faces/process_system.hpp"
+#include "kqueue/kevent.hpp"
+
+namespace {
+
+using quay::core::event;
+
+int finish(quay::kqueue::outcome r) noexcept {
+  if (r.error != 0) errno = r.error;
+  return r.value;
+}
+
+int make_queue(bool close_on_exec) noexcept {
+  const int fd = quay::faces::process_system().open(*quay::kqueue::find_dialect(0), close_on_exec,
+                                                    false);
+  if (fd >= 0) return fd;
+  errno = -fd;
+  return -1;
+}
+
+void load_classic(const void* from, event& to) {
+  const auto& k = *static_cast<const struct kevent*>(from);
+  to.ident = k.ident;
+  to.udata = k.udata;
+  to.data = k.data;
+  to.fflags = k.fflags;
+  to.filter = k.filter;
+  to.flags = k.flags;
+  to.ext[0] = to.ext[1] = to.ext[2] = to.ext[3] = 0;
+}
+
+void store_classic(void* to, const event& from) {
+  auto& k = *static_cast<struct kevent*>(to);
+  k.ident = from.ident;
+  k.filter = from.filter;
+  k.flags = from.flags;
+  k.fflags = from.fflags;
+  k.data = static_cast<intptr_t>(from.data);
+  k.udata = from.udata;
+}
+
+constexpr quay::kqueue::layout kClassic = {sizeof(struct kevent), load_classic, store_classic};
+
+}  // namespace
+
+int kqueue(void) { return make_queue(false); }
+
+int kqueue1(int flags) {
+  if ((flags & ~(O_CLOEXEC | O_NONBLOCK)) != 0) {
+    errno = EINVAL;
+    return -1;
+  }
+  return make_queue((flags & O_CLOEXEC) != 0);
+}
+
+int kqueuex(unsigned int flags) {
+  if ((flags & ~static_cast<unsigned int>(KQUEUE_CLOEXEC)) != 0) {
+    errno = EINVAL;
+    return -1;
+  }
+  return make_queue((flags & KQUEUE_CLOEXEC) != 0);
+}
+
+int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
+           int nevents, const struct timespec* timeout) {
+  quay::kqueue::system* sys = quay::faces::existing_system();
+  if (sys == nullptr) sys = &quay::faces::process_system();
+  return finish(quay::kqueue::kevent(*sys, kq, kClassic,
+                                     {changelist, nchanges, eventlist, nevents}, timeout));
+}

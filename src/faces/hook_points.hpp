@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: what libquay-hooks calls in libquay: private to the two libraries, which are released
+//       together.
+// Contract: quay_hook_closing(fd) before, quay_hook_closed(fd) after the kernel closes or replaces
+//           a number for which quay_hook_concerns(fd) said yes. Signal-safe as far as the queue's
+//           mutex is not held by the interrupted thread.
+#pragma once
+
+#define QUAY_HOOK_POINT extern "C" __attribute__((visibility("default")))
+
+// 1: announce this number. Also the self-test's ear: see host::hooks_are_present.
+QUAY_HOOK_POINT int quay_hook_concerns(int fd);
+QUAY_HOOK_POINT void quay_hook_closing(int fd);
+QUAY_HOOK_POINT void quay_hook_closed(int fd);
+QUAY_HOOK_POINT int quay_hook_is_closing(int fd);  // between the two
+QUAY_HOOK_POINT int quay_hook_highest(void);  // no number above this one concerns us

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the process's one kqueue system on the real host: made at first use, told of forks,
+//       configured by QUAY_TUNABLES.
+#include "faces/process_system.hpp"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "host/linux_host.hpp"
+
+namespace quay::faces {
+namespace {
+
+using kqueue::system;
+
+struct name_of_tunable {
+  const char* name;
+  std::atomic<long> core::tunables::*member;
+};
+constexpr name_of_tunable kTunables[] = {
+    {"kq_calloutmax", &core::tunables::kq_calloutmax},
+    {"kq_checkloop", &core::tunables::kq_checkloop},
+    {"so_error_in_fflags", &core::tunables::so_error_in_fflags},
+    {"spin_us", &core::tunables::spin_us},
+};
+
+std::atomic<system*> g_system{nullptr};
+// Never destroyed: threads may be inside kevent() while the process exits.
+alignas(system) unsigned char g_storage[sizeof(system)];
+
+std::atomic<int> g_pid{0};
+
+void before_fork() { g_system.load(std::memory_order_acquire)->before_fork(); }
+void after_in_parent() { g_system.load(std::memory_order_acquire)->after_fork_in_parent(); }
+void after_in_child() {
+  g_pid.store(getpid(), std::memory_order_relaxed);
+  g_system.load(std::memory_order_acquire)->after_fork_in_child();
+}
+
+void apply_environment(system& sys) noexcept {
+  const char* at = std::getenv("QUAY_TUNABLES");
+  while (at != nullptr && *at != '\0') {
+    const std::size_t length = std::strcspn(at, ",");
+    const auto* equals = static_cast<const char*>(std::memchr(at, '=', length));
+    if (equals != nullptr) {
+      for (const name_of_tunable& t : kTunables) {
+        const auto n = static_cast<std::size_t>(equals - at);
+        if (std::strlen(t.name) == n && std::memcmp(t.name, at, n) == 0) {
+          (sys.tune().*t.member).store(std::strtol(equals + 1, nullptr, 10));
+        }
+      }
+    }
+    at += length + (at[length] == ',' ? 1 : 0);
+  }
+}
+
+system* make() noexcept {
+  auto* sys = ::new (static_cast<void*>(g_storage))
+      system(host::linux_host::instance(), host::hooks_are_present());
+  apply_environment(*sys);
+  g_pid.store(getpid(), std::memory_order_relaxed);
+  g_system.store(sys, std::memory_order_release);
+  pthread_atfork(before_fork, after_in_parent, after_in_child);
+  return sys;
+}
+
+}  // namespace
+
+system& process_system() noexcept {
+  static system* const only = make();
+  return *only;
+}
+
+system* existing_system() noexcept { return g_system.load(std::memory_order_acquire); }
+
+int system_pid() noexcept { return g_pid.load(std::memory_order_relaxed); }
+
+int set_tunable(const char* name, long value) noexcept {
+  for (const name_of_tunable& t : kTunables) {
+    if (std::strcmp(t.name, name) != 0) continue;
+    if (value < 0) return EINVAL;
+    (process_system().tune().*t.member).store(value, std::memory_order_relaxed);
+    return 0;
+  }
+  return ENOENT;
+}
+
+long get_tunable(const char* name) noexcept {
+  for (const name_of_tunable& t : kTunables) {
+    if (std::strcmp(t.name, name) == 0) {
+      return (process_system().tune().*t.member).load(std::memory_order_relaxed);
+    }
+  }
+  return -1;
+}
+
+}  // namespace quay::faces

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: where the faces and the hooks find the process's kqueue system.
+#pragma once
+
+#include "kqueue/system.hpp"
+
+namespace quay::faces {
+
+// Made at first use; never destroyed.
+kqueue::system& process_system() noexcept;
+// Null while no queue was ever made: hooks look here and make nothing. Signal-safe.
+kqueue::system* existing_system() noexcept;
+
+// The process that the system belongs to; a vfork child that shares its memory is another.
+int system_pid() noexcept;
+
+int set_tunable(const char* name, long value) noexcept;  // errno
+long get_tunable(const char* name) noexcept;             // -1: no such name
+
+}  // namespace quay::faces

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: libc's calls that close or replace a descriptor, put in front of libc: each tells libquay
+//       before and after, then it is libc's.
+// Contract: semantics/kqueue.md 1.7 (close of a watched number), limits.md F. A number that no
+//           queue watches and that is no queue costs one table look-up.
+// Invariants: between the announcements the number is closed or replaced by exactly one system
+//             call of ours; a call that will fail for its other arguments is not announced.
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+
+#include "faces/hook_points.hpp"
+
+#define QUAY_HOOK extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+// A function of the next library in the search order, looked up once.
+template <class F>
+class original {
+ public:
+  explicit constexpr original(const char* name) : name_(name) {}
+  F* get() noexcept {
+    void* f = function_.load(std::memory_order_relaxed);
+    if (f == nullptr) {
+      f = dlsym(RTLD_NEXT, name_);
+      function_.store(f, std::memory_order_relaxed);
+    }
+    return reinterpret_cast<F*>(f);
+  }
+
+ private:
+  const char* name_;
+  std::atomic<void*> function_{nullptr};
+};
+
+constinit original<int(int)> libc_close{"close"};
+constinit original<int(int, int)> libc_dup2{"dup2"};
+constinit original<int(int, int, int)> libc_dup3{"dup3"};
+constinit original<int(unsigned, unsigned, int)> libc_close_range{"close_range"};
+constinit original<void(int)> libc_closefrom{"closefrom"};
+constinit original<int(FILE*)> libc_fclose{"fclose"};
+constinit original<FILE*(const char*, const char*, FILE*)> libc_freopen{"freopen"};
+
+// Look-ups take the loader's lock: do them before a signal handler may need one.
+[[gnu::constructor]] void look_up_originals() {
+  libc_close.get();
+  libc_dup2.get();
+  libc_dup3.get();
+  libc_close_range.get();
+  libc_closefrom.get();
+  libc_fclose.get();
+  libc_freopen.get();
+}
+
+// Announces one number for as long as it lives.
+class announcement {
+ public:
+  explicit announcement(int fd) noexcept : fd_(quay_hook_concerns(fd) ? fd : -1) {
+    if (fd_ >= 0) quay_hook_closing(fd_);
+  }
+  ~announcement() {
+    if (fd_ < 0) return;
+    const int saved = errno;
+    quay_hook_closed(fd_);
+    errno = saved;
+  }
+  announcement(const announcement&) = delete;
+  announcement& operator=(const announcement&) = delete;
+
+ private:
+  const int fd_;
+};
+
+bool is_open(int fd) noexcept {
+  const int saved = errno;
+  const bool open = fcntl(fd, F_GETFD) >= 0;
+  errno = saved;
+  return open;
+}
+
+// Announces every number of a range that concerns the library; `close_all` closes the range.
+template <class CloseAll>
+void announce_range(unsigned first, unsigned last, CloseAll close_all) noexcept {
+  const int highest = quay_hook_highest();
+  const unsigned above = highest < 0 ? 0 : static_cast<unsigned>(highest) + 1;
+  const unsigned end = last < above ? last + 1 : above;
+  for (unsigned fd = first; fd < end; ++fd) {
+    const int number = static_cast<int>(fd);
+    if (quay_hook_concerns(number)) quay_hook_closing(number);
+  }
+  close_all();
+  const int saved = errno;
+  for (unsigned fd = first; fd < end; ++fd) {
+    const int number = static_cast<int>(fd);
+    if (quay_hook_is_closing(number)) quay_hook_closed(number);
+  }
+  errno = saved;
+}
+
+}  // namespace
+
+QUAY_HOOK int close(int fd) {
+  const announcement telling(fd);
+  return libc_close.get()(fd);
+}
+
+QUAY_HOOK int dup2(int from, int to) noexcept {
+  if (from == to || !quay_hook_concerns(to) || !is_open(from)) return libc_dup2.get()(from, to);
+  const announcement telling(to);
+  return libc_dup2.get()(from, to);
+}
+
+QUAY_HOOK int dup3(int from, int to, int flags) noexcept {
+  const bool fails = from == to || (flags & ~O_CLOEXEC) != 0;
+  if (fails || !quay_hook_concerns(to) || !is_open(from)) return libc_dup3.get()(from, to, flags);
+  const announcement telling(to);
+  return libc_dup3.get()(from, to, flags);
+}
+
+QUAY_HOOK int close_range(unsigned first, unsigned last, int flags) noexcept {
+  int result = 0;
+  const auto call = [&] { result = libc_close_range.get()(first, last, flags); };
+  constexpr int kCloseOnExecOnly = 1 << 2;  // CLOSE_RANGE_CLOEXEC closes nothing now
+  if (first > last || (flags & kCloseOnExecOnly) != 0) {
+    call();
+  } else {
+    announce_range(first, last, call);
+  }
+  return result;
+}
+
+QUAY_HOOK void closefrom(int first) noexcept {
+  announce_range(first > 0 ? static_cast<unsigned>(first) : 0, ~0u,
+                 [first] { libc_closefrom.get()(first); });
+}
+
+QUAY_HOOK int fclose(FILE* stream) {
+  const announcement telling(fileno(stream));
+  return libc_fclose.get()(stream);
+}
+
+QUAY_HOOK FILE* freopen(const char* path, const char* mode, FILE* stream) {
+  const announcement telling(fileno(stream));
+  return libc_freopen.get()(path, mode, stream);
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the real host: core::host on Linux.
+// Contract: core/host.hpp. Linux 5.11 is enough; what is newer has a fallback.
+// Ownership: owns one eventfd, the clapper of every queue's doorbell: it is always readable, and
+//            re-arming its registration in a queue's set is what rings.
+// Locking: none; the eventfd's number is atomic and is made anew when the program closed it.
+#pragma once
+
+#include <atomic>
+#include <climits>
+
+#include "core/host.hpp"
+
+namespace quay::host {
+
+class linux_host final : public core::host {
+ public:
+  static linux_host& instance() noexcept;
+
+  std::size_t readable_prefix(const void* p, std::size_t n) noexcept override;
+  std::size_t writable_prefix(void* p, std::size_t n) noexcept override;
+
+  std::int64_t monotonic() noexcept override;
+  std::int64_t wall() noexcept override;
+
+  int set_create(bool close_on_exec) noexcept override;
+  bool is_set(int fd) noexcept override;
+  int set_add(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept override;
+  int set_modify(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept override;
+  int set_remove(int set, int fd) noexcept override;
+  int set_wait(int set, epoll_event* out, int most, std::int64_t timeout) noexcept override;
+  void ring(int set, bool every_waiter) noexcept override;
+
+  int timer_create(bool wall_clock) noexcept override;
+  int timer_program(int timer, std::int64_t deadline) noexcept override;
+
+  int watcher_create() noexcept override;
+  int watch_add(int watcher, int fd) noexcept override;
+  void watch_remove(int watcher, int watch) noexcept override;
+  int watcher_read(int watcher, std::int32_t* fired, int most) noexcept override;
+
+  bool is_open(int fd) noexcept override;
+  void discard(int fd) noexcept override;
+  int examine(int fd, core::object_facts& out) noexcept override;
+  std::uint32_t poll_now(int fd, std::uint32_t events) noexcept override;
+  std::int64_t bytes_to_read(int fd, core::object kind) noexcept override;
+  std::int64_t backlog(int fd) noexcept override;
+  std::int64_t room_to_write(int fd, core::object kind) noexcept override;
+  std::int64_t unsent(int fd) noexcept override;
+  bool sending_is_shut(int fd) noexcept override;
+  std::int64_t distance_to_end(int fd) noexcept override;
+  int take_socket_error(int fd) noexcept override;
+  bool process_exists(std::int64_t pid) noexcept override;
+
+ private:
+  int clapper(bool fresh) noexcept;
+
+  std::atomic<int> clapper_{-1};
+};
+
+// Whether the program's own close() reaches libquay-hooks: then every close is announced.
+bool hooks_are_present() noexcept;
+// The hooks' answer to the self-test: their close() was called with this number.
+inline constexpr int kSelfTestDescriptor = INT_MIN + 0x51;
+void hooks_announced() noexcept;
+
+}  // namespace quay::host

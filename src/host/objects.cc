@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: what the real host can tell about a descriptor's object: kind, bytes, space, backlog, end
+//       of file, without consuming anything.
+// Contract: core/host.hpp; semantics/kqueue.md 5.1, 5.2 for the figures.
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/sockios.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "host/errno_guard.hpp"
+#include "host/linux_host.hpp"
+
+namespace quay::host {
+namespace {
+
+using core::object;
+
+int socket_option(int fd, int level, int name, int otherwise) noexcept {
+  int value = otherwise;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, level, name, &value, &size) == 0 ? value : otherwise;
+}
+
+object socket_kind(int fd) noexcept {
+  if (socket_option(fd, SOL_SOCKET, SO_ACCEPTCONN, 0) != 0) return object::listening_socket;
+  switch (socket_option(fd, SOL_SOCKET, SO_TYPE, SOCK_DGRAM)) {
+    case SOCK_STREAM:
+      return object::stream_socket;
+    case SOCK_SEQPACKET:
+      return object::seqpacket_socket;
+    default:
+      return object::datagram_socket;
+  }
+}
+
+bool is_inet(int fd) noexcept {
+  const int domain = socket_option(fd, SOL_SOCKET, SO_DOMAIN, AF_UNSPEC);
+  return domain == AF_INET || domain == AF_INET6;
+}
+
+// Queued connections of a unix listener, which only the kernel's socket monitor tells.
+std::int64_t unix_backlog(int fd) noexcept {
+  struct stat st {};
+  if (fstat(fd, &st) != 0) return 1;
+  const int link = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+  if (link < 0) return 1;
+  struct {
+    nlmsghdr header;
+    unix_diag_req request;
+  } ask{};
+  ask.header.nlmsg_len = sizeof ask;
+  ask.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  ask.header.nlmsg_flags = NLM_F_REQUEST;
+  ask.request.sdiag_family = AF_UNIX;
+  ask.request.udiag_states = ~0u;
+  ask.request.udiag_ino = static_cast<std::uint32_t>(st.st_ino);
+  ask.request.udiag_show = UDIAG_SHOW_RQLEN;
+  ask.request.udiag_cookie[0] = ask.request.udiag_cookie[1] = ~0u;
+  std::int64_t queued = 1;
+  alignas(nlmsghdr) char answer[1024];
+  const ssize_t sent = send(link, &ask, sizeof ask, 0);
+  const ssize_t got = sent > 0 ? recv(link, answer, sizeof answer, MSG_DONTWAIT) : -1;
+  const auto* head = reinterpret_cast<const nlmsghdr*>(answer);
+  if (got > 0 && NLMSG_OK(head, static_cast<std::uint32_t>(got)) &&
+      head->nlmsg_type == SOCK_DIAG_BY_FAMILY) {
+    const auto* message = static_cast<const unix_diag_msg*>(NLMSG_DATA(head));
+    const char* at = reinterpret_cast<const char*>(message + 1);
+    const char* end = answer + head->nlmsg_len;
+    while (at + sizeof(nlattr) <= end) {
+      nlattr attribute;
+      std::memcpy(&attribute, at, sizeof attribute);
+      if (attribute.nla_len < sizeof attribute) break;
+      if (attribute.nla_type == UNIX_DIAG_RQLEN) {
+        unix_diag_rqlen lengths;
+        std::memcpy(&lengths, at + sizeof attribute, sizeof lengths);
+        queued = lengths.udiag_rqueue;
+      }
+      at += NLMSG_ALIGN(attribute.nla_len);
+    }
+  }
+  syscall(SYS_close, link);
+  return queued;
+}
+
+}  // namespace
+
+bool linux_host::is_open(int fd) noexcept {
+  errno_guard keep;
+  return fcntl(fd, F_GETFD) >= 0;
+}
+
+// The system call itself: our own descriptors are no business of an interposed close().
+void linux_host::discard(int fd) noexcept {
+  errno_guard keep;
+  syscall(SYS_close, fd);
+}
+
+int linux_host::examine(int fd, core::object_facts& out) noexcept {
+  errno_guard keep;
+  struct stat st {};
+  if (fstat(fd, &st) != 0) return errno;
+  const int flags = fcntl(fd, F_GETFL);
+  const int access = flags >= 0 ? flags & O_ACCMODE : O_RDWR;
+  out.readable = access != O_WRONLY;
+  out.writable = access != O_RDONLY;
+  out.identity = 0;
+  switch (st.st_mode & S_IFMT) {
+    case S_IFSOCK:
+      out.kind = socket_kind(fd);
+      if (is_inet(fd)) out.identity = core::kInetMark;
+      return 0;
+    case S_IFIFO:
+      out.kind = object::pipe;
+      return 0;
+    case S_IFREG:
+      out.kind = object::regular_file;
+      break;
+    case S_IFDIR:
+      out.kind = object::directory;
+      break;
+    case S_IFCHR: {
+      pollfd p{fd, POLLIN | POLLOUT, 0};
+      const bool always = poll(&p, 1, 0) == 1 && (p.revents & (POLLIN | POLLOUT)) != 0;
+      out.kind = isatty(fd) ? object::terminal : always ? object::always_ready : object::other;
+      break;
+    }
+    case S_IFBLK:
+      out.kind = object::always_ready;
+      break;
+    default:
+      out.kind = object::counter;  // anonymous inodes: eventfd, timerfd, signalfd, pidfd …
+      return 0;
+  }
+  out.identity = (st.st_ino * 0x9e3779b97f4a7c15u ^ st.st_dev) | 2;
+  return 0;
+}
+
+std::uint32_t linux_host::poll_now(int fd, std::uint32_t events) noexcept {
+  errno_guard keep;
+  // The bits of epoll and poll agree for everything asked here.
+  pollfd p{fd, static_cast<short>(events & 0xffff), 0};
+  return poll(&p, 1, 0) == 1 ? static_cast<std::uint32_t>(p.revents) & 0xffffu : 0;
+}
+
+std::int64_t linux_host::bytes_to_read(int fd, object) noexcept {
+  errno_guard keep;
+  int n = 0;
+  return ioctl(fd, FIONREAD, &n) == 0 ? n : -1;
+}
+
+std::int64_t linux_host::backlog(int fd) noexcept {
+  errno_guard keep;
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
+    return info.tcpi_unacked != 0 ? info.tcpi_unacked : 1;
+  }
+  return unix_backlog(fd);
+}
+
+std::int64_t linux_host::room_to_write(int fd, object kind) noexcept {
+  errno_guard keep;
+  int used = 0;
+  if (kind == object::pipe) {
+    const int size = fcntl(fd, F_GETPIPE_SZ);
+    if (size < 0 || ioctl(fd, FIONREAD, &used) != 0) return 4096;
+    return size > used ? size - used : 0;
+  }
+  if (kind == object::counter) return 8;
+  if (kind == object::terminal || kind == object::other) {
+    constexpr int kTerminalBuffer = 4096;
+    if (ioctl(fd, TIOCOUTQ, &used) != 0) return 1;
+    return kTerminalBuffer > used ? kTerminalBuffer - used : 0;
+  }
+  const int size = socket_option(fd, SOL_SOCKET, SO_SNDBUF, 0);
+  if (ioctl(fd, SIOCOUTQ, &used) != 0) return size;
+  return size > used ? size - used : 0;
+}
+
+std::int64_t linux_host::unsent(int fd) noexcept {
+  errno_guard keep;
+  int used = 0;
+  return ioctl(fd, SIOCOUTQ, &used) == 0 ? used : -1;
+}
+
+bool linux_host::sending_is_shut(int fd) noexcept {
+  errno_guard keep;
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
+    return info.tcpi_state == TCP_FIN_WAIT1 || info.tcpi_state == TCP_FIN_WAIT2 ||
+           info.tcpi_state == TCP_CLOSING || info.tcpi_state == TCP_LAST_ACK ||
+           info.tcpi_state == TCP_TIME_WAIT;
+  }
+  if (errno != EOPNOTSUPP && errno != ENOPROTOOPT) return false;
+  // A unix stream refuses even nothing once sending is shut, and otherwise takes nothing.
+  return send(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EPIPE;
+}
+
+std::int64_t linux_host::distance_to_end(int fd) noexcept {
+  errno_guard keep;
+  struct stat st {};
+  if (fstat(fd, &st) != 0) return 0;
+  const off_t at = lseek(fd, 0, SEEK_CUR);
+  return at >= 0 ? static_cast<std::int64_t>(st.st_size) - at : 0;
+}
+
+int linux_host::take_socket_error(int fd) noexcept {
+  errno_guard keep;
+  return socket_option(fd, SOL_SOCKET, SO_ERROR, 0);
+}
+
+bool linux_host::process_exists(std::int64_t pid) noexcept {
+  errno_guard keep;
+  if (pid <= 0 || pid > INT32_MAX) return false;
+  return kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM;
+}
+
+}  // namespace quay::host

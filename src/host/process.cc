@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: what core asks of the host by name rather than through core::host: parking, memory, the
+//       number of CPUs; and the self-test for the hooks library.
+#include <dlfcn.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+
+#include "core/growable.hpp"
+#include "core/mutex.hpp"
+#include "host/errno_guard.hpp"
+#include "host/linux_host.hpp"
+
+namespace quay::core {
+
+void park(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
+  quay::host::errno_guard keep;
+  syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
+}
+
+void unpark(std::atomic<std::uint32_t>& word) noexcept {
+  quay::host::errno_guard keep;
+  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
+bool many_cpus() noexcept {
+  static std::atomic<int> known{0};
+  int n = known.load(std::memory_order_relaxed);
+  if (n == 0) {
+    quay::host::errno_guard keep;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                    : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+    known.store(n < 1 ? 1 : n, std::memory_order_relaxed);
+  }
+  return n > 1;
+}
+
+void* reserve_memory(std::size_t bytes) noexcept {
+  quay::host::errno_guard keep;
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) return nullptr;
+  madvise(p, bytes, MADV_NOHUGEPAGE);  // a huge page would be touched for one slot
+  return p;
+}
+
+void* map_memory(std::size_t bytes) noexcept {
+  quay::host::errno_guard keep;
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return p != MAP_FAILED ? p : nullptr;
+}
+
+void unmap_memory(void* base, std::size_t bytes) noexcept {
+  quay::host::errno_guard keep;
+  munmap(base, bytes);
+}
+
+}  // namespace quay::core
+
+namespace quay::host {
+
+namespace {
+std::atomic<bool> g_announced{false};
+}  // namespace
+
+bool hooks_are_present() noexcept {
+  // What counts is whose close() the program finds: the hooks library may be loaded and yet stand
+  // behind libc in the search order. So close a number that cannot exist and see who hears of it.
+  errno_guard keep;
+  using close_function = int (*)(int);
+  const auto found = reinterpret_cast<close_function>(dlsym(RTLD_DEFAULT, "close"));
+  if (found == nullptr) return false;
+  g_announced.store(false, std::memory_order_relaxed);
+  found(kSelfTestDescriptor);
+  return g_announced.load(std::memory_order_relaxed);
+}
+
+void hooks_announced() noexcept { g_announced.store(true, std::memory_order_relaxed); }
+
+}  // namespace quay::host

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: whether the memory an argument points to can be read or written, without a fault handler.
+// Contract: a bad pointer gives EFAULT, as in the kernels.
+// How: memory just above the caller's stack pointer is its own frames and needs no question. Of
+//      anything else the kernel is asked page by page, with a system call that touches the page
+//      and does nothing: rt_sigprocmask with an impossible `how` copies the set in before it
+//      refuses; FUTEX_WAKE_OP adds zero to the word and wakes nobody.
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+
+#include "core/mutex.hpp"
+#include "host/errno_guard.hpp"
+#include "host/linux_host.hpp"
+
+namespace quay::host {
+namespace {
+
+constexpr std::uintptr_t kPage = 4096;
+constexpr std::uintptr_t kNearby = 64 * 1024;
+
+// glibc puts a thread's control block at the top of its stack: nothing of the stack lies above.
+inline bool in_callers_frames(std::uintptr_t at, std::size_t n) noexcept {
+  const auto frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  if (at < frame || n > kNearby || at - frame > kNearby - n) return false;
+  const auto top = reinterpret_cast<std::uintptr_t>(core::this_thread()) & ~(kPage - 1);
+  return top < frame || at + n <= top;
+}
+
+bool page_reads(std::uintptr_t at) noexcept {
+  // Eight bytes that stay within the page.
+  const std::uintptr_t word = at & ~std::uintptr_t{7};
+  return syscall(SYS_rt_sigprocmask, -1, reinterpret_cast<void*>(word), nullptr, 8) >= 0 ||
+         errno != EFAULT;
+}
+
+bool page_writes(std::uintptr_t at) noexcept {
+  const std::uintptr_t word = at & ~std::uintptr_t{3};
+  // op ADD (1), operand 0, compare "less than" 0: the word keeps its value.
+  constexpr unsigned kAddNothing = (1u << 28) | (2u << 24);
+  return syscall(SYS_futex, reinterpret_cast<void*>(word), FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0,
+                 nullptr, reinterpret_cast<void*>(word), kAddNothing) >= 0 ||
+         errno != EFAULT;
+}
+
+template <class Probe>
+std::size_t prefix(std::uintptr_t begin, std::size_t n, Probe probe) noexcept {
+  errno_guard keep;
+  if (begin + n < begin) n = ~begin;
+  const std::uintptr_t end = begin + n;
+  for (std::uintptr_t at = begin; at < end; at = (at & ~(kPage - 1)) + kPage) {
+    if (!probe(at)) return at - begin;
+    if ((at & ~(kPage - 1)) + kPage < at) break;
+  }
+  return n;
+}
+
+}  // namespace
+
+std::size_t linux_host::readable_prefix(const void* p, std::size_t n) noexcept {
+  const auto at = reinterpret_cast<std::uintptr_t>(p);
+  return in_callers_frames(at, n) ? n : prefix(at, n, page_reads);
+}
+
+std::size_t linux_host::writable_prefix(void* p, std::size_t n) noexcept {
+  const auto at = reinterpret_cast<std::uintptr_t>(p);
+  return in_callers_frames(at, n) ? n : prefix(at, n, page_writes);
+}
+
+}  // namespace quay::host

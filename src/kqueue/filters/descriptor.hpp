@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: what the filters on descriptors share: registering with epoll, classification on demand,
+//       re-evaluation.
+// Contract: semantics/kqueue.md 5.1-5.4, 5.13.
+// Locking: the queue's mutex, as for every source.
+#pragma once
+
+#include "kqueue/queue.hpp"
+
+namespace quay::kqueue {
+
+class descriptor_filter : public filter {
+ public:
+  bool on_descriptor() const noexcept override { return true; }
+  int attach(queue& q, core::slot_index i) noexcept override;
+  void detach(queue& q, core::slot_index i) noexcept override;
+  int touch(queue& q, core::slot_index i, core::event& change) noexcept override;
+  int evaluate(queue& q, core::slot_index i) noexcept override;
+  void enabled(queue& q, core::slot_index i) noexcept override;
+  void deliver(queue& q, core::slot_index i, core::event& out) noexcept override;
+  void expired(queue& q, core::slot_index i, std::int64_t deadline,
+               std::int64_t now) noexcept override;
+  bool reported_again(queue& q, core::slot_index i) noexcept override;
+
+ protected:
+  // The object cannot be polled, or is a queue: accept (0) or refuse.
+  virtual int accept(queue& q, core::slot_index i) noexcept = 0;
+
+  // Finds out what the descriptor refers to; kind is known afterwards.
+  static void examine(queue& q, core::interest& it) noexcept;
+  // State of the descriptor now: the report being worked on, or a fresh look.
+  static std::uint32_t events_now(queue& q, core::slot_index i) noexcept;
+  // Looks at the note again soon: for conditions of which the kernel says nothing.
+  static void check_again(queue& q, core::slot_index i) noexcept;
+  // Sets or clears EV_EOF and what a dialect adds to it.
+  static void mark_eof(queue& q, core::note& n, bool eof, bool drained, bool both_ways) noexcept;
+  static bool is_socket(core::object kind) noexcept {
+    return kind == core::object::stream_socket || kind == core::object::listening_socket ||
+           kind == core::object::datagram_socket || kind == core::object::seqpacket_socket;
+  }
+  static bool is_file(core::object kind) noexcept {
+    return kind == core::object::regular_file || kind == core::object::directory;
+  }
+};
+
+}  // namespace quay::kqueue

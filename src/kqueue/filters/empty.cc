@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: EVFILT_EMPTY: a socket's send buffer has become empty.
+// Contract: semantics/kqueue.md 5.4. The kernel raises no edge when the last byte leaves, so a
+//           buffer that is not empty is looked at again on the queue's own timer.
+#include <sys/event.h>
+
+#include "kqueue/filters/descriptor.hpp"
+#include "kqueue/filters/filters.hpp"
+
+namespace quay::kqueue {
+namespace {
+
+using core::object;
+using core::slot_index;
+
+class empty_filter_type final : public descriptor_filter {
+ public:
+  int attach(queue& q, slot_index i) noexcept override {
+    core::interest& it = q.interest_of_note_locked(i);
+    const int error = descriptor_filter::attach(q, i);
+    if (error != 0) return error;
+    examine(q, it);
+    if (const int refusal = accept(q, i); refusal != 0) return refusal;
+    return evaluate(q, i);
+  }
+
+  int evaluate(queue& q, slot_index i) noexcept override {
+    if (event(q, i)) q.activate_locked(i);
+    return 0;
+  }
+
+  void enabled(queue& q, slot_index i) noexcept override { evaluate(q, i); }
+
+  bool event(queue& q, slot_index i) noexcept override {
+    core::note& n = q.at(i);
+    const core::interest& it = q.interest_of_note_locked(i);
+    n.data = 0;
+    if (it.kind == object::listening_socket) return q.rules().listener_shows_empty;
+    const std::int64_t unsent = q.os().unsent(it.descriptor);
+    if (unsent > 0) {
+      n.descriptor.reported = kWasFull;
+      check_again(q, i);
+      return false;
+    }
+    // With EV_CLEAR only becoming empty counts, once it has been reported.
+    if ((n.flags & EV_CLEAR) && n.descriptor.reported == kTold) {
+      check_again(q, i);
+      return false;
+    }
+    n.descriptor.backoff = 0;
+    return true;
+  }
+
+  void deliver(queue& q, slot_index i, core::event&) noexcept override {
+    core::note& n = q.at(i);
+    if (!(n.flags & EV_CLEAR)) return;
+    n.descriptor.reported = kTold;
+    check_again(q, i);
+  }
+
+  bool reported_again(queue&, slot_index) noexcept override { return false; }
+
+ protected:
+  int accept(queue& q, slot_index i) noexcept override {
+    const core::interest& it = q.interest_of_note_locked(i);
+    if (it.kind == object::kqueue) return q.rules().not_read_on_kqueue;
+    return is_socket(it.kind) ? 0 : q.rules().unsupported_filter;
+  }
+
+ private:
+  static constexpr std::uint32_t kWasFull = 1;
+  static constexpr std::uint32_t kTold = 2;
+};
+
+}  // namespace
+
+filter& empty_filter() noexcept {
+  static empty_filter_type instance;
+  return instance;
+}
+
+}  // namespace quay::kqueue

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: EVFILT_EXCEPT: out-of-band data.
+// Contract: semantics/kqueue.md 5.3.
+#include <sys/event.h>
+
+#include "kqueue/filters/descriptor.hpp"
+#include "kqueue/filters/filters.hpp"
+
+namespace quay::kqueue {
+namespace {
+
+using core::object;
+using core::slot_index;
+
+class except_filter_type final : public descriptor_filter {
+ public:
+  int attach(queue& q, slot_index i) noexcept override {
+    core::interest& it = q.interest_of_note_locked(i);
+    const int error = descriptor_filter::attach(q, i);
+    if (error != 0) return error;
+    examine(q, it);
+    return accept(q, i);
+  }
+
+  bool event(queue& q, slot_index i) noexcept override {
+    core::note& n = q.at(i);
+    const core::interest& it = q.interest_of_note_locked(i);
+    const std::uint32_t now = events_now(q, i);
+    n.data = 0;
+    if (!is_socket(it.kind)) {
+      const bool gone = (now & (EPOLLHUP | EPOLLERR)) != 0;
+      mark_eof(q, n, gone, true, false);
+      return gone;
+    }
+    const bool pending = (now & EPOLLPRI) && (n.sfflags & NOTE_OOB);
+    n.fflags = pending ? static_cast<std::uint32_t>(NOTE_OOB) : 0;
+    return pending;
+  }
+
+ protected:
+  int accept(queue& q, slot_index i) noexcept override {
+    const core::interest& it = q.interest_of_note_locked(i);
+    if (it.kind == object::kqueue) return q.rules().not_read_on_kqueue;
+    if (is_socket(it.kind)) return 0;
+    return it.kind == object::pipe && q.rules().except_on_pipe ? 0 : q.rules().unsupported_filter;
+  }
+};
+
+}  // namespace
+
+filter& except_filter() noexcept {
+  static except_filter_type instance;
+  return instance;
+}
+
+}  // namespace quay::kqueue

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: EVFILT_READ.
+// Contract: semantics/kqueue.md 5.1: what is ready, `data` and EV_EOF on each kind of object.
+#include <quay/quay.h>
+#include <sys/event.h>
+
+#include "kqueue/filters/descriptor.hpp"
+#include "kqueue/filters/filters.hpp"
+#include "kqueue/system.hpp"
+
+namespace quay::kqueue {
+namespace {
+
+using core::interest;
+using core::note;
+using core::object;
+using core::slot_index;
+
+class read_filter_type final : public descriptor_filter {
+ public:
+  bool event(queue& q, slot_index i) noexcept override {
+    const interest& it = q.interest_of_note_locked(i);
+    if (it.kind == object::kqueue) return nested(q, i);
+    if (!it.pollable) return file(q, i);
+    return polled(q, i);
+  }
+
+ protected:
+  int accept(queue& q, slot_index i) noexcept override {
+    const interest& it = q.interest_of_note_locked(i);
+    if (it.kind == object::kqueue && it.descriptor == q.descriptor()) return q.rules().self_watch;
+    if (it.kind == object::kqueue) q.owner().expose(it.descriptor);
+    return 0;
+  }
+
+ private:
+  static bool polled(queue& q, slot_index i) noexcept {
+    note& n = q.at(i);
+    interest& it = q.interest_of_note_locked(i);
+    const std::uint32_t now = events_now(q, i);
+    if (q.rules().has_oob && (n.sfflags & NOTE_OOB)) {
+      n.fflags = (now & EPOLLPRI) ? static_cast<std::uint32_t>(NOTE_OOB) : 0;
+      return (now & EPOLLPRI) != 0;
+    }
+    bool eof = false;
+    bool error = false;
+    bool both = false;
+    if (now & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) {
+      examine(q, it);
+      if (!it.readable) return false;  // the write end of a pipe
+      if (is_socket(it.kind)) {
+        // Hung up without "readable" is a socket that was never connected.
+        eof = (now & EPOLLRDHUP) != 0 || ((now & EPOLLHUP) && (now & EPOLLIN));
+        error = (now & EPOLLERR) != 0;
+        both = (now & EPOLLHUP) && it.kind == object::stream_socket && tcp(q, it);
+      } else {
+        eof = (now & EPOLLHUP) != 0;
+      }
+    }
+    if (!eof && !error && !(now & EPOLLIN)) return false;
+
+    const bool wants_data = !(n.sfflags & QUAY_NOTE_NODATA);
+    const bool lowat = (n.sfflags & NOTE_LOWAT) != 0;
+    bool enough = true;
+    if (wants_data || lowat) {
+      std::int64_t bytes = q.os().bytes_to_read(it.descriptor, it.kind);
+      if (bytes < 0) bytes = figure(q, it);
+      n.data = bytes;
+      if (lowat && it.kind != object::listening_socket) enough = bytes >= n.sdata;
+      // A level with nothing behind it: another thread read it, or the report was spurious.
+      if (bytes == 0 && it.kind != object::datagram_socket) enough = enough && drained_ok(q, it);
+    }
+    mark_eof(q, n, eof, n.data == 0, both);
+    n.fflags = 0;
+    if (error && q.owner().tune().so_error_in_fflags.load(std::memory_order_relaxed) != 0) {
+      n.fflags = static_cast<std::uint32_t>(q.os().take_socket_error(it.descriptor));
+    }
+    return enough || eof || error;
+  }
+
+  // Objects without a byte count: a listener's backlog, or the size of the record a read returns.
+  static std::int64_t figure(queue& q, interest& it) noexcept {
+    examine(q, it);
+    if (it.kind == object::stream_socket || it.kind == object::seqpacket_socket ||
+        it.kind == object::listening_socket) {
+      it.kind = object::listening_socket;
+      return q.os().backlog(it.descriptor);
+    }
+    return it.kind == object::counter ? 8 : 1;
+  }
+
+  // No bytes, yet reported readable: right for packets of no length and for what has no count.
+  static bool drained_ok(queue& q, interest& it) noexcept {
+    examine(q, it);
+    return it.kind == object::datagram_socket || it.kind == object::seqpacket_socket ||
+           it.kind == object::other;
+  }
+
+  static bool tcp(queue&, const interest& it) noexcept { return it.identity == core::kInetMark; }
+
+  static bool file(queue& q, slot_index i) noexcept {
+    note& n = q.at(i);
+    interest& it = q.interest_of_note_locked(i);
+    if (!is_file(it.kind)) {
+      n.data = 0;
+      return true;
+    }
+    n.data = q.os().distance_to_end(it.descriptor);
+    if (n.data == 0 && it.watch < 0) {
+      // From now on growth is reported; what grew before is seen by looking once more.
+      q.watch_file_locked(n.descriptor.interest);
+      n.data = q.os().distance_to_end(it.descriptor);
+    }
+    if (q.rules().has_file_poll && (n.sfflags & NOTE_FILE_POLL)) return true;
+    return n.data != 0;
+  }
+
+  static bool nested(queue& q, slot_index i) noexcept QUAY_NO_ANALYSIS {
+    note& n = q.at(i);
+    queue* inner = q.owner().queue_at(q.interest_of_note_locked(i).descriptor);
+    if (inner == nullptr || inner == &q) return false;
+    core::queue::section hold(*inner);
+    if (inner->closed_locked()) return false;
+    n.data = inner->pending_locked();
+    return n.data > 0;
+  }
+};
+
+}  // namespace
+
+filter& read_filter() noexcept {
+  static read_filter_type instance;
+  return instance;
+}
+
+}  // namespace quay::kqueue

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: EVFILT_TIMER.
+// Contract: semantics/kqueue.md 5.7 (TIMER) and 7 rows 24-27: units, absolute times, limits, what
+//           EV_ADD of a running timer does. Periods are absolute multiples: no drift.
+#include <sys/event.h>
+
+#include <cerrno>
+
+#include "kqueue/filters/filters.hpp"
+#include "kqueue/system.hpp"
+
+namespace quay::kqueue {
+namespace {
+
+using core::note;
+using core::slot_index;
+namespace state = core::state;
+
+constexpr std::int64_t kTick = 1000000;  // where a system counts ticks: 1 ms
+constexpr std::int64_t kFarthest = INT64_MAX / 2;
+constexpr std::uint32_t kUnits = NOTE_SECONDS | NOTE_MSECONDS | NOTE_USECONDS | NOTE_NSECONDS;
+
+std::int64_t unit_of(std::uint32_t fflags) noexcept {
+  if (fflags & NOTE_SECONDS) return 1000000000;
+  if (fflags & NOTE_USECONDS) return 1000;
+  if (fflags & NOTE_NSECONDS) return 1;
+  return 1000000;
+}
+
+std::int64_t saturating_multiply(std::int64_t a, std::int64_t unit) noexcept {
+  std::int64_t r = 0;
+  if (__builtin_mul_overflow(a, unit, &r) || r > kFarthest) return a < 0 ? -kFarthest : kFarthest;
+  return r;
+}
+
+class timer_filter_type final : public filter {
+ public:
+  bool on_descriptor() const noexcept override { return false; }
+
+  int attach(queue& q, slot_index i) noexcept override {
+    note& n = q.at(i);
+    if (const int error = check(q, n.sfflags, n.sdata); error != 0) return error;
+    if (!q.reserve_timer_locked(absolute(q, n))) return ENOMEM;
+    if (!q.owner().take_callout(q.rules().timer_limit_margin)) return ENOMEM;
+    if (!absolute(q, n)) n.flags |= EV_CLEAR;
+    n.data = 0;
+    start(q, i);
+    return 0;
+  }
+
+  void detach(queue& q, slot_index i) noexcept override {
+    q.stop_timer_locked(i, q.at(i).timer.wall != 0);
+    q.owner().return_callout();
+  }
+
+  bool event(queue& q, slot_index i) noexcept override {
+    return q.at(i).data != 0 || (q.at(i).status & state::kFailed);
+  }
+
+  int touch(queue& q, slot_index i, core::event& change) noexcept override {
+    note& n = q.at(i);
+    const dialect& d = q.rules();
+    const bool adds = (change.flags & EV_ADD) != 0;
+    if (!(d.has_keep_udata && (change.flags & EV_KEEPUDATA))) n.udata = change.udata;
+    if (!adds) {
+      // Only DragonFly takes the period of a change that merely enables or disables.
+      if (d.plain_modify_sets_period) {
+        n.sfflags = change.fflags;
+        n.sdata = change.data;
+      }
+      return 0;
+    }
+    if (d.bad_timer_update != bad_update::unchecked) {
+      const int error = check(q, change.fflags, change.data);
+      if (error != 0) return refuse_update(q, i, error);
+    }
+    n.sfflags = change.fflags;
+    n.sdata = change.data;
+    if (d.restart == timer_restart::restarts) {
+      q.stop_timer_locked(i, n.timer.wall != 0);
+      q.retire_locked(i);
+      n.data = 0;
+      n.status &= static_cast<std::uint16_t>(~state::kFailed);
+      if (d.restart_replaces_flags) {
+        n.flags = change.flags;
+        if (!absolute(q, n)) n.flags |= EV_CLEAR;
+      }
+      if (!q.reserve_timer_locked(absolute(q, n))) return ENOMEM;
+      start(q, i);
+    }
+    return 0;
+  }
+
+  int evaluate(queue& q, slot_index i) noexcept override {
+    if (event(q, i)) q.activate_locked(i);
+    return 0;
+  }
+  void enabled(queue&, slot_index) noexcept override {}
+  void deliver(queue&, slot_index, core::event&) noexcept override {}
+
+  void expired(queue& q, slot_index i, std::int64_t deadline, std::int64_t now) noexcept override {
+    note& n = q.at(i);
+    if ((n.flags & EV_ONESHOT) || n.timer.wall != 0) {
+      ++n.data;
+      q.activate_locked(i);
+      return;
+    }
+    const std::int64_t period = period_of(q, n);
+    // The expiry that was due, and those that would have followed it by now. The period counted
+    // with is the one in force: a changed one takes effect from this expiry on.
+    const std::int64_t more = (now - deadline) / period;
+    n.data += 1 + more;
+    q.activate_locked(i);
+    q.start_timer_locked(i, deadline + (more + 1) * period, false);
+  }
+
+ private:
+  static bool absolute(const queue& q, const note& n) noexcept {
+    return q.rules().timer_units && (n.sfflags & NOTE_ABSTIME);
+  }
+
+  static int check(queue& q, std::uint32_t fflags, std::int64_t data) noexcept {
+    const dialect& d = q.rules();
+    if (d.timer_units && (fflags & ~(kUnits | NOTE_ABSTIME)) != 0) return EINVAL;
+    const bool abs = d.timer_units && (fflags & NOTE_ABSTIME);
+    if (data < 0 && d.negative == timer_negative::refused) return EINVAL;
+    if (data == 0 && !abs && d.zero == timer_zero::refused) return EINVAL;
+    return 0;
+  }
+
+  static int refuse_update(queue& q, slot_index i, int error) noexcept {
+    note& n = q.at(i);
+    switch (q.rules().bad_timer_update) {
+      case bad_update::refused_stopped:
+        q.stop_timer_locked(i, n.timer.wall != 0);
+        return error;
+      case bad_update::error_in_note:
+        q.stop_timer_locked(i, n.timer.wall != 0);
+        n.data = error;
+        n.status |= state::kFailed;
+        return 0;
+      default:
+        return error;
+    }
+  }
+
+  // Nanoseconds, at least 1.
+  static std::int64_t period_of(const queue& q, const note& n) noexcept {
+    const dialect& d = q.rules();
+    const std::int64_t unit = d.timer_units ? unit_of(n.sfflags) : 1000000;
+    if (n.sdata > 0) return saturating_multiply(n.sdata, unit);
+    if (n.sdata == 0 && d.zero == timer_zero::one_unit) return unit;
+    return kTick;
+  }
+
+  static void start(queue& q, slot_index i) noexcept {
+    note& n = q.at(i);
+    n.timer.wall = absolute(q, n) ? 1 : 0;
+    if (n.timer.wall != 0) {
+      q.start_timer_locked(i, saturating_multiply(n.sdata, unit_of(n.sfflags)), true);
+      return;
+    }
+    const bool at_once =
+        n.sdata == 0 && (n.flags & EV_ONESHOT) && q.rules().zero == timer_zero::one_unit;
+    const std::int64_t first = at_once ? 0 : period_of(q, n);
+    q.start_timer_locked(i, q.os().monotonic() + first, false);
+  }
+};
+
+}  // namespace
+
+filter& timer_filter() noexcept {
+  static timer_filter_type instance;
+  return instance;
+}
+
+}  // namespace quay::kqueue

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: EVFILT_WRITE.
+// Contract: semantics/kqueue.md 5.2: what is ready, free space, EV_EOF on each kind of object.
+#include <quay/quay.h>
+#include <sys/event.h>
+
+#include "kqueue/filters/descriptor.hpp"
+#include "kqueue/filters/filters.hpp"
+#include "kqueue/system.hpp"
+
+namespace quay::kqueue {
+namespace {
+
+using core::interest;
+using core::note;
+using core::object;
+using core::slot_index;
+
+class write_filter_type final : public descriptor_filter {
+ public:
+  int attach(queue& q, slot_index i) noexcept override {
+    const int error = descriptor_filter::attach(q, i);
+    if (error != 0) return error;
+    const int orphan = q.rules().write_on_orphan_pipe;
+    interest& it = q.interest_of_note_locked(i);
+    if (orphan == 0 || !it.pollable) return 0;
+    if ((q.os().poll_now(it.descriptor, 0) & EPOLLERR) == 0) return 0;
+    examine(q, it);
+    return it.kind == object::pipe && it.writable ? orphan : 0;
+  }
+
+  bool event(queue& q, slot_index i) noexcept override {
+    note& n = q.at(i);
+    interest& it = q.interest_of_note_locked(i);
+    if (!it.pollable) {
+      n.data = 0;
+      return true;
+    }
+    std::uint32_t now = events_now(q, i);
+    bool eof = false;
+    bool error = false;
+    bool both = false;
+    if (now & (EPOLLHUP | EPOLLERR)) {
+      examine(q, it);
+      if (!it.writable) return false;  // the read end of a pipe
+      if (is_socket(it.kind)) {
+        now = q.os().poll_now(it.descriptor, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+        const bool never_connected = (now & EPOLLHUP) && !(now & (EPOLLIN | EPOLLRDHUP | EPOLLERR));
+        if (never_connected) return false;
+        eof = (now & EPOLLHUP) != 0;
+        error = (now & EPOLLERR) != 0;
+        both = eof && it.identity == core::kInetMark;
+      } else if (it.kind == object::pipe) {
+        eof = (now & EPOLLERR) != 0;
+      } else {
+        eof = (now & EPOLLHUP) != 0;
+      }
+    } else if (now & EPOLLOUT) {
+      examine(q, it);
+      if (it.kind == object::listening_socket) return false;
+      if (it.kind == object::stream_socket) eof = q.os().sending_is_shut(it.descriptor);
+    }
+    if (!eof && !error && !(now & EPOLLOUT)) {
+      if (n.sfflags & NOTE_LOWAT) check_again(q, i);
+      return false;
+    }
+    bool enough = true;
+    const bool lowat = (n.sfflags & NOTE_LOWAT) && is_socket(it.kind);
+    if (eof && it.kind == object::pipe) {
+      n.data = 0;
+    } else if (!(n.sfflags & QUAY_NOTE_NODATA) || lowat) {
+      examine(q, it);
+      n.data = q.os().room_to_write(it.descriptor, it.kind);
+      if (lowat) enough = n.data >= n.sdata;
+    }
+    mark_eof(q, n, eof, true, both);
+    n.fflags = 0;
+    if (error && q.owner().tune().so_error_in_fflags.load(std::memory_order_relaxed) != 0) {
+      n.fflags = static_cast<std::uint32_t>(q.os().take_socket_error(it.descriptor));
+    }
+    if (!enough && !eof && !error) {
+      check_again(q, i);  // space beyond the kernel's own mark comes without an edge
+      return false;
+    }
+    n.descriptor.backoff = 0;
+    return true;
+  }
+
+ protected:
+  int accept(queue& q, slot_index i) noexcept override {
+    const interest& it = q.interest_of_note_locked(i);
+    if (it.kind == object::kqueue) return q.rules().not_read_on_kqueue;
+    return is_file(it.kind) ? q.rules().write_on_vnode : 0;
+  }
+};
+
+}  // namespace
+
+filter& write_filter() noexcept {
+  static write_filter_type instance;
+  return instance;
+}
+
+}  // namespace quay::kqueue

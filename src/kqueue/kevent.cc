@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: one call of kevent(): arguments, changes, posted errors and receipts, the scan.
+// Contract: semantics/kqueue.md section 2. Memory of the caller is asked about before it is
+//           touched, and before an event is taken off the queue: a bad list loses nothing.
+// Locking: takes the queue's mutex for each batch of changes and for the scan.
+#include "kqueue/kevent.hpp"
+
+#include <sys/event.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "kqueue/queue.hpp"
+#include "kqueue/system.hpp"
+
+namespace quay::kqueue {
+namespace {
+
+constexpr int kBatch = 8;  // KQ_NEVENTS of the seeds
+constexpr std::int64_t kSecond = 1000000000;
+
+class call {
+ public:
+  call(system& sys, int fd, const layout& shape, const lists& io) noexcept
+      : sys_(sys), os_(sys.os()), fd_(fd), shape_(shape), io_(io) {}
+
+  outcome run(const timespec* timeout) noexcept {
+    queue* q = sys_.queue_at(fd_);
+    if (timeout != nullptr &&
+        os_.readable_prefix(timeout, sizeof *timeout) < sizeof *timeout) {
+      return fail(q == nullptr && fd_ < 0 ? EBADF : EFAULT);
+    }
+    if (q == nullptr) return fail(EBADF);
+    const dialect& d = q->rules();
+    timespec left{};
+    if (timeout != nullptr) left = *timeout;
+    const bool valid = timeout == nullptr || d.timeout == timeout_check::none ||
+                       (left.tv_sec >= 0 && left.tv_nsec >= 0 && left.tv_nsec < kSecond);
+    if (!valid && d.timeout == timeout_check::early) return fail(EINVAL);
+    if (io_.change_count < 0 || io_.event_count < 0) {
+      if (d.refuses_negative_counts) return fail(EINVAL);
+      io_.change_count = std::max(io_.change_count, 0);
+      io_.event_count = std::max(io_.event_count, 0);
+    }
+    if (!sys_.hooked() && vanished(*q)) return fail(EBADF);
+
+    for (int done = 0; done < io_.change_count; done += kBatch) {
+      if (!apply_batch(*q, done)) return end_;
+    }
+    if (posted_ > 0) return {posted_, 0};
+    if (io_.event_count == 0) {
+      return io_.change_count > 0 || still_there(*q) ? outcome{0, 0} : fail(EBADF);
+    }
+    if (!valid) return fail(EINVAL);
+    return scan(*q, timeout != nullptr ? &left : nullptr);
+  }
+
+ private:
+  static outcome fail(int error) noexcept { return {-1, error}; }
+  bool stop(outcome with) noexcept {
+    end_ = with;
+    return false;
+  }
+
+  // Unhooked: nobody told us of a close, so the number is looked at. A private queue is used on
+  // the promise that its owner ends it with quay_close().
+  bool vanished(queue& q) noexcept {
+    {
+      core::guard hold(q.lock());
+      if (!q.pollable_locked()) return false;
+    }
+    if (os_.is_open(fd_)) return false;
+    sys_.end_queue(fd_);
+    return true;
+  }
+
+  bool still_there(queue& q) noexcept {
+    core::guard hold(q.lock());
+    return q.matches_locked(fd_);
+  }
+
+  // Whether the first `n` entries of the eventlist can be written.
+  bool writable(int n) noexcept {
+    if (n <= writable_) return true;
+    const std::size_t bytes = static_cast<std::size_t>(n) * shape_.size;
+    writable_ = static_cast<int>(os_.writable_prefix(io_.events, bytes) / shape_.size);
+    return n <= writable_;
+  }
+
+  bool apply_batch(queue& q, int done) noexcept {
+    const int n = std::min(kBatch, io_.change_count - done);
+    const char* from = static_cast<const char*>(io_.changes) +
+                       static_cast<std::size_t>(done) * shape_.size;
+    const std::size_t bytes = static_cast<std::size_t>(n) * shape_.size;
+    if (os_.readable_prefix(from, bytes) < bytes) return stop(fail(EFAULT));
+    core::event batch[kBatch];
+    for (int k = 0; k < n; ++k) {
+      shape_.load(from + static_cast<std::size_t>(k) * shape_.size, batch[k]);
+    }
+    writable(std::min(io_.event_count, posted_ + n));
+
+    core::queue::section hold(q);
+    if (!q.matches_locked(fd_)) return stop(fail(EBADF));
+    if (done == 0) q.count_call_locked();
+    for (int k = 0; k < n; ++k) {
+      core::event& change = batch[k];
+      if (q.rules().skips_filter_zero && change.filter == 0) continue;
+      const bool receipt = (change.flags & EV_RECEIPT) != 0;
+      const int error = q.apply_locked(change);
+      if (error == 0 && !receipt) continue;
+      if (!post(q.rules(), change, error)) return false;
+    }
+    return true;
+  }
+
+  bool post(const dialect& d, core::event& entry, int error) noexcept {
+    if (posted_ >= io_.event_count) {
+      if (error != 0) return stop(fail(error));
+      return stop(d.receipt_without_room == room_lacking::fails ? outcome{-1, 0} : outcome{0, 0});
+    }
+    if (posted_ >= writable_) return stop(fail(d.post_fault_is_efault || error == 0 ? EFAULT : error));
+    entry.flags = EV_ERROR;
+    entry.data = error;
+    shape_.store(static_cast<char*>(io_.events) + static_cast<std::size_t>(posted_) * shape_.size,
+                 entry);
+    ++posted_;
+    return true;
+  }
+
+  outcome scan(queue& q, const timespec* left) noexcept {
+    // No more entries than notes can be filled: no more need be asked about.
+    const int most = std::min(
+        io_.event_count, static_cast<int>(std::max<std::uint32_t>(q.note_count(), 1)));
+    const bool all = writable(most);
+    const bool poll = left != nullptr && (left->tv_sec < 0 || (left->tv_sec == 0 && left->tv_nsec <= 0));
+    std::int64_t deadline = core::queue::kNever;
+    if (left != nullptr && !poll) deadline = deadline_of(q.rules(), *left);
+
+    sink out{shape_.store, static_cast<char*>(io_.events), shape_.size,
+             all ? most : writable_, 0};
+    int error = 0;
+    {
+      core::queue::section hold(q);
+      if (!q.matches_locked(fd_)) return fail(EBADF);
+      if (io_.change_count == 0) q.count_call_locked();
+      if (out.room == 0) return q.pending_locked() > 0 || !poll ? fail(EFAULT) : outcome{0, 0};
+      error = poll ? q.collect_locked(out) : q.wait_locked(out, deadline);
+    }
+    if (error == EBADF || error == EINVAL) {
+      sys_.end_queue(fd_);  // the descriptor is not the queue's any more
+      return fail(EBADF);
+    }
+    return error != 0 ? fail(error) : outcome{out.filled, 0};
+  }
+
+  std::int64_t deadline_of(const dialect& d, const timespec& left) noexcept {
+    std::int64_t seconds = left.tv_sec;
+    if (d.longest_timeout_s != 0 && seconds > d.longest_timeout_s) {
+      if (d.infinite_beyond_longest) return core::queue::kNever;
+      seconds = d.longest_timeout_s;
+    }
+    std::int64_t ns = 0;
+    if (__builtin_mul_overflow(seconds, kSecond, &ns) ||
+        __builtin_add_overflow(ns, std::int64_t{left.tv_nsec}, &ns) ||
+        __builtin_add_overflow(ns, os_.monotonic(), &ns)) {
+      return core::queue::kNever;
+    }
+    return ns;
+  }
+
+  system& sys_;
+  core::host& os_;
+  const int fd_;
+  const layout& shape_;
+  lists io_;
+  int posted_ = 0;
+  int writable_ = 0;  // leading entries of the eventlist known to be writable
+  outcome end_{0, 0};
+};
+
+}  // namespace
+
+outcome kevent(system& sys, int fd, const layout& shape, const lists& io,
+               const timespec* timeout) noexcept {
+  return call(sys, fd, shape, io).run(timeout);
+}
+
+}  // namespace quay::kqueue

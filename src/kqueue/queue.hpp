@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the kqueue: registers changes and scans for events as its dialect says.
+// Contract: semantics/kqueue.md sections 1-4; seeds netbsd-kern_event.c, dragonfly-kern_event.c.
+// Invariants: those of core::queue; besides, identifiers are unique for each filter.
+// Ownership: kqueue objects are made by the system and recycled, never freed: a thread that looked
+//            one up may lock it and then see that it is no longer the one it meant.
+// Locking: core::queue's mutex (rank queue). A queue nested in another is locked under it.
+#pragma once
+
+#include "core/ident_table.hpp"
+#include "core/queue.hpp"
+#include "core/source.hpp"
+#include "kqueue/dialect.hpp"
+
+namespace quay::kqueue {
+
+class queue;
+class system;
+using filter = core::source<queue>;
+
+// Where a scan puts its events.
+struct sink {
+  void (*store)(void* at, const core::event& e);
+  char* at;
+  std::size_t stride;
+  int room;    // entries that may be written
+  int filled;  // entries written
+
+  void put(const core::event& e) noexcept {
+    store(at, e);
+    at += stride;
+    ++filled;
+  }
+};
+
+class queue final : public core::queue {
+ public:
+  queue(core::environment& env, system& owner, std::uint32_t number) noexcept
+      : core::queue(env), system_(owner), number_(number), idents_(env.notes) {}
+
+  // Position among the process's queues; see system.hpp, invariant 2.
+  std::uint32_t number() const noexcept { return number_; }
+  // Under the mutex: is this still the queue that `fd` meant when it was looked up?
+  bool matches_locked(int fd) const noexcept QUAY_REQUIRES(lock());
+
+  // --- life, called by the system -------------------------------------------------------------
+  void open_locked(int public_set, const dialect& d, bool pollable) noexcept
+      QUAY_REQUIRES(lock());
+  // Drops every note and wakes every waiter. The public descriptor is the caller's.
+  void close_locked() noexcept QUAY_REQUIRES(lock());
+  // In a child of fork: the notes go, the kernel's registrations are the parent's and stay.
+  void abandon_after_fork() noexcept QUAY_NO_ANALYSIS;
+  // The number is about to be closed (hooked processes): its notes go at once.
+  void forget_locked(int fd) noexcept QUAY_REQUIRES(lock());
+  // The number was closed; notes on it stay only if the kernel knows them for the new object.
+  void verify_locked(int fd) noexcept QUAY_REQUIRES(lock());
+
+  // --- kevent ---------------------------------------------------------------------------------
+  // Applies one change; returns an errno. The change's fflags and data come back as a posted
+  // entry shows them.
+  int apply_locked(core::event& change) noexcept QUAY_REQUIRES(lock());
+  // Collects what is ready now into `out`. Returns 0 or an errno.
+  int collect_locked(sink& out) noexcept QUAY_REQUIRES(lock());
+  // Waits until `deadline` (monotonic ns, kNever) for the first event; see collect_locked.
+  int wait_locked(sink& out, std::int64_t deadline) noexcept QUAY_REQUIRES(lock());
+  // Notes that are queued, after taking in what the kernel knows (fstat, nested queues).
+  std::uint32_t pending_locked() noexcept QUAY_REQUIRES(lock());
+
+  // --- for the filters ------------------------------------------------------------------------
+  const dialect& rules() const noexcept { return *dialect_.load(std::memory_order_relaxed); }
+  system& owner() noexcept { return system_; }
+  core::host& os() noexcept { return env().os; }
+  core::note& at(core::slot_index i) noexcept { return core::queue::at(i); }
+  core::interest& interest_of_note_locked(core::slot_index i) noexcept QUAY_REQUIRES(lock()) {
+    return interest_at(at(i).descriptor.interest);
+  }
+  // Whether the note's last report belongs to the harvest that is being worked on.
+  bool fresh_locked(const core::note& n) const noexcept QUAY_REQUIRES(lock()) {
+    return n.descriptor.epoch == epoch_locked();
+  }
+  // What a descriptor note asks of epoll; direction of its filter.
+  core::demand demand_of(const core::note& n) const noexcept;
+  static core::direction direction_of(const core::note& n) noexcept;
+  // How many notes there are; a hint unless the mutex is held.
+  std::uint32_t note_count() const noexcept { return notes_.load(std::memory_order_relaxed); }
+  std::uint64_t calls_locked() const noexcept QUAY_REQUIRES(lock()) { return calls_; }
+  std::uint64_t delivered_locked() const noexcept QUAY_REQUIRES(lock()) { return delivered_; }
+  void count_call_locked() noexcept QUAY_REQUIRES(lock()) { ++calls_; }
+
+ protected:
+  core::mask wanted_locked(const core::interest& it, core::direction d) noexcept override;
+  bool on_report_locked(core::slot_index i, core::direction d,
+                        std::uint32_t events) noexcept override;
+  void on_expiry_locked(core::slot_index i, std::int64_t deadline,
+                        std::int64_t now) noexcept override;
+  void on_growth_locked(core::slot_index i) noexcept override;
+  void on_vanished_locked(core::slot_index i) noexcept override;
+
+ private:
+  int find_on_descriptor_locked(const core::event& change, core::slot_index& found) noexcept
+      QUAY_REQUIRES(lock());
+  int create_locked(core::event& change, filter& f) noexcept QUAY_REQUIRES(lock());
+  int modify_locked(core::slot_index i, core::event& change, filter& f) noexcept
+      QUAY_REQUIRES(lock());
+  void set_enabled_locked(core::slot_index i, std::uint16_t flags, bool evaluated,
+                          filter& f) noexcept QUAY_REQUIRES(lock());
+  void drop_locked(core::slot_index i, bool keep_registration) noexcept QUAY_REQUIRES(lock());
+  void unlink_locked(core::slot_index i, bool keep_registration) noexcept QUAY_REQUIRES(lock());
+  void scan_locked(sink& out) noexcept QUAY_REQUIRES(lock());
+  void deliver_locked(core::slot_index i, filter& f, sink& out) noexcept QUAY_REQUIRES(lock());
+  void denied_locked(core::slot_index i) noexcept QUAY_REQUIRES(lock());
+  void keep_ext_locked(core::note& n, const core::event& change) noexcept QUAY_REQUIRES(lock());
+
+  system& system_;
+  const std::uint32_t number_;
+  // Constant for the queue's life; atomic because a thread that comes too late may look.
+  std::atomic<const dialect*> dialect_{nullptr};
+  core::ident_table idents_ QUAY_GUARDED_BY(lock());
+  std::atomic<std::uint32_t> notes_{0};  // written under the mutex
+  std::uint64_t calls_ QUAY_GUARDED_BY(lock()) = 0;
+  std::uint64_t delivered_ QUAY_GUARDED_BY(lock()) = 0;
+};
+
+}  // namespace quay::kqueue

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: one change: find the note, create, modify, delete, enable, disable.
+// Contract: semantics/kqueue.md section 3.
+// Locking: the queue's mutex throughout; see queue.hpp.
+#include <sys/event.h>
+
+#include <cerrno>
+#include <climits>
+
+#include "kqueue/filters/filters.hpp"
+#include "kqueue/queue.hpp"
+#include "kqueue/system.hpp"
+
+namespace quay::kqueue {
+
+using core::event;
+using core::interest;
+using core::kNil;
+using core::note;
+using core::slot_index;
+namespace state = core::state;
+
+namespace {
+constexpr std::uint16_t kActions =
+    EV_ADD | EV_DELETE | EV_ENABLE | EV_DISABLE | EV_FORCEONESHOT;
+}  // namespace
+
+int queue::apply_locked(event& change) noexcept {
+  const dialect& d = rules();
+  change.flags &= static_cast<std::uint16_t>(~d.system_flags);
+  const lookup known = find_filter(d, change.filter);
+  if (known.source == nullptr) return refuse(change, *this);
+  filter& f = *known.source;
+
+  const std::uint16_t flags = change.flags;
+  if (d.enable_and_disable_refused && (flags & EV_ENABLE) && (flags & EV_DISABLE)) return EINVAL;
+  if (d.has_keep_udata && (flags & EV_KEEPUDATA) && (flags & EV_ADD)) return EINVAL;
+
+  slot_index i = kNil;
+  if (f.on_descriptor()) {
+    const int error = find_on_descriptor_locked(change, i);
+    if (error != 0) return error;
+  } else {
+    // What has expired by now happened before this change.
+    if (change.filter == EVFILT_TIMER) expire_locked();
+    i = idents_.find(change.filter, change.ident);
+  }
+  if (i == kNil) return (flags & EV_ADD) ? create_locked(change, f) : ENOENT;
+
+  if ((flags & EV_DELETE) && (!(flags & EV_ADD) || d.add_and_delete_deletes)) {
+    drop_locked(i, false);
+    return 0;
+  }
+  return modify_locked(i, change, f);
+}
+
+int queue::find_on_descriptor_locked(const event& change, slot_index& found) noexcept {
+  const dialect& d = rules();
+  if (d.wide == wide_ident::refused && change.ident > static_cast<std::uintptr_t>(INT_MAX)) {
+    return EBADF;
+  }
+  const int fd = static_cast<int>(change.ident);
+  if (fd < 0) return EBADF;
+  slot_index on = interest_of_locked(fd);
+  if (on != kNil && !env().hooked) {
+    if (identify_locked(on) != 0) {
+      core::bump(env().count.stale_dropped);
+      on_vanished_locked(on);
+      on = kNil;
+    }
+  }
+  found = kNil;
+  if (on != kNil) {
+    for (slot_index i = interest_at(on).first; i != kNil; i = at(i).link) {
+      const note& n = at(i);
+      if (n.filter != change.filter) continue;
+      if (d.wide == wide_ident::truncated_keyed && n.ident != change.ident) continue;
+      found = i;
+      return 0;
+    }
+  }
+  // Attaching finds out for itself whether the descriptor is open.
+  if (change.flags & EV_ADD) return 0;
+  return os().is_open(fd) ? 0 : EBADF;
+}
+
+void queue::keep_ext_locked(note& n, const event& change) noexcept {
+  if ((change.ext[0] | change.ext[1] | change.ext[2] | change.ext[3]) == 0) return;
+  core::arena<core::ext_block>& blocks = system_.ext_blocks();
+  n.ext = blocks.allocate();
+  if (n.ext == kNil) return;
+  for (int k = 0; k < 4; ++k) blocks.at(n.ext).value[k] = change.ext[k];
+}
+
+int queue::create_locked(event& change, filter& f) noexcept {
+  const dialect& d = rules();
+  if (!f.on_descriptor() && !idents_.reserve()) return ENOMEM;
+  slot_index on = kNil;
+  if (f.on_descriptor()) {
+    const int fd = static_cast<int>(change.ident);
+    // A number nobody has open must not grow the table.
+    if (interest_of_locked(fd) == kNil && fd > 4096 && !os().is_open(fd)) return EBADF;
+    if (env().hooked) system_.mark_watched(fd, *this);
+    on = demand_interest_locked(fd);
+    if (on == kNil) return ENOMEM;
+  }
+  const slot_index i = env().notes.allocate();
+  if (i == kNil) {
+    if (on != kNil && interest_at(on).first == kNil) drop_interest_locked(on);
+    return ENOMEM;
+  }
+  note& n = at(i);
+  const std::uint32_t generation = n.generation;
+  n = note();
+  n.generation = generation;
+  n.ident = change.ident;
+  n.udata = change.udata;
+  n.sdata = change.data;
+  n.sfflags = change.fflags;
+  n.filter = change.filter;
+  n.flags = d.echoes_actions ? change.flags
+                             : static_cast<std::uint16_t>(change.flags & ~kActions);
+  keep_ext_locked(n, change);
+  change.fflags = 0;  // an entry posted for this change shows the emptied report
+  change.data = 0;
+
+  if (on != kNil) {
+    n.descriptor.interest = on;
+    n.link = interest_at(on).first;
+    interest_at(on).first = i;
+  } else {
+    idents_.insert(i);
+  }
+  notes_.fetch_add(1, std::memory_order_relaxed);
+  if (d.disable_before_filter && (change.flags & EV_DISABLE)) n.status |= state::kDisabled;
+
+  const int error = f.attach(*this, i);
+  if (error != 0) {
+    unlink_locked(i, false);
+    return error;
+  }
+  if (change.flags & EV_FORCEONESHOT && d.has_keep_udata) {
+    n.flags |= EV_ONESHOT;
+    n.status |= state::kForced;
+    activate_locked(i);
+  }
+  set_enabled_locked(i, change.flags, true, f);
+  return 0;
+}
+
+int queue::modify_locked(slot_index i, event& change, filter& f) noexcept {
+  const dialect& d = rules();
+  note& n = at(i);
+  const std::uint16_t flags = change.flags;
+  if ((flags & EV_FORCEONESHOT) && d.has_keep_udata) {
+    n.flags |= EV_ONESHOT;
+    n.status |= state::kForced;
+    activate_locked(i);
+  }
+  const bool takes = (flags & EV_ADD) || d.modify == plain_modify::overwrites ||
+                     (d.modify == plain_modify::user_only && n.filter == EVFILT_USER);
+  if (!takes) {
+    set_enabled_locked(i, flags, false, f);
+    return 0;
+  }
+  if (d.disable_before_filter) {
+    // The final state decides whether the filter runs at all.
+    if (flags & EV_ENABLE) n.status &= static_cast<std::uint16_t>(~state::kDisabled);
+    if (flags & EV_DISABLE) n.status |= state::kDisabled;
+  }
+  int error = f.touch(*this, i, change);
+  if (error != 0) return error;
+  if (!d.disable_before_filter || !(n.status & state::kDisabled)) error = f.evaluate(*this, i);
+  // The number was closed and reused behind our back between look-up and re-arming.
+  if (error != 0) {
+    drop_locked(i, false);
+    return error;
+  }
+  if (d.disable_before_filter && (n.status & (state::kActive | state::kDisabled)) ==
+                                     state::kActive) {
+    activate_locked(i);
+  }
+  set_enabled_locked(i, flags, true, f);
+  return 0;
+}
+
+void queue::set_enabled_locked(slot_index i, std::uint16_t flags, bool evaluated,
+                               filter& f) noexcept {
+  note& n = at(i);
+  if (flags & EV_DISABLE) n.status |= state::kDisabled;
+  if (!(flags & EV_ENABLE)) return;
+  const bool was_disabled = (n.status & state::kDisabled) != 0;
+  n.status &= static_cast<std::uint16_t>(~state::kDisabled);
+  if (n.status & state::kActive) activate_locked(i);
+  if (!was_disabled && evaluated) return;
+  if (was_disabled && rules().enable_runs_filter && !evaluated) {
+    f.evaluate(*this, i);
+  } else if (was_disabled) {
+    f.enabled(*this, i);
+  }
+}
+
+// --- the end of a note ----------------------------------------------------------------------------
+
+void queue::drop_locked(slot_index i, bool keep_registration) noexcept {
+  note& n = at(i);
+  if (const lookup known = find_filter(rules(), n.filter); known.source != nullptr) {
+    known.source->detach(*this, i);
+  }
+  retire_locked(i);
+  unlink_locked(i, keep_registration);
+}
+
+void queue::unlink_locked(slot_index i, bool keep_registration) noexcept {
+  note& n = at(i);
+  if (n.status & state::kQueued) retire_locked(i);
+  const slot_index on =
+      find_filter(rules(), n.filter).source->on_descriptor() ? n.descriptor.interest : kNil;
+  if (on == kNil) {
+    idents_.erase(i);
+  } else {
+    interest& it = interest_at(on);
+    const core::direction dir = direction_of(n);
+    slot_index* p = &it.first;
+    while (*p != i) p = &at(*p).link;
+    *p = n.link;
+    bool shared = false;
+    for (slot_index o = it.first; o != kNil; o = at(o).link) {
+      shared = shared || direction_of(at(o)) == dir;
+    }
+    if (it.first == kNil && !keep_registration) {
+      drop_interest_locked(on);
+    } else if (!shared && !keep_registration) {
+      unregister_locked(on, dir);
+    }
+  }
+  if (n.ext != kNil) system_.ext_blocks().release(n.ext);
+  env().notes.release(i);
+  notes_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void queue::on_vanished_locked(slot_index on) noexcept {
+  while (interest_at(on).first != kNil) {
+    const slot_index i = interest_at(on).first;
+    const bool last = at(i).link == kNil;
+    drop_locked(i, false);
+    if (last) return;  // the interest went with its last note
+  }
+  drop_interest_locked(on);
+}
+
+void queue::forget_locked(int fd) noexcept {
+  const slot_index on = interest_of_locked(fd);
+  if (on != kNil) on_vanished_locked(on);
+}
+
+void queue::verify_locked(int fd) noexcept {
+  const slot_index on = interest_of_locked(fd);
+  if (on != kNil && identify_locked(on) != 0) on_vanished_locked(on);
+}
+
+// --- life -----------------------------------------------------------------------------------------
+
+void queue::open_locked(int public_set, const dialect& d, bool pollable) noexcept {
+  dialect_.store(&d, std::memory_order_relaxed);
+  core::queue::open_locked(public_set, pollable);
+}
+
+bool queue::matches_locked(int fd) const noexcept {
+  return !closed_locked() && system_.is_queue(fd, *this);
+}
+
+void queue::close_locked() noexcept {
+  for (slot_index i = idents_.any(); i != kNil; i = idents_.any()) drop_locked(i, false);
+  each_interest_locked([this](slot_index on) { on_vanished_locked(on); });
+  idents_.reset();
+  shut_locked();
+}
+
+void queue::abandon_after_fork() noexcept {
+  if (closed_locked()) return;
+  disown_locked();
+  close_locked();
+}
+
+}  // namespace quay::kqueue

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: collecting and delivering: reports of the kernel become active notes, active notes become
+//       events.
+// Contract: semantics/kqueue.md section 4.
+// Invariants: a note is delivered at most once by one scan: what is queued during the scan lies
+//             behind the count taken at its start.
+// Locking: the queue's mutex throughout (released only inside sleep_locked).
+#include <sys/event.h>
+
+#include <cerrno>
+
+#include "kqueue/filters/filters.hpp"
+#include "kqueue/queue.hpp"
+#include "kqueue/system.hpp"
+
+namespace quay::kqueue {
+
+using core::interest;
+using core::kNil;
+using core::note;
+using core::slot_index;
+namespace state = core::state;
+
+// --- what the kernel reports ----------------------------------------------------------------------
+
+core::mask queue::wanted_locked(const interest& it, core::direction d) noexcept {
+  core::mask m;
+  for (slot_index i = it.first; i != kNil; i = at(i).link) {
+    const note& n = at(i);
+    if (direction_of(n) == d) m = core::combine(m, demand_of(n));
+  }
+  return m;
+}
+
+bool queue::on_report_locked(slot_index on, core::direction d, std::uint32_t events) noexcept {
+  const interest& it = interest_at(on);
+  bool wanted = false;
+  for (slot_index i = it.first; i != kNil; i = at(i).link) {
+    note& n = at(i);
+    if (direction_of(n) != d) continue;
+    const core::demand asks = demand_of(n);
+    if ((events & (asks.events | EPOLLERR | EPOLLHUP)) == 0) continue;
+    n.descriptor.reported = events;
+    n.descriptor.epoch = epoch_locked();
+    if (n.status & state::kDisabled) {
+      // An edge will not be reported again: remember it for the day the note is enabled.
+      if (asks.edge || it.dir[d].edge) n.status |= state::kActive;
+      continue;
+    }
+    wanted = true;
+    activate_locked(i);
+  }
+  return wanted;
+}
+
+void queue::on_expiry_locked(slot_index i, std::int64_t deadline, std::int64_t now) noexcept {
+  find_filter(rules(), at(i).filter).source->expired(*this, i, deadline, now);
+}
+
+void queue::on_growth_locked(slot_index on) noexcept {
+  for (slot_index i = interest_at(on).first; i != kNil; i = at(i).link) {
+    if (at(i).filter == EVFILT_READ) find_filter(rules(), EVFILT_READ).source->evaluate(*this, i);
+  }
+}
+
+// --- scanning -------------------------------------------------------------------------------------
+
+void queue::scan_locked(sink& out) noexcept {
+  for (std::uint32_t left = ready_locked().count(); left > 0 && out.filled < out.room; --left) {
+    const slot_index i = ready_locked().take_first();
+    if (i == kNil) return;  // a filter's event function took notes off the list
+    note& n = at(i);
+    if (n.status & state::kDisabled) continue;  // active stays: enabling queues it again
+    filter& f = *find_filter(rules(), n.filter).source;
+    if (f.on_descriptor() && !env().hooked && !fresh_locked(n) &&
+        identify_locked(n.descriptor.interest) != 0) {
+      core::bump(env().count.stale_dropped);
+      on_vanished_locked(n.descriptor.interest);
+      continue;
+    }
+    const bool ask = !(n.status & state::kForced) &&
+                     (f.on_descriptor() || !(n.flags & EV_ONESHOT));
+    if (ask && !f.event(*this, i)) {
+      n.status &= static_cast<std::uint16_t>(~state::kActive);
+      denied_locked(i);
+      continue;
+    }
+    deliver_locked(i, f, out);
+  }
+}
+
+// The kernel's level says ready, the filter says no (a low-water mark, a socket that was never
+// connected, the wrong end of a pipe): twice in a row means that the level is of no use, and the
+// registration turns to edges.
+void queue::denied_locked(slot_index i) noexcept {
+  note& n = at(i);
+  if (!find_filter(rules(), n.filter).source->on_descriptor()) return;
+  const slot_index on = n.descriptor.interest;
+  const core::direction d = direction_of(n);
+  interest::registration& r = interest_at(on).dir[d];
+  if (!fresh_locked(n) || r.armed == 0 || r.edge) return;
+  if (++n.misses < 2) return;
+  r.edge = true;
+  arm_locked(on, d, false);
+}
+
+void queue::deliver_locked(slot_index i, filter& f, sink& out) noexcept {
+  note& n = at(i);
+  const dialect& d = rules();
+  core::event e;
+  e.ident = n.ident;
+  e.udata = n.udata;
+  e.data = n.data;
+  e.fflags = n.fflags;
+  e.filter = n.filter;
+  e.flags = n.flags;
+  if (n.status & state::kFailed) e.flags |= EV_ERROR;
+  if (n.ext == kNil) {
+    e.ext[0] = e.ext[1] = e.ext[2] = e.ext[3] = 0;
+  } else {
+    for (int k = 0; k < 4; ++k) e.ext[k] = system_.ext_blocks().at(n.ext).value[k];
+  }
+  f.deliver(*this, i, e);
+  out.put(e);
+  ++delivered_;
+  n.misses = 0;
+
+  if (n.flags & EV_ONESHOT) {
+    // In a hooked process the registration stays: a one-shot note is usually added again.
+    drop_locked(i, env().hooked);
+    return;
+  }
+  const bool clear = (n.flags & EV_CLEAR) != 0;
+  const bool dispatch = (n.flags & EV_DISPATCH) && !(clear && d.clear_overrides_dispatch);
+  if (clear && n.filter != EVFILT_USER) {
+    n.data = 0;
+    n.fflags = 0;
+  }
+  if (dispatch) n.status |= state::kDisabled;
+  if (clear || dispatch) {
+    n.status &= static_cast<std::uint16_t>(~state::kActive);
+  } else if (f.reported_again(*this, i)) {
+    n.status &= static_cast<std::uint16_t>(~state::kActive);
+  } else {
+    ready_locked().append(i);
+  }
+}
+
+int queue::collect_locked(sink& out) noexcept {
+  expire_locked();
+  if (kernel_may_know_locked()) {
+    // What is queued already may turn out void, so the kernel is asked for a full list. Notes that
+    // find no room stay queued and are looked at again by the next scan.
+    const int error = harvest_locked(out.room);
+    if (error != 0) return error;
+  }
+  scan_locked(out);
+  return 0;
+}
+
+int queue::wait_locked(sink& out, std::int64_t deadline) noexcept {
+  // What is ready already costs no sleep; but an idle queue asks the kernel once, not twice.
+  expire_locked();
+  if (!ready_locked().empty()) {
+    const int error = collect_locked(out);
+    if (error != 0 || out.filled > 0) return error;
+  }
+  for (;;) {
+    const int error = sleep_locked(deadline, out.room);
+    if (error != 0) return error;
+    expire_locked();
+    if (!ready_locked().empty()) scan_locked(out);
+    if (out.filled > 0) return 0;
+    if (deadline != kNever && os().monotonic() >= deadline) return 0;
+  }
+}
+
+std::uint32_t queue::pending_locked() noexcept {
+  expire_locked();
+  if (kernel_may_know_locked()) harvest_locked(kReports);
+  return ready_locked().count();
+}
+
+}  // namespace quay::kqueue

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the process's kqueues; see system.hpp.
+#include "kqueue/system.hpp"
+
+#include <cerrno>
+#include <new>
+
+namespace quay::kqueue {
+namespace {
+
+// Address space, not memory: pages are touched as slots are used.
+constexpr std::size_t kMostNotes = sizeof(void*) == 8 ? std::size_t{1} << 26 : 1u << 20;
+constexpr std::size_t kMostInterests = sizeof(void*) == 8 ? std::size_t{1} << 24 : 1u << 18;
+constexpr std::size_t kMostBlocks = sizeof(void*) == 8 ? std::size_t{1} << 24 : 1u << 18;
+
+}  // namespace
+
+system::system(core::host& os, bool hooked) noexcept
+    : os_(os),
+      notes_(kMostNotes),
+      interests_(kMostInterests),
+      ext_(kMostBlocks),
+      env_{os, notes_, interests_, tune_, count_, hooked} {}
+
+system::slot* system::demand_slot(int fd) noexcept {
+  if (slot* s = find_slot(fd); s != nullptr) return s;
+  const auto n = static_cast<std::uint32_t>(fd);
+  if (fd < 0 || n >> kChunkBits >= kChunks) return nullptr;
+  void* memory = core::map_memory(kChunkSlots * sizeof(slot));
+  if (memory == nullptr) return nullptr;
+  slot* fresh = static_cast<slot*>(memory);
+  for (std::uint32_t i = 0; i < kChunkSlots; ++i) ::new (static_cast<void*>(&fresh[i])) slot();
+  slot* expected = nullptr;
+  if (!chunks_[n >> kChunkBits].compare_exchange_strong(expected, fresh,
+                                                        std::memory_order_acq_rel)) {
+    core::unmap_memory(memory, kChunkSlots * sizeof(slot));
+  }
+  return find_slot(fd);
+}
+
+queue* system::recycle_or_make() noexcept {
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    queue* q = queues_[k];
+    if (!q->lock().try_lock()) continue;
+    const bool spare = q->closed_locked() && q->deserted_locked();
+    q->lock().unlock();
+    if (spare) return q;
+  }
+  if (!queues_.reserve(made_ + 1)) return nullptr;
+  queue* q = new (std::nothrow) queue(env_, *this, made_);
+  if (q != nullptr) queues_[made_++] = q;
+  return q;
+}
+
+int system::open(const dialect& d, bool close_on_exec, bool private_queue) noexcept {
+  const int fd = os_.set_create(close_on_exec);
+  if (fd < 0) return fd;
+  slot* s = demand_slot(fd);
+  if (s == nullptr) {
+    os_.discard(fd);
+    return -ENOMEM;
+  }
+  // A number that we think is a queue, and that the kernel hands out again, was closed unseen.
+  if (s->owner.load(std::memory_order_acquire) != nullptr) end_queue(fd);
+
+  core::guard hold(registry_);
+  queue* q = recycle_or_make();
+  if (q == nullptr) {
+    os_.discard(fd);
+    return -ENOMEM;
+  }
+  q->lock().lock();
+  q->open_locked(fd, d, !private_queue);
+  s->owner.store(q, std::memory_order_release);
+  q->lock().unlock();
+  return fd;
+}
+
+bool system::end_queue(int fd) noexcept {
+  slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+  queue* q = s != nullptr ? s->owner.exchange(nullptr, std::memory_order_acq_rel) : nullptr;
+  if (q == nullptr) return false;
+  core::guard hold(q->lock());
+  if (!q->closed_locked()) q->close_locked();
+  return true;
+}
+
+void system::expose(int fd) noexcept {
+  queue* q = queue_at(fd);
+  if (q == nullptr) return;
+  core::queue::section hold(*q);
+  q->make_pollable_locked();
+}
+
+// --- closing --------------------------------------------------------------------------------------
+
+template <class F>
+void system::each_watcher(std::uint64_t watchers, F f) noexcept {
+  core::guard hold(registry_);
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    if ((watchers >> (k & 63) & 1) == 0) continue;
+    core::queue::section locked(*queues_[k]);
+    if (!queues_[k]->closed_locked()) f(*queues_[k]);
+  }
+}
+
+bool system::concerns_us(int fd) const noexcept {
+  const slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+  return s != nullptr && (s->watchers.load(std::memory_order_relaxed) != 0 ||
+                          s->owner.load(std::memory_order_relaxed) != nullptr);
+}
+
+int system::highest_known() const noexcept {
+  for (std::uint32_t c = kChunks; c > 0; --c) {
+    if (chunks_[c - 1].load(std::memory_order_relaxed) != nullptr) {
+      return static_cast<int>(c * kChunkSlots - 1);
+    }
+  }
+  return -1;
+}
+
+void system::closing(int fd) noexcept {
+  slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+  if (s == nullptr) return;
+  s->closings.fetch_add(1);  // odd from here on
+  end_queue(fd);
+  const std::uint64_t watchers = s->watchers.exchange(0);
+  if (watchers != 0) each_watcher(watchers, [fd](queue& q) { q.forget_locked(fd); });
+}
+
+void system::closed(int fd) noexcept {
+  slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+  if (s == nullptr) return;
+  s->closings.fetch_add(1);
+  const std::uint64_t watchers = s->watchers.load();
+  if (watchers != 0) each_watcher(watchers, [fd](queue& q) { q.verify_locked(fd); });
+}
+
+void system::mark_watched(int fd, const queue& q) noexcept {
+  slot* s = demand_slot(fd);
+  if (s == nullptr) return;
+  s->watchers.fetch_or(std::uint64_t{1} << (q.number() & 63));
+  // Being closed right now: let the kernel's part pass, so that the number means one thing.
+  for (int i = 0; i < 2000 && (s->closings.load() & 1) != 0 && os_.is_open(fd); ++i) core::pause();
+}
+
+// --- limits and figures ---------------------------------------------------------------------------
+
+bool system::take_callout(int margin) noexcept {
+  const long most = tune_.kq_calloutmax.load(std::memory_order_relaxed) - margin;
+  if (callouts_.fetch_add(1, std::memory_order_relaxed) >= most) {
+    callouts_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  core::bump(count_.timers);
+  return true;
+}
+
+void system::return_callout() noexcept {
+  callouts_.fetch_sub(1, std::memory_order_relaxed);
+  count_.timers.fetch_sub(1, std::memory_order_relaxed);
+}
+
+system::totals system::sum() noexcept {
+  totals t{};
+  core::guard hold(registry_);
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    core::guard locked(queues_[k]->lock());
+    t.calls += queues_[k]->calls_locked();
+    t.harvests += queues_[k]->harvests_locked();
+    t.delivered += queues_[k]->delivered_locked();
+    t.notes += queues_[k]->closed_locked() ? 0 : queues_[k]->note_count();
+  }
+  return t;
+}
+
+// --- fork -----------------------------------------------------------------------------------------
+
+void system::before_fork() noexcept {
+  registry_.lock();
+  for (std::uint32_t k = 0; k < made_; ++k) queues_[k]->lock().lock();
+  notes_.lock().lock();
+  interests_.lock().lock();
+  ext_.lock().lock();
+}
+
+void system::after_fork_in_parent() noexcept {
+  ext_.lock().unlock();
+  interests_.lock().unlock();
+  notes_.lock().unlock();
+  for (std::uint32_t k = made_; k > 0; --k) queues_[k - 1]->lock().unlock();
+  registry_.unlock();
+}
+
+void system::after_fork_in_child() noexcept {
+  // Threads that slept in a queue do not exist here; their counts go with them.
+  ext_.lock().reset_after_fork();
+  interests_.lock().reset_after_fork();
+  notes_.lock().reset_after_fork();
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    queue& q = *queues_[k];
+    q.lock().reset_after_fork();
+    q.abandon_after_fork();
+  }
+  for (auto& entry : chunks_) {
+    slot* chunk = entry.load(std::memory_order_relaxed);
+    if (chunk == nullptr) continue;
+    for (std::uint32_t i = 0; i < kChunkSlots; ++i) {
+      if (chunk[i].owner.exchange(nullptr, std::memory_order_relaxed) != nullptr) {
+        // In an unhooked process the number may mean something else by now.
+        const auto fd = static_cast<int>((&entry - chunks_) * std::ptrdiff_t{kChunkSlots} + i);
+        if (os_.is_set(fd)) os_.discard(fd);
+      }
+      chunk[i].watchers.store(0, std::memory_order_relaxed);
+      chunk[i].closings.store(0, std::memory_order_relaxed);
+    }
+  }
+  registry_.reset_after_fork();
+  core::bump(count_.forks_survived);
+}
+
+}  // namespace quay::kqueue

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the process's kqueues: which descriptor is which queue, what all queues share, and what
+//       closing and forking mean to them.
+// Contract: semantics/kqueue.md section 6; docs/design.md, "The two modes".
+// Invariants:
+//   1. slot.owner is set exactly while the number is a queue of ours, as far as we were told.
+//   2. A number watched by queue k has bit k%64 in slot.watchers; bits are cleared when the number
+//      is closed. A set bit may be stale, a clear one never is.
+//   3. slot.closings is odd from before the kernel closes the number until after. A registration
+//      that slips in meanwhile is checked against the kernel afterwards: no note survives on a
+//      closed number.
+// Ownership: queues and descriptor slots live as long as the process and are recycled.
+// Locking: registry_ (rank registry) guards the list of queues; a queue's mutex may be taken under
+//          it. Slots are atomics.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/arena.hpp"
+#include "core/queue.hpp"
+#include "core/tunables.hpp"
+#include "kqueue/dialect.hpp"
+#include "kqueue/queue.hpp"
+
+namespace quay::kqueue {
+
+class system {
+ public:
+
+  // `hooked`: every close is announced through closing() and closed().
+  system(core::host& os, bool hooked) noexcept;
+  system(const system&) = delete;
+  system& operator=(const system&) = delete;
+
+  // Makes a queue; returns its descriptor or -errno.
+  int open(const dialect& d, bool close_on_exec, bool private_queue) noexcept;
+  // The queue behind a number, null when it is none. The caller locks it and checks matches().
+  queue* queue_at(int fd) const noexcept {
+    const slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+    return s != nullptr ? s->owner.load(std::memory_order_acquire) : nullptr;
+  }
+  bool is_queue(int fd, const queue& q) const noexcept { return queue_at(fd) == &q; }
+  // Ends the queue behind the number (which the caller then closes). False: not a queue.
+  bool end_queue(int fd) noexcept;
+  // Makes a private queue pollable: it is about to be nested.
+  void expose(int fd) noexcept;
+
+  // What the hooks announce: before and after the kernel closes or replaces the number.
+  bool concerns_us(int fd) const noexcept;
+  void closing(int fd) noexcept;
+  void closed(int fd) noexcept;
+  bool is_closing(int fd) const noexcept {
+    const slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+    return s != nullptr && (s->closings.load(std::memory_order_relaxed) & 1) != 0;
+  }
+  // No number above this one is a queue or watched.
+  int highest_known() const noexcept;
+  // `q` is about to register on `fd`.
+  void mark_watched(int fd, const queue& q) noexcept;
+
+  bool take_callout(int margin) noexcept;
+  void return_callout() noexcept;
+
+  core::arena<core::ext_block>& ext_blocks() noexcept { return ext_; }
+  core::arena<core::note>& notes() noexcept { return notes_; }
+  core::tunables& tune() noexcept { return tune_; }
+  core::counters& count() noexcept { return count_; }
+  core::host& os() noexcept { return os_; }
+  bool hooked() const noexcept { return env_.hooked; }
+
+  // Sums of what queues count for themselves.
+  struct totals {
+    std::uint64_t calls, delivered, notes, harvests;
+  };
+  totals sum() noexcept;
+
+  // fork: all queues are locked before, unlocked after in the parent; in the child they are gone.
+  void before_fork() noexcept QUAY_NO_ANALYSIS;
+  void after_fork_in_parent() noexcept QUAY_NO_ANALYSIS;
+  void after_fork_in_child() noexcept QUAY_NO_ANALYSIS;
+
+ private:
+  struct slot {
+    std::atomic<queue*> owner{nullptr};
+    std::atomic<std::uint64_t> watchers{0};
+    std::atomic<std::uint32_t> closings{0};
+  };
+  static constexpr std::uint32_t kChunkBits = 10;
+  static constexpr std::uint32_t kChunkSlots = 1u << kChunkBits;
+  static constexpr std::uint32_t kChunks = 1u << 14;  // numbers below 16 million
+
+  slot* find_slot(int fd) const noexcept {
+    const auto n = static_cast<std::uint32_t>(fd);
+    if (n >> kChunkBits >= kChunks) return nullptr;
+    slot* chunk = chunks_[n >> kChunkBits].load(std::memory_order_acquire);
+    return chunk != nullptr ? &chunk[n & (kChunkSlots - 1)] : nullptr;
+  }
+  slot* demand_slot(int fd) noexcept;
+  queue* recycle_or_make() noexcept QUAY_REQUIRES(registry_);
+  // Calls f(queue) under its mutex for every open queue whose bit is in `watchers`.
+  template <class F>
+  void each_watcher(std::uint64_t watchers, F f) noexcept;
+
+  core::host& os_;
+  core::tunables tune_;
+  core::counters count_;
+  core::arena<core::note> notes_;
+  core::arena<core::interest> interests_;
+  core::arena<core::ext_block> ext_;
+  core::environment env_;
+  std::atomic<long> callouts_{0};
+  core::mutex registry_{core::rank::registry};
+  std::atomic<slot*> chunks_[kChunks] = {};
+  core::growable<queue*> queues_ QUAY_GUARDED_BY(registry_);
+  std::uint32_t made_ QUAY_GUARDED_BY(registry_) = 0;  // queues in queues_
+};
+
+}  // namespace quay::kqueue

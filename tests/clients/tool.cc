@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: bin/quay as its users call it: what `watch` prints of each kind of event, how it ends, what
+// `doctor` says.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "program.hpp"
+
+namespace quay::test {
+namespace {
+
+using nlohmann::json;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Not;
+
+class tool_test : public testing::Test {
+ protected:
+  void SetUp() override { QUAY_SKIP_UNLESS_BUILT(tool()); }
+
+  static std::vector<std::string> words(const std::vector<std::string>& more) {
+    std::vector<std::string> all = {tool()};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+
+  struct result {
+    std::vector<json> lines;
+    int status;
+  };
+  static result run(const std::vector<std::string>& more, int input = -1) {
+    program it(words(more), input);
+    result out{{}, 0};
+    for (std::string line; !(line = it.read_line()).empty();)
+      out.lines.push_back(json::parse(line));
+    out.status = it.exit_status();
+    return out;
+  }
+  static int status_of(const std::vector<std::string>& more) {
+    return program(words(more)).exit_status();
+  }
+};
+
+using Quay_Watch = tool_test;
+using Quay_Doctor = tool_test;
+
+TEST_F(Quay_Watch, ShowsBytesThenTheEndAndStopsThere) {
+  auto ends = make_pipe();
+  program it(words({"watch", "--read", "-", "--json"}), ends.reader);
+  checked(static_cast<int>(::write(ends.writer, "hello\n", 6)), "write");
+  const json first = json::parse(it.read_line());
+  EXPECT_EQ(first["ident"], 0);
+  EXPECT_EQ(first["filter"], "EVFILT_READ");
+  EXPECT_THAT(first["flags"], Contains("EV_CLEAR"));
+  EXPECT_THAT(first["flags"], Not(Contains("EV_EOF")));
+  EXPECT_EQ(first["data"], 6);
+  EXPECT_EQ(first["udata"], 1);
+  EXPECT_EQ(first["source"], "--read -");
+  EXPECT_EQ(first["meaning"], "6 bytes to read");
+  ends.writer.close();
+  const json second = json::parse(it.read_line());
+  EXPECT_THAT(second["flags"], Contains("EV_EOF"));
+  EXPECT_EQ(it.read_line(), "");
+  EXPECT_EQ(it.exit_status(), 0);
+}
+
+TEST_F(Quay_Watch, TimersComeAsOftenAsCounted) {
+  const result got = run({"watch", "--timer", "5ms", "--count", "3", "--json"});
+  ASSERT_EQ(got.lines.size(), 3U);
+  for (const json& each : got.lines) {
+    EXPECT_EQ(each["filter"], "EVFILT_TIMER");
+    EXPECT_EQ(each["ident"], 1);
+    EXPECT_GE(each["data"], 1);
+  }
+  EXPECT_EQ(got.status, 0);
+}
+
+TEST_F(Quay_Watch, EndsWhenNothingMoreCanCome) {
+  const result got = run({"watch", "--after", "2ms", "--user", "7", "--json"});
+  ASSERT_EQ(got.lines.size(), 2U);
+  EXPECT_EQ(got.status, 0);
+}
+
+TEST_F(Quay_Watch, UserEventsCarryTheirCount) {
+  const result got = run({"watch", "--user", "42@1ms", "--count", "2", "--json"});
+  ASSERT_EQ(got.lines.size(), 2U);
+  EXPECT_EQ(got.lines[0]["filter"], "EVFILT_USER");
+  EXPECT_EQ(got.lines[0]["ident"], 42);
+  EXPECT_GE(got.lines[0]["fflags"], 1);
+  EXPECT_EQ(got.lines[0]["fflags"], got.lines[0]["data"]);
+  EXPECT_GT(got.lines[1]["fflags"], got.lines[0]["fflags"]);
+}
+
+TEST_F(Quay_Watch, LevelRepeatsUntilDrained) {
+  auto ends = make_pipe();
+  checked(static_cast<int>(::write(ends.writer, "abc", 3)), "write");
+  const result level =
+      run({"watch", "--read", "0", "--level", "--count", "3", "--json"}, ends.reader);
+  ASSERT_EQ(level.lines.size(), 3U);
+  EXPECT_EQ(level.lines[2]["data"], 3);
+  ends.writer.close();
+  const result drained = run({"watch", "--read", "0", "--level", "--drain", "--json"}, ends.reader);
+  ASSERT_EQ(drained.lines.size(), 1U);
+  EXPECT_THAT(drained.lines[0]["flags"], Contains("EV_EOF"));
+}
+
+TEST_F(Quay_Watch, WriteTellsTheRoom) {
+  const auto ends = make_pipe();
+  const result got = run({"watch", "--write", "0", "--count", "1", "--json"}, ends.writer);
+  ASSERT_EQ(got.lines.size(), 1U);
+  EXPECT_EQ(got.lines[0]["filter"], "EVFILT_WRITE");
+  EXPECT_GT(got.lines[0]["data"], 0);
+}
+
+TEST_F(Quay_Watch, TheTableIsForPeople) {
+  program it(words({"watch", "--after", "1ms"}));
+  const std::string text = it.read_all();
+  for (const char* word : {"time", "filter", "ident", "flags", "fflags", "data", "udata", "TIMER",
+                           "ONESHOT", "expired 1 time", "--after 1ms"})
+    EXPECT_THAT(text, HasSubstr(word));
+  EXPECT_THAT(text, Not(HasSubstr("\x1b"))) << "colour without a terminal";
+}
+
+TEST_F(Quay_Watch, EndsBySignal) {
+  program it(words({"watch", "--user", "1@1ms", "--json"}));
+  ASSERT_NE(it.read_line(), "");
+  it.send_signal(SIGINT);
+  EXPECT_EQ(it.exit_status(), 0);
+}
+
+TEST_F(Quay_Watch, ExitStatusTellsNothingSeenFromWrongUsage) {
+  EXPECT_EQ(status_of({"watch", "--after", "1h", "--for", "1ms"}), 1);
+  EXPECT_EQ(status_of({"watch", "--read", "/nowhere"}), 1);
+  EXPECT_EQ(status_of({"watch", "--read", "900"}), 1);
+  EXPECT_EQ(status_of({"watch", "--except", "0"}), 1) << "the default dialect has no EVFILT_EXCEPT";
+  EXPECT_EQ(status_of({"watch"}), 2);
+  EXPECT_EQ(status_of({"watch", "--timer", "5 parsecs"}), 2);
+  EXPECT_EQ(status_of({"watch", "--user", "one"}), 2);
+  EXPECT_EQ(status_of({"watch", "--timer", "1s", "--dialect", "plan9"}), 2);
+  EXPECT_EQ(status_of({}), 2);
+  EXPECT_EQ(status_of({"nothing"}), 2);
+}
+
+TEST_F(Quay_Watch, HelpIsEverywhere) {
+  EXPECT_EQ(status_of({"--help"}), 0);
+  EXPECT_EQ(status_of({"watch", "--help"}), 0);
+  EXPECT_EQ(status_of({"doctor", "--help"}), 0);
+}
+
+TEST_F(Quay_Doctor, FindsThisSystemFit) {
+  program it(words({"doctor", "--json"}));
+  const json got = json::parse(it.read_all());
+  EXPECT_EQ(it.exit_status(), 0) << got.dump(2);
+  EXPECT_TRUE(got["healthy"]);
+  EXPECT_TRUE(got["kernel"]["new_enough"]);
+  EXPECT_FALSE(got["hooks"]["this_process"]);
+  EXPECT_TRUE(got["hooks"]["preloaded"]);
+  EXPECT_THAT(got["hooks"]["close_from"].get<std::string>(), HasSubstr("libquay-hooks.so"));
+  EXPECT_GT(got["limits"]["RLIMIT_NOFILE"]["soft"], 0);
+  EXPECT_EQ(got["tunables"]["kq_calloutmax"], 4096);
+  std::vector<std::string> names;
+  for (const json& each : got["facilities"]) names.push_back(each["name"]);
+  EXPECT_THAT(names, testing::IsSupersetOf({"epoll_pwait2", "close_range", "pidfd", "io_uring",
+                                            "futex_waitv", "F_DUPFD_QUERY", "timerfd", "eventfd"}));
+}
+
+TEST_F(Quay_Doctor, SpeaksPlainly) {
+  program it(words({"doctor"}));
+  const std::string text = it.read_all();
+  EXPECT_EQ(it.exit_status(), 0);
+  for (const char* word :
+       {"Kernel", "Hooks", "Limits", "Tunables", "Everything quay needs is here."})
+    EXPECT_THAT(text, HasSubstr(word));
+}
+
+}  // namespace
+}  // namespace quay::test

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: what close(), dup2() and the reuse of a number do to notes; and the end of a queue.
+// Contract: kqueue semantics, 1.7 (lifetime); row 2 of what real programs need. With the hooks a note ends with its
+// number; without them the kernel forgets the file only with its last number, and identity is checked at registration.
+#include "support/dialects.hpp"
+#include "support/matchers.hpp"
+#include "support/threads.hpp"
+
+namespace quay::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class Kqueue_Closed : public dialect_test {
+ protected:
+  // Puts `fd` on the number `wanted`, which must be free.
+  static unique_fd moved_to(unique_fd fd, int wanted) {
+    if (fd.get() == wanted) return fd;
+    return unique_fd(checked(::dup3(fd, wanted, O_CLOEXEC), "dup3"));
+  }
+};
+
+TEST_P(Kqueue_Closed, ACloseEndsTheNotesSilently) {
+  socket_pair s = make_socketpair();
+  put(s.there, "x");
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ), add(s.here, EVFILT_WRITE)}), Succeeds());
+  s.here.close();
+  EXPECT_THAT(poll(kq), IsEmpty());
+}
+
+TEST_P(Kqueue_Closed, ACloseTakesAPendingEdgeAlong) {
+  socket_pair s = make_socketpair();
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ, EV_CLEAR)}), Succeeds());
+  put(s.there, "x");
+  ASSERT_TRUE(looks_readable(kq));
+  s.here.close();
+  EXPECT_THAT(poll(kq), IsEmpty());
+}
+
+TEST_P(Kqueue_Closed, AReusedNumberRegistersAfreshAndFires) {
+  for (const unsigned flags : {0u, static_cast<unsigned>(EV_CLEAR), static_cast<unsigned>(EV_DISPATCH)}) {
+    socket_pair old = make_socketpair();
+    const int number = old.here;
+    put(old.there, "old");
+    ASSERT_THAT(submit(kq, {add(static_cast<uintptr_t>(number), EVFILT_READ, flags).udata(1)}), Returns(SizeIs(1)));
+    old.here.close();
+    socket_pair fresh = make_socketpair();
+    const unique_fd reused = moved_to(std::move(fresh.here), number);
+    EXPECT_THAT(submit(kq, {add(reused, EVFILT_READ, flags).udata(2)}), Succeeds());
+    put(fresh.there, "x");
+    EXPECT_THAT(poll(kq), ElementsAre(Event(reused, EVFILT_READ).data(1).flags(flags).udata(2)));
+    EXPECT_THAT(alter(kq, {remove(reused, EVFILT_READ)}), Succeeds());
+  }
+}
+
+// A server that closes and accepts in the same round gets the same number at once.
+TEST_P(Kqueue_Closed, ADispatchedNumberThatIsReusedFiresWhenAdded) {
+  for (int round = 0; round < 20; ++round) {
+    socket_pair s = make_socketpair();
+    ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ, EV_DISPATCH).udata(static_cast<uintptr_t>(round + 1))}), Succeeds());
+    put(s.there, "x");
+    EXPECT_THAT(poll(kq), ElementsAre(Event(s.here, EVFILT_READ)
+                                          .data(1)
+                                          .flags(EV_DISPATCH)
+                                          .udata(static_cast<uintptr_t>(round + 1))))
+        << round;
+  }
+}
+
+TEST_P(Kqueue_Closed, AReusedNumberThatNobodyAddsIsSilent) {
+  socket_pair old = make_socketpair();
+  const int number = old.here;
+  ASSERT_THAT(alter(kq, {add(old.here, EVFILT_READ)}), Succeeds());
+  old.here.close();
+  socket_pair fresh = make_socketpair();
+  const unique_fd reused = moved_to(std::move(fresh.here), number);
+  put(fresh.there, "x");
+  EXPECT_THAT(poll(kq), IsEmpty());
+}
+
+TEST_P(Kqueue_Closed, AReusedNumberHasNoNoteToDelete) {
+  QUAY_SKIP_UNLESS_HOOKED();
+  socket_pair old = make_socketpair();
+  const int number = old.here;
+  ASSERT_THAT(alter(kq, {add(old.here, EVFILT_READ)}), Succeeds());
+  old.here.close();
+  socket_pair fresh = make_socketpair();
+  const unique_fd reused = moved_to(std::move(fresh.here), number);
+  EXPECT_THAT(alter(kq, {remove(reused, EVFILT_READ)}), FailsWith(ENOENT));
+  EXPECT_THAT(alter(kq, {enable(reused, EVFILT_READ)}), FailsWith(ENOENT));
+}
+
+TEST_P(Kqueue_Closed, ALivingDuplicateDoesNotFireForTheClosedNumber) {
+  QUAY_SKIP_UNLESS_HOOKED();
+  socket_pair s = make_socketpair();
+  const unique_fd twin(::dup(s.here));
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ)}), Succeeds());
+  s.here.close();
+  put(s.there, "x");
+  EXPECT_THAT(poll(kq), IsEmpty());
+  EXPECT_FALSE(looks_readable(kq));
+}
+
+TEST_P(Kqueue_Closed, TheNoteOfALivingDuplicateStays) {
+  socket_pair s = make_socketpair();
+  const unique_fd twin(::dup(s.here));
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ, EV_DISABLE), add(twin, EVFILT_READ)}), Succeeds());
+  s.here.close();
+  put(s.there, "x");
+  EXPECT_THAT(poll(kq), ElementsAre(Event(twin, EVFILT_READ).data(1)));
+}
+
+TEST_P(Kqueue_Closed, Dup2OverAWatchedNumberEndsItsNotes) {
+  QUAY_SKIP_UNLESS_HOOKED();
+  const socket_pair s = make_socketpair();
+  const unique_fd kept(::dup(s.here));
+  const socket_pair other = make_socketpair();
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ)}), Succeeds());
+  ASSERT_EQ(::dup2(other.here, s.here), s.here.get());
+  put(s.there, "x");
+  put(other.there, "y");
+  EXPECT_THAT(poll(kq), IsEmpty());
+  EXPECT_THAT(alter(kq, {remove(s.here, EVFILT_READ)}), FailsWith(ENOENT));
+}
+
+TEST_P(Kqueue_Closed, Dup2OntoItselfEndsNothing) {
+  const socket_pair s = make_socketpair();
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ)}), Succeeds());
+  ASSERT_EQ(::dup2(s.here, s.here), s.here.get());
+  put(s.there, "x");
+  EXPECT_THAT(poll(kq), ElementsAre(Event(s.here, EVFILT_READ).data(1)));
+}
+
+TEST_P(Kqueue_Closed, AFailedCloseEndsNothing) {
+  const socket_pair s = make_socketpair();
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ)}), Succeeds());
+  EXPECT_EQ(::close(-1), -1);
+  EXPECT_EQ(::close(1000000), -1);
+  put(s.there, "x");
+  EXPECT_THAT(poll(kq), ElementsAre(Event(s.here, EVFILT_READ).data(1)));
+}
+
+TEST_P(Kqueue_Closed, ACloseOfAFileEndsItsNote) {
+  const temporary_directory directory;
+  unique_fd file = directory.make_file("abc");
+  const int number = file;
+  ASSERT_THAT(alter(kq, {add(file, EVFILT_READ)}), Succeeds());
+  file.close();
+  EXPECT_THAT(poll(kq), IsEmpty());
+  EXPECT_THAT(alter(kq, {remove(static_cast<uintptr_t>(number), EVFILT_READ)}), FailsWith(EBADF));
+}
+
+TEST_P(Kqueue_Closed, ACloseDoesNotWakeAWaiter) {
+  socket_pair s = make_socketpair();
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ), add(1, EVFILT_USER, EV_CLEAR)}), Succeeds());
+  waiter thread(kq);
+  ASSERT_TRUE(thread.falls_asleep());
+  s.here.close();
+  EXPECT_TRUE(thread.falls_asleep());
+  EXPECT_FALSE(thread.returned());
+  ASSERT_THAT(alter(kq, {trigger(1)}), Succeeds());
+  EXPECT_THAT(thread.result(), Returns(ElementsAre(Event(1, EVFILT_USER).flags(EV_CLEAR))));
+}
+
+TEST_P(Kqueue_Closed, OpenAndCloseInQuickSuccessionNeverDeliverAStaleEvent) {
+  for (uintptr_t round = 1; round <= 300; ++round) {
+    socket_pair s = make_socketpair();
+    put(s.there, "x");
+    ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ).udata(round), add(s.here, EVFILT_WRITE, EV_CLEAR).udata(round)}),
+                Succeeds());
+    if (round % 3 == 0) continue;
+    for (const struct kevent& e : poll(kq)) ASSERT_EQ(e.udata, reinterpret_cast<void*>(round));
+  }
+  EXPECT_THAT(poll(kq), IsEmpty());
+}
+
+TEST_P(Kqueue_Closed, NumbersMayBeReusedWhileAnotherThreadWaits) {
+  QUAY_SKIP_UNLESS_HOOKED();
+  std::atomic<uintptr_t> oldest_alive = 1;
+  std::atomic<bool> stop = false;
+  std::thread waiter([&] {
+    while (!stop) {
+      const uintptr_t floor = oldest_alive;  // registrations made before this one had ended when the call began
+      const outcome got = submit_for(kq, {}, std::chrono::milliseconds(1));
+      ASSERT_GE(got.result, 0);
+      for (const struct kevent& e : got.events) ASSERT_GE(reinterpret_cast<uintptr_t>(e.udata), floor);
+    }
+  });
+  for (uintptr_t round = 1; round <= 1000; ++round) {
+    {
+      socket_pair s = make_socketpair();
+      ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ, round % 2 == 0 ? EV_CLEAR : 0).udata(round)}), Succeeds());
+      put(s.there, "x");
+    }
+    oldest_alive = round + 1;
+  }
+  stop = true;
+  waiter.join();
+  EXPECT_THAT(poll(kq), IsEmpty());
+}
+
+TEST_P(Kqueue_Closed, TheEndOfAQueueFreesItsNotesAndLeavesTheObjects) {
+  const socket_pair s = make_socketpair();
+  put(s.there, "x");
+  quay_stats before{};
+  ASSERT_EQ(quay_stats_get(&before, sizeof before), 0);
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ), add(s.here, EVFILT_WRITE), add(1, EVFILT_USER), trigger(1),
+                         add(2, EVFILT_TIMER).data(1)}),
+              Succeeds());
+  kq.close();
+  quay_stats after{};
+  ASSERT_EQ(quay_stats_get(&after, sizeof after), 0);
+  EXPECT_EQ(after.notes, before.notes);
+  EXPECT_EQ(after.timers, before.timers);
+  EXPECT_EQ(take(s.here, 10), "x");
+}
+
+TEST_P(Kqueue_Closed, ANewQueueOnAClosedQueuesNumberIsEmpty) {
+  ASSERT_THAT(alter(kq, {add(1, EVFILT_USER), trigger(1)}), Succeeds());
+  const int number = kq;
+  kq.close();
+  const queue fresh = make_queue(dialect());
+  EXPECT_EQ(fresh.operator int(), number) << "the test wants the number back";
+  EXPECT_THAT(poll(fresh), IsEmpty());
+  EXPECT_THAT(alter(fresh, {trigger(1)}), FailsWith(ENOENT));
+}
+
+TEST_P(Kqueue_Closed, APlainCloseEndsAQueueWhereTheHooksSeeIt) {
+  QUAY_SKIP_UNLESS_HOOKED();
+  ASSERT_THAT(alter(kq, {add(1, EVFILT_USER), trigger(1)}), Succeeds());
+  waiter thread(kq);
+  thread.result();
+  ASSERT_THAT(alter(kq, {remove(1, EVFILT_USER)}), Succeeds());
+  waiter sleeper(kq);
+  ASSERT_TRUE(sleeper.falls_asleep());
+  ASSERT_EQ(::close(kq), 0);
+  EXPECT_THAT(sleeper.result(), FailsWith(EBADF));
+}
+
+QUAY_IN_ALL_DIALECTS(Kqueue_Closed);
+
+}  // namespace
+}  // namespace quay::test

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: EV_SET as C++ programs use it, with the extended layout.
+#define QUAY_KEVENT_EXT
+#include "ev_set_run.cc"

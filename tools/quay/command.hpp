@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: what main() and the subcommands agree on.
+// Contract: exit status 0 when the command did what it is for, 1 when it could not or found
+// nothing, 2 for wrong usage. Ownership: CLI11 owns the options; a subcommand's callback owns
+// everything else and leaves its result in `status`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <stdexcept>
+#include <string>
+
+namespace quay::tool {
+
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kUsage = 2;
+
+inline constexpr const char* kExitHelp =
+    "Exit status: 0 done, 1 nothing seen or failed, 2 wrong usage.";
+
+// What a subcommand cannot do; main() prints it.
+struct failure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// "what: strerror (ENAME)"
+[[nodiscard]] failure system_failure(const std::string& what, int error);
+
+void add_watch(CLI::App& app, int& status);
+void add_doctor(CLI::App& app, int& status);
+
+}  // namespace quay::tool

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: see event_view.hpp.
+#include "event_view.hpp"
+
+#include <fmt/format.h>
+#include <quay/quay.h>
+#include <string.h>
+
+#include <span>
+
+namespace quay::tool {
+
+namespace {
+
+struct bit {
+  unsigned value;
+  const char* name;
+};
+
+#define QUAY_BIT(name) \
+  { name, #name }
+constexpr bit kFlags[] = {
+    QUAY_BIT(EV_ADD),       QUAY_BIT(EV_DELETE), QUAY_BIT(EV_ENABLE),  QUAY_BIT(EV_DISABLE),
+    QUAY_BIT(EV_ONESHOT),   QUAY_BIT(EV_CLEAR),  QUAY_BIT(EV_RECEIPT), QUAY_BIT(EV_DISPATCH),
+    QUAY_BIT(EV_KEEPUDATA), QUAY_BIT(EV_HUP),    QUAY_BIT(EV_NODATA),  QUAY_BIT(EV_FLAG1),
+    QUAY_BIT(EV_ERROR),     QUAY_BIT(EV_EOF),
+};
+constexpr bit kDescriptorNotes[] = {QUAY_BIT(NOTE_LOWAT), QUAY_BIT(NOTE_FILE_POLL),
+                                    QUAY_BIT(NOTE_OOB), QUAY_BIT(QUAY_NOTE_NODATA)};
+constexpr bit kTimerNotes[] = {QUAY_BIT(NOTE_SECONDS), QUAY_BIT(NOTE_MSECONDS),
+                               QUAY_BIT(NOTE_USECONDS), QUAY_BIT(NOTE_NSECONDS),
+                               QUAY_BIT(NOTE_ABSTIME)};
+constexpr bit kUserNotes[] = {QUAY_BIT(NOTE_TRIGGER)};
+#undef QUAY_BIT
+
+std::vector<std::string> names(std::span<const bit> bits, unsigned value) {
+  std::vector<std::string> found;
+  for (const bit& each : bits) {
+    if ((value & each.value) == 0) continue;
+    found.emplace_back(each.name);
+    value &= ~each.value;
+  }
+  if (value != 0) found.push_back(fmt::format("{:#x}", value));
+  return found;
+}
+
+std::string count(long n, const char* one, const char* many) {
+  return n == 1 ? fmt::format("1 {}", one) : fmt::format("{} {}", n, many);
+}
+
+std::string readable(const struct kevent& event, object_kind kind) {
+  const long n = static_cast<long>(event.data);
+  if (kind == object_kind::listener) return count(n, "connection waits", "connections wait");
+  if (kind == object_kind::file)
+    return count(n, "byte up to the end of the file", "bytes up to the end of the file");
+  const std::string bytes = count(n, "byte to read", "bytes to read");
+  if ((event.flags & EV_EOF) == 0) return bytes;
+  return n == 0 ? "end of input" : bytes + ", then the end of input";
+}
+
+std::string writable(const struct kevent& event) {
+  if ((event.flags & EV_EOF) != 0) return "nobody reads any more";
+  return "room for " + count(static_cast<long>(event.data), "byte", "bytes");
+}
+
+}  // namespace
+
+std::string filter_name(int filter) {
+  switch (filter) {
+    case EVFILT_READ:
+      return "EVFILT_READ";
+    case EVFILT_WRITE:
+      return "EVFILT_WRITE";
+    case EVFILT_EXCEPT:
+      return "EVFILT_EXCEPT";
+    case EVFILT_EMPTY:
+      return "EVFILT_EMPTY";
+    case EVFILT_TIMER:
+      return "EVFILT_TIMER";
+    case EVFILT_USER:
+      return "EVFILT_USER";
+    default:
+      return std::to_string(filter);
+  }
+}
+
+std::vector<std::string> flag_names(unsigned flags) { return names(kFlags, flags); }
+
+std::vector<std::string> fflag_names(int filter, unsigned fflags) {
+  switch (filter) {
+    case EVFILT_READ:
+    case EVFILT_WRITE:
+    case EVFILT_EXCEPT:
+      return names(kDescriptorNotes, fflags);
+    case EVFILT_TIMER:
+      return names(kTimerNotes, fflags);
+    case EVFILT_USER:
+      return names(kUserNotes, fflags);
+    default:
+      return names({}, fflags);
+  }
+}
+
+std::string meaning(const struct kevent& event, object_kind kind) {
+  if ((event.flags & EV_ERROR) != 0) return strerror(static_cast<int>(event.data));
+  switch (event.filter) {
+    case EVFILT_READ:
+      return readable(event, kind);
+    case EVFILT_WRITE:
+      return writable(event);
+    case EVFILT_EXCEPT:
+      return "out-of-band data, or hung up";
+    case EVFILT_EMPTY:
+      return "everything sent has left";
+    case EVFILT_TIMER:
+      return "expired " + count(static_cast<long>(event.data), "time", "times");
+    case EVFILT_USER:
+      return "triggered";
+    default:
+      return {};
+  }
+}
+
+}  // namespace quay::tool

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: bin/quay: finds the subcommand, turns what it throws into a message and an exit status.
+#include <fmt/format.h>
+#include <string.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "command.hpp"
+
+namespace quay::tool {
+
+failure system_failure(const std::string& what, int error) {
+  return failure(fmt::format("{}: {} ({})", what, strerror(error), strerrorname_np(error)));
+}
+
+namespace {
+
+int run(int argc, char** argv) {
+  CLI::App app("See what kqueue sees, and what this system gives quay to work with.", "quay");
+  app.set_version_flag("--version", "quay " QUAY_VERSION);
+  app.require_subcommand(1);
+  app.footer(kExitHelp);
+  app.failure_message(CLI::FailureMessage::simple);
+  int status = kDone;
+  add_watch(app, status);
+  add_doctor(app, status);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
+  }
+  return status;
+}
+
+}  // namespace
+}  // namespace quay::tool
+
+int main(int argc, char** argv) {
+  try {
+    return quay::tool::run(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "quay: {}\n", error.what());
+    return quay::tool::kFailed;
+  }
+}
