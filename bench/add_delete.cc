@@ -79,13 +79,13 @@ bench_case make_case(const std::string& label, object_kind kind) {
   const std::string name = "register." + label;
   return {name, [=](context& ctx) {
             pin_to_last();
-            shape what{kind, ctx.sized(16, 1)};
+            shape what{kind, ctx.sized(4, 1)};
             comparison row;
             row.name = name;
             row.subject = "kevent EV_ADD, kevent EV_DELETE";
             row.baseline = "epoll_ctl ADD, epoll_ctl DEL";
             row.target = 1.15;
-            row.repetitions = 160;
+            row.repetitions = 500;
             row.ours = churn<kqueue_notes>(what);
             row.base = churn<epoll_registrations>(what);
             ctx.compare(row);

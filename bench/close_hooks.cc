@@ -68,7 +68,7 @@ variant repeated(sizes size, Operation operation) {
   };
 }
 
-sizes sizes_of(const context& ctx) { return ctx.sized(sizes{10, 200}, sizes{2, 20}); }
+sizes sizes_of(const context& ctx) { return ctx.sized(sizes{5, 200}, sizes{2, 20}); }
 
 void run_close(context& ctx) {
   pin_to_last();
@@ -86,7 +86,7 @@ void run_close(context& ctx) {
   row.name = "hooks.close";
   row.subject = "dup + close, hooked";
   row.baseline = "dup + close of libc";
-  row.repetitions = 200;
+  row.repetitions = 500;
   row.ours = with(hooked);
   row.base = with(raw);
   ctx.compare(row);
@@ -109,7 +109,7 @@ void run_dup2(context& ctx) {
   row.name = "hooks.dup2";
   row.subject = "dup2 onto an open descriptor, hooked";
   row.baseline = "dup2 of libc";
-  row.repetitions = 200;
+  row.repetitions = 500;
   row.ours = with(hooked);
   row.base = with(raw);
   ctx.compare(row);

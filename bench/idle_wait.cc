@@ -79,13 +79,13 @@ void run(context& ctx) {
   raise_descriptor_limit();
   const auto channels = std::make_shared<std::vector<channel>>(
       make_channels(object_kind::unix_socket, ctx.sized<std::size_t>(kDescriptors, 20) / 2));
-  const sizes size = ctx.sized(sizes{20, 200}, sizes{2, 20});
+  const sizes size = ctx.sized(sizes{5, 200}, sizes{2, 20});
   comparison row;
   row.name = "idle_wait.10k";
   row.subject = "kevent, zero timeout, 10k idle descriptors";
   row.baseline = "epoll_wait, zero timeout, 10k idle descriptors";
   row.target = 1.1;
-  row.repetitions = 160;
+  row.repetitions = 500;
   row.ours = looking<idle_kqueue>(size, channels, privacy::pollable);
   row.base = looking<idle_epoll>(size, channels);
   ctx.compare(row);

@@ -138,14 +138,14 @@ void run(context& ctx, const std::string& label, std::size_t outstanding) {
   check(quay_tunable_set("kq_calloutmax", static_cast<long>(outstanding + 1000)),
         "quay_tunable_set(kq_calloutmax)");
 
-  const sizes size = ctx.sized(sizes{8, 128}, sizes{2, 8});
+  const sizes size = ctx.sized(sizes{2, 128}, sizes{2, 8});
   comparison row;
   row.name = "timer.churn." + label + ".create";
   row.subject = "EVFILT_TIMER delete + add, private queue, " + label + " outstanding";
   row.baseline = "timerfd each: create, arm, register, close";
   row.target = 0.05;
   row.note = holders_note(outstanding, own, holders.count());
-  row.repetitions = 80;
+  row.repetitions = 240;
   row.ours = churn<timer_notes>(size, outstanding);
   row.base = churn<created_each_time>(size, own);
   ctx.compare(row);

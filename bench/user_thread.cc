@@ -225,13 +225,13 @@ variant_factory ping_pong(const std::vector<int>& cpus, int trips) {
 void one_way(context& ctx) {
   const std::vector<int> cpus = allowed_cpus();
   if (cpus.size() < 2) return ctx.skip("user.cross_thread.one_way", "needs two processors");
-  const std::size_t total = ctx.sized<std::size_t>(20'000, 200);
+  const std::size_t total = ctx.sized<std::size_t>(5'000, 200);
   comparison row;
   row.name = "user.cross_thread.one_way";
   row.subject = "EVFILT_USER, thread to thread, private queue, per event";
   row.baseline = "eventfd (semaphore) + epoll + read, per event";
   row.target = 0.06;
-  row.repetitions = 60;
+  row.repetitions = 120;
   row.ours = stream_of<note_stream>(cpus, total);
   row.base = stream_of<semaphore_stream>(cpus, total);
   ctx.compare(row);
@@ -246,13 +246,13 @@ void one_way(context& ctx) {
 void round_trip(context& ctx) {
   const std::vector<int> cpus = allowed_cpus();
   if (cpus.size() < 2) return ctx.skip("user.cross_thread.round_trip", "needs two processors");
-  const int trips = ctx.sized(300, 10);
+  const int trips = ctx.sized(200, 10);
   comparison row;
   row.name = "user.cross_thread.round_trip";
   row.subject = "EVFILT_USER there and back, two CPUs, private queues";
   row.baseline = "eventfd + epoll + read there and back";
   row.target = 0.05;
-  row.repetitions = 60;
+  row.repetitions = 120;
   row.ours = ping_pong<note_mailbox>(cpus, trips);
   row.base = ping_pong<eventfd_mailbox>(cpus, trips);
   ctx.compare(row);

@@ -6,10 +6,10 @@
 
 include(GoogleTest)
 
-# quay_add_gtest(<name> LABEL <label> SOURCES <file>... LINK <library>... [PREFIX <text>] [TIMEOUT <s>] [PROCESSORS <n>]
-#                [INCLUDE <dir>...])
+# quay_add_gtest(<name> LABEL <label> SOURCES <file>... LINK <library>... [PREFIX <text>] [TIMEOUT <s>] [PROCESSORS <n>])
+# A source may be an object library's $<TARGET_OBJECTS:...>.
 function(quay_add_gtest name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "LABEL;PREFIX;TIMEOUT;PROCESSORS" "SOURCES;LINK;INCLUDE")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "LABEL;PREFIX;TIMEOUT;PROCESSORS" "SOURCES;LINK")
   if(NOT arg_SOURCES)
     return()
   endif()
@@ -20,7 +20,6 @@ function(quay_add_gtest name)
     set(arg_PROCESSORS 1)
   endif()
   add_executable(${name} ${arg_SOURCES})
-  target_include_directories(${name} PRIVATE ${arg_INCLUDE})
   # The main of gmock_main is taken only where the sources bring none.
   target_link_libraries(${name} PRIVATE $<TARGET_NAME_IF_EXISTS:quay_test_support> quay_test_common ${arg_LINK}
                                         GTest::gmock_main)

@@ -33,7 +33,7 @@ struct round_sizes {
 };
 
 inline round_sizes sizes_of_rounds(const context& ctx) {
-  return ctx.sized(round_sizes{1000, 50, 40}, round_sizes{20, 5, 2});
+  return ctx.sized(round_sizes{1000, 50, 10}, round_sizes{20, 5, 2});
 }
 
 inline void read_byte(int fd) {
@@ -135,7 +135,7 @@ std::vector<bench_case> round_cases(const round_promise& promise) {
                        row.note = promise.note;
                        row.target = kind == object_kind::tcp ? promise.tcp_target
                                                              : promise.unix_and_pipe_target;
-                       row.repetitions = kind == object_kind::tcp ? 100 : 160;
+                       row.repetitions = kind == object_kind::tcp ? 300 : 500;
                        row.ours = rounds_of<Ours>(sizes, kind, privacy::pollable);
                        row.base = rounds_of<Base>(sizes, kind);
                        ctx.compare(row);

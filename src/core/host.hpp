@@ -69,13 +69,13 @@ class host {
   virtual void discard(int fd) noexcept = 0;
   virtual int examine(int fd, object_facts& out) noexcept = 0;
   virtual std::uint32_t poll_now(int fd, std::uint32_t events) noexcept = 0;
-  virtual std::int64_t bytes_to_read(int fd, object kind) noexcept = 0;   // -1: no such figure
-  virtual std::int64_t backlog(int fd) noexcept = 0;                      // listening sockets
+  virtual std::int64_t bytes_to_read(int fd, object kind) noexcept = 0;  // -1: no such figure
+  virtual std::int64_t backlog(int fd) noexcept = 0;                     // listening sockets
   virtual std::int64_t room_to_write(int fd, object kind) noexcept = 0;
-  virtual std::int64_t unsent(int fd) noexcept = 0;          // bytes in the send buffer, -1: none
-  virtual bool sending_is_shut(int fd) noexcept = 0;         // own shutdown(SHUT_WR)
-  virtual std::int64_t distance_to_end(int fd) noexcept = 0; // size - offset of a file
-  virtual int take_socket_error(int fd) noexcept = 0;        // consumes it
+  virtual std::int64_t unsent(int fd) noexcept = 0;           // bytes in the send buffer, -1: none
+  virtual bool sending_is_shut(int fd) noexcept = 0;          // own shutdown(SHUT_WR)
+  virtual std::int64_t distance_to_end(int fd) noexcept = 0;  // size - offset of a file
+  virtual int take_socket_error(int fd) noexcept = 0;         // consumes it
   virtual bool process_exists(std::int64_t pid) noexcept = 0;
 };
 

@@ -19,12 +19,12 @@
 namespace quay::core {
 
 namespace state {
-inline constexpr std::uint16_t kActive = 0x1;    // the filter said true since last consumed
-inline constexpr std::uint16_t kQueued = 0x2;    // on the ready list
-inline constexpr std::uint16_t kDisabled = 0x4;  // must not be delivered; still collects state
-inline constexpr std::uint16_t kTriggered = 0x8; // user events: the trigger is set
+inline constexpr std::uint16_t kActive = 0x1;     // the filter said true since last consumed
+inline constexpr std::uint16_t kQueued = 0x2;     // on the ready list
+inline constexpr std::uint16_t kDisabled = 0x4;   // must not be delivered; still collects state
+inline constexpr std::uint16_t kTriggered = 0x8;  // user events: the trigger is set
 inline constexpr std::uint16_t kForced = 0x10;    // to be delivered without asking the filter
-inline constexpr std::uint16_t kFailed = 0x20;   // a modification failed; data holds the errno
+inline constexpr std::uint16_t kFailed = 0x20;    // a modification failed; data holds the errno
 }  // namespace state
 
 struct note {
@@ -37,28 +37,30 @@ struct note {
   std::int16_t filter = 0;
   std::uint16_t flags = 0;   // saved flags of the creating change, plus EOF and the like
   std::uint16_t status = 0;  // state::k… bits
-  std::uint16_t misses = 0;  // descriptor notes: reports in a row that the filter denied
+  std::uint8_t misses = 0;   // descriptor notes: reports in a row that the filter denied
+  std::uint8_t dir = 0;      // descriptor notes: the direction of the filter
   slot_index prev = kNil;    // ready list
   slot_index next = kNil;
-  slot_index link = kNil;     // next note of the interest, next in the hash chain, next free slot
-  slot_index ext = kNil;      // block of FreeBSD's ext[4], when the change brought any
+  slot_index link = kNil;  // next note of the interest, next in the hash chain, next free slot
+  slot_index ext = kNil;   // block of FreeBSD's ext[4], when the change brought any
   std::uint32_t generation = 0;
   std::uint32_t heap_place = 0;  // place in a timer heap, 0 = in none
+  struct on_descriptor {
+    slot_index interest;
+    std::uint32_t reported;  // epoll events of the last report
+    std::uint32_t epoch;     // harvest that brought it
+    std::uint16_t asks;      // epoll events the note is about
+    std::uint16_t backoff;   // re-check interval in 16 microseconds, 0 = not re-checking
+  };
+  struct on_clock {
+    std::uint32_t wall;  // 1: the deadline is on the wall clock
+  };
   union {
-    struct {
-      slot_index interest;
-      std::uint32_t reported;  // epoll events of the last report
-      std::uint32_t epoch;     // harvest that brought it
-      std::uint32_t backoff;   // re-check interval in microseconds, 0 = not re-checking
-    } descriptor;
-    struct {
-      std::int64_t period;  // nanoseconds, 0 = fires once
-      std::uint32_t wall;   // 1: deadline is on the wall clock
-      std::uint32_t unused;
-    } timer;
+    on_descriptor descriptor;
+    on_clock timer;
   };
 
-  note() noexcept : descriptor{kNil, 0, 0, 0} {}
+  note() noexcept : descriptor{kNil, 0, 0, 0, 0} {}
 };
 static_assert(sizeof(void*) != 8 || sizeof(note) <= 96, "a note stays within 96 bytes");
 
@@ -81,7 +83,7 @@ enum class object : std::uint8_t {
 
 enum direction : std::uint32_t { kIn = 0, kOut = 1, kOther = 2, kDirections = 3 };
 
-struct interest {
+struct alignas(64) interest {  // one cache line: a report touches it and the note
   // The registration of one direction. Directions are registered apart, each in a set of its own,
   // so that one never re-fires the other's edge.
   struct registration {
@@ -97,9 +99,9 @@ struct interest {
   object kind = object::unknown;
   bool readable = true;  // access mode allows reading; valid once kind is known
   bool writable = true;
-  bool pollable = true;            // false: the kernel refuses to poll it (EPERM)
-  std::int32_t watch = -1;         // inotify watch of a file that may grow
-  std::uint64_t identity = 0;      // see object_facts
+  bool pollable = true;        // false: the kernel refuses to poll it (EPERM)
+  std::int32_t watch = -1;     // inotify watch of a file that may grow
+  std::uint64_t identity = 0;  // see object_facts
   registration dir[kDirections];
 };
 

@@ -112,7 +112,7 @@ void queue::stop_timer_locked(slot_index i, bool wall) noexcept {
   if (at(i).heap_place != 0) (wall ? wall_timers_ : timers_).erase(i);
 }
 
-void queue::expire_locked() noexcept {
+void queue::expire_due_locked() noexcept {
   for (const bool wall : {false, true}) {
     timer_heap& heap = wall ? wall_timers_ : timers_;
     if (heap.empty()) continue;
@@ -162,8 +162,7 @@ std::int64_t queue::next_deadline_locked() noexcept {
     // A step of the wall clock must end the sleep too, and only a kernel timer sees one.
     program_locked(wall_timer_, true, wall_timer_armed_, wall_timers_);
     if (wall_timers_.earliest() < wall_timer_armed_) {
-      const std::int64_t due =
-          env_.os.monotonic() + (wall_timers_.earliest() - env_.os.wall());
+      const std::int64_t due = env_.os.monotonic() + (wall_timers_.earliest() - env_.os.wall());
       if (due < next) next = due;
     }
   }
@@ -182,7 +181,7 @@ int queue::drain_locked(int room) noexcept {
   // A full buffer may hide more, and some reports fill no room: the queue's own, and those that
   // nobody wants. But level reports come round again: all registrations once is enough.
   const std::uint32_t all = registered_ + kOwnReports;
-  const int most = reports_for(room);
+  const int most = reports_for(room + (bell_rung_ ? 1 : 0));
   for (std::uint32_t taken = 0; taken < all; taken += static_cast<std::uint32_t>(most)) {
     const std::uint32_t before = ready_.count();
     const int n = env_.os.set_wait(public_, reports, most, 0);
@@ -209,9 +208,10 @@ bool queue::watch_locked(std::int64_t deadline, int room) noexcept {
   const std::int64_t left = time_left_locked(deadline);
   if (left == 0) return false;
   const std::int64_t most = env_.tune.spin_us.load(std::memory_order_relaxed) * std::int64_t{1000};
+  const ready_list& watched = ready_;  // its count is atomic
   lock_.unlock();
-  const bool seen = spin_.watch(env_.os, most, left, [this] {
-    return ready_.count() != 0 || closing_.load(std::memory_order_acquire);
+  const bool seen = spin_.watch(env_.os, most, left, [this, &watched]() QUAY_NO_ANALYSIS {
+    return watched.count() != 0 || closing_.load(std::memory_order_acquire);
   });
   lock_.lock();
   if (seen) bump(env_.count.spin_hits);

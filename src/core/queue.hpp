@@ -57,7 +57,7 @@ class queue {
   queue& operator=(const queue&) = delete;
   virtual ~queue() = default;
 
-  mutex& lock() noexcept QUAY_RETURN_CAPABILITY(lock_) { return lock_; }
+  mutex& lock() const noexcept QUAY_RETURN_CAPABILITY(lock_) { return lock_; }
   int descriptor() const noexcept { return public_; }
   bool closed_locked() const noexcept QUAY_REQUIRES(lock_) { return closed_; }
   bool pollable_locked() const noexcept QUAY_REQUIRES(lock_) { return pollable_; }
@@ -103,7 +103,9 @@ class queue {
       QUAY_REQUIRES(lock_);
   void stop_timer_locked(slot_index i, bool wall) noexcept QUAY_REQUIRES(lock_);
   // Hands every due note to on_expiry.
-  void expire_locked() noexcept QUAY_REQUIRES(lock_);
+  void expire_locked() noexcept QUAY_REQUIRES(lock_) {
+    if (!timers_.empty() || !wall_timers_.empty()) expire_due_locked();
+  }
 
   // --- collecting and waiting ---------------------------------------------------------------
   // Takes what the kernel has to report, up to about `room` notes, without blocking.
@@ -159,9 +161,11 @@ class queue {
 
  private:
   void leave() noexcept QUAY_RELEASE(lock_);
+  void expire_due_locked() noexcept QUAY_REQUIRES(lock_);
   int drain_locked(int room) noexcept QUAY_REQUIRES(lock_);
   int make_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   void rebuild_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
+  void fetch_ahead_locked(const epoll_event* reports, int n) noexcept QUAY_REQUIRES(lock_);
   // Takes in reports, from inner sets about `room` at most.
   void take_reports_locked(const epoll_event* reports, int n, int room) noexcept
       QUAY_REQUIRES(lock_);
@@ -182,7 +186,7 @@ class queue {
   }
 
   environment& env_;
-  mutex lock_{rank::queue};
+  mutable mutex lock_{rank::queue};
   int public_ = -1;  // written while nobody else knows the queue
   bool closed_ QUAY_GUARDED_BY(lock_) = true;
   bool pollable_ QUAY_GUARDED_BY(lock_) = false;
@@ -204,8 +208,8 @@ class queue {
   int watcher_ QUAY_GUARDED_BY(lock_) = -1;
   std::int64_t timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
   std::int64_t wall_timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
-  adaptive_spin spin_;                     // atomic
-  std::atomic<bool> closing_{false};       // for spinners, which do not hold the mutex
+  adaptive_spin spin_;                // atomic
+  std::atomic<bool> closing_{false};  // for spinners, which do not hold the mutex
 };
 
 }  // namespace quay::core

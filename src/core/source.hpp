@@ -14,29 +14,39 @@ namespace quay::core {
 template <class Queue>
 class source {
  public:
-  virtual ~source() = default;
-
   // The identifier is a descriptor: the note hangs off an interest.
-  virtual bool on_descriptor() const noexcept = 0;
+  bool on_descriptor() const noexcept { return on_descriptor_; }
+  // Delivery does more than copy the saved fields.
+  bool has_delivery() const noexcept { return has_delivery_; }
+
   // Takes up a note that is already linked; may change flags, fflags, data. Returns an errno: then
   // nothing remains and detach is not called.
-  virtual int attach(Queue& q, slot_index i) noexcept = 0;
-  virtual void detach(Queue& q, slot_index i) noexcept = 0;
+  virtual int attach(Queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
+  virtual void detach(Queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
   // Re-evaluates: updates data, fflags and flags, tells whether the note is active.
-  virtual bool event(Queue& q, slot_index i) noexcept = 0;
+  virtual bool event(Queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
   // A later change: take its values. Returns an errno.
-  virtual int touch(Queue& q, slot_index i, core::event& change) noexcept = 0;
+  virtual int touch(Queue& q, slot_index i, core::event& change) noexcept
+      QUAY_REQUIRES(q.lock()) = 0;
   // The object may be ready already: find out, now or at the next harvest.
-  virtual int evaluate(Queue& q, slot_index i) noexcept = 0;
+  virtual int evaluate(Queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
   // The note has been enabled again and nothing was evaluated.
-  virtual void enabled(Queue& q, slot_index i) noexcept = 0;
+  virtual void enabled(Queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
   // Fills in what the event carries beyond the saved fields, and consumes what delivery consumes.
-  virtual void deliver(Queue& q, slot_index i, core::event& out) noexcept = 0;
+  // Called only of a source that says has_delivery().
+  virtual void deliver(Queue&, slot_index, core::event&) noexcept {}
   // A timer of the note went off.
   virtual void expired(Queue&, slot_index, std::int64_t /*deadline*/,
                        std::int64_t /*now*/) noexcept {}
-  // After a delivery that leaves the note level-triggered: will the kernel report it again?
-  virtual bool reported_again(Queue&, slot_index) noexcept { return false; }
+
+ protected:
+  constexpr source(bool on_descriptor, bool has_delivery) noexcept
+      : on_descriptor_(on_descriptor), has_delivery_(has_delivery) {}
+  ~source() = default;  // sources are static objects, never deleted through this type
+
+ private:
+  const bool on_descriptor_;
+  const bool has_delivery_;
 };
 
 }  // namespace quay::core

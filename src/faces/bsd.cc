@@ -7,6 +7,7 @@
 #pragma GCC visibility pop
 
 #include <fcntl.h>
+#include <quay/quay.h>
 
 #include <cerrno>
 
@@ -22,9 +23,9 @@ int finish(quay::kqueue::outcome r) noexcept {
   return r.value;
 }
 
-int make_queue(bool close_on_exec) noexcept {
-  const int fd = quay::faces::process_system().open(*quay::kqueue::find_dialect(0), close_on_exec,
-                                                    false);
+int make_queue(bool close_on_exec, bool private_queue) noexcept {
+  const quay::kqueue::dialect& freebsd = *quay::kqueue::find_dialect(QUAY_DIALECT_FREEBSD);
+  const int fd = quay::faces::process_system().open(freebsd, close_on_exec, private_queue);
   if (fd >= 0) return fd;
   errno = -fd;
   return -1;
@@ -55,14 +56,14 @@ constexpr quay::kqueue::layout kClassic = {sizeof(struct kevent), load_classic, 
 
 }  // namespace
 
-int kqueue(void) { return make_queue(false); }
+int kqueue(void) { return make_queue(false, false); }
 
 int kqueue1(int flags) {
-  if ((flags & ~(O_CLOEXEC | O_NONBLOCK)) != 0) {
+  if ((flags & ~(O_CLOEXEC | O_NONBLOCK | QUAY_PRIVATE)) != 0) {
     errno = EINVAL;
     return -1;
   }
-  return make_queue((flags & O_CLOEXEC) != 0);
+  return make_queue((flags & O_CLOEXEC) != 0, (flags & QUAY_PRIVATE) != 0);
 }
 
 int kqueuex(unsigned int flags) {
@@ -70,13 +71,13 @@ int kqueuex(unsigned int flags) {
     errno = EINVAL;
     return -1;
   }
-  return make_queue((flags & KQUEUE_CLOEXEC) != 0);
+  return make_queue((flags & KQUEUE_CLOEXEC) != 0, false);
 }
 
 int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
            int nevents, const struct timespec* timeout) {
   quay::kqueue::system* sys = quay::faces::existing_system();
   if (sys == nullptr) sys = &quay::faces::process_system();
-  return finish(quay::kqueue::kevent(*sys, kq, kClassic,
-                                     {changelist, nchanges, eventlist, nevents}, timeout));
+  return finish(quay::kqueue::kevent(*sys, kq, kClassic, {changelist, nchanges, eventlist, nevents},
+                                     timeout));
 }

@@ -18,7 +18,12 @@ using quay::core::event;
 
 void load_ext(const void* from, event& to) {
   const auto& k = *static_cast<const struct kevent*>(from);
-  to = {k.ident, k.udata, k.data, k.fflags, k.filter, k.flags,
+  to = {k.ident,
+        k.udata,
+        k.data,
+        k.fflags,
+        k.filter,
+        k.flags,
         {k.ext[0], k.ext[1], k.ext[2], k.ext[3]}};
 }
 

@@ -39,3 +39,5 @@ int quay_hook_highest(void) {
   const quay::kqueue::system* sys = existing_system();
   return sys != nullptr ? sys->highest_known() : -1;
 }
+
+void quay_hook_unmapping(void) { quay::host::mapping_changed(); }

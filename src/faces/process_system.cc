@@ -62,8 +62,9 @@ void apply_environment(system& sys) noexcept {
 }
 
 system* make() noexcept {
-  auto* sys = ::new (static_cast<void*>(g_storage))
-      system(host::linux_host::instance(), host::hooks_are_present());
+  const bool hooked = host::hooks_are_present();
+  host::mappings_are_announced(hooked);
+  auto* sys = ::new (static_cast<void*>(g_storage)) system(host::linux_host::instance(), hooked);
   apply_environment(*sys);
   g_pid.store(getpid(), std::memory_order_relaxed);
   g_system.store(sys, std::memory_order_release);

@@ -6,38 +6,18 @@
 //           queue watches and that is no queue costs one table look-up.
 // Invariants: between the announcements the number is closed or replaced by exactly one system
 //             call of ours; a call that will fail for its other arguments is not announced.
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 
 #include "faces/hook_points.hpp"
-
-#define QUAY_HOOK extern "C" __attribute__((visibility("default")))
+#include "hooks/original.hpp"
 
 namespace {
 
-// A function of the next library in the search order, looked up once.
-template <class F>
-class original {
- public:
-  explicit constexpr original(const char* name) : name_(name) {}
-  F* get() noexcept {
-    void* f = function_.load(std::memory_order_relaxed);
-    if (f == nullptr) {
-      f = dlsym(RTLD_NEXT, name_);
-      function_.store(f, std::memory_order_relaxed);
-    }
-    return reinterpret_cast<F*>(f);
-  }
-
- private:
-  const char* name_;
-  std::atomic<void*> function_{nullptr};
-};
+using quay::hooks::original;
 
 constinit original<int(int)> libc_close{"close"};
 constinit original<int(int, int)> libc_dup2{"dup2"};

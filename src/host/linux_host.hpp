@@ -65,4 +65,8 @@ bool hooks_are_present() noexcept;
 inline constexpr int kSelfTestDescriptor = INT_MIN + 0x51;
 void hooks_announced() noexcept;
 
+// Whether every munmap, mprotect and the like of the program is announced by mapping_changed().
+void mappings_are_announced(bool yes) noexcept;
+void mapping_changed() noexcept;
+
 }  // namespace quay::host

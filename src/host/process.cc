@@ -35,8 +35,9 @@ bool many_cpus() noexcept {
     quay::host::errno_guard keep;
     cpu_set_t set;
     CPU_ZERO(&set);
-    n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
-                                                    : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+    n = sched_getaffinity(0, sizeof set, &set) == 0
+            ? CPU_COUNT(&set)
+            : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
     known.store(n < 1 ? 1 : n, std::memory_order_relaxed);
   }
   return n > 1;

@@ -120,8 +120,7 @@ int linux_host::clapper(bool fresh) noexcept {
 
 void linux_host::ring(int set, bool every_waiter) noexcept {
   errno_guard keep;
-  const std::uint32_t bits =
-      EPOLLIN | (every_waiter ? 0u : static_cast<std::uint32_t>(EPOLLET));
+  const std::uint32_t bits = EPOLLIN | (every_waiter ? 0u : static_cast<std::uint32_t>(EPOLLET));
   for (const bool fresh : {false, true}) {
     const int fd = clapper(fresh);
     if (fd < 0) return;
@@ -136,8 +135,8 @@ void linux_host::ring(int set, bool every_waiter) noexcept {
 
 int linux_host::timer_create(bool wall_clock) noexcept {
   errno_guard keep;
-  const int fd = timerfd_create(wall_clock ? CLOCK_REALTIME : CLOCK_MONOTONIC,
-                                TFD_CLOEXEC | TFD_NONBLOCK);
+  const int fd =
+      timerfd_create(wall_clock ? CLOCK_REALTIME : CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   return fd >= 0 ? fd : -errno;
 }
 

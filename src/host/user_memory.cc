@@ -2,6 +2,9 @@
 //
 // What: whether the memory an argument points to can be read or written, without a fault handler.
 // Contract: a bad pointer gives EFAULT, as in the kernels.
+// Invariants: 1. A range found good is remembered by the thread only while every munmap, mprotect and
+//                the like is announced (hooked processes) and none has happened since.
+//             2. Nothing is remembered of a range that was found bad.
 // How: memory just above the caller's stack pointer is its own frames and needs no question. Of
 //      anything else the kernel is asked page by page, with a system call that touches the page
 //      and does nothing: rt_sigprocmask with an impossible `how` copies the set in before it
@@ -10,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 
@@ -47,6 +51,25 @@ bool page_writes(std::uintptr_t at) noexcept {
          errno != EFAULT;
 }
 
+// Ranges this thread found good, in whole pages; see the invariants. A range has one place, by its
+// first page: changes, events and timeouts usually lie on different ones.
+struct remembered {
+  std::uintptr_t begin;
+  std::uintptr_t end;
+  std::uint32_t generation;
+};
+constexpr std::size_t kPlaces = 4;
+thread_local remembered t_reads[kPlaces] __attribute__((tls_model("initial-exec"))) = {};
+thread_local remembered t_writes[kPlaces] __attribute__((tls_model("initial-exec"))) = {};
+
+std::atomic<bool> g_announced{false};        // mapping changes are announced
+std::atomic<std::uint32_t> g_generation{1};  // raised by every announced change
+
+bool recalled(const remembered& r, std::uintptr_t at, std::size_t n) noexcept {
+  return at >= r.begin && at + n <= r.end && at + n >= at &&
+         r.generation == g_generation.load(std::memory_order_acquire);
+}
+
 template <class Probe>
 std::size_t prefix(std::uintptr_t begin, std::size_t n, Probe probe) noexcept {
   errno_guard keep;
@@ -59,16 +82,31 @@ std::size_t prefix(std::uintptr_t begin, std::size_t n, Probe probe) noexcept {
   return n;
 }
 
+template <class Probe>
+std::size_t ask(remembered* places, std::uintptr_t at, std::size_t n, Probe probe) noexcept {
+  remembered& memory = places[at / kPage % kPlaces];
+  if (recalled(memory, at, n)) return n;
+  const std::uint32_t generation = g_generation.load(std::memory_order_acquire);
+  const std::size_t good = prefix(at, n, probe);
+  if (good == n && n != 0 && g_announced.load(std::memory_order_relaxed)) {
+    memory = {at & ~(kPage - 1), (at + n + kPage - 1) & ~(kPage - 1), generation};
+  }
+  return good;
+}
+
 }  // namespace
+
+void mappings_are_announced(bool yes) noexcept { g_announced.store(yes); }
+void mapping_changed() noexcept { g_generation.fetch_add(1, std::memory_order_release); }
 
 std::size_t linux_host::readable_prefix(const void* p, std::size_t n) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(p);
-  return in_callers_frames(at, n) ? n : prefix(at, n, page_reads);
+  return in_callers_frames(at, n) ? n : ask(t_reads, at, n, page_reads);
 }
 
 std::size_t linux_host::writable_prefix(void* p, std::size_t n) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(p);
-  return in_callers_frames(at, n) ? n : prefix(at, n, page_writes);
+  return in_callers_frames(at, n) ? n : ask(t_writes, at, n, page_writes);
 }
 
 }  // namespace quay::host

@@ -4,6 +4,7 @@
 #include "kqueue/dialect.hpp"
 
 #include <quay/quay.h>
+#include <sys/event.h>
 
 #include <cerrno>
 
@@ -11,6 +12,12 @@ namespace quay::kqueue {
 namespace {
 
 constexpr std::int64_t kDay = 24 * 60 * 60;
+
+constexpr std::uint32_t bit(int filter) { return 1u << ~filter; }
+constexpr std::uint32_t kCommon =
+    bit(EVFILT_READ) | bit(EVFILT_WRITE) | bit(EVFILT_TIMER) | bit(EVFILT_USER);
+constexpr std::uint32_t kExcept = bit(EVFILT_EXCEPT);
+constexpr std::uint32_t kEmpty = bit(EVFILT_EMPTY);
 
 constexpr dialect kFreebsd = {
     .name = "freebsd",
@@ -32,10 +39,7 @@ constexpr dialect kFreebsd = {
     .refuses_negative_counts = true,
     .receipt_without_room = room_lacking::returns_early,
     .post_fault_is_efault = true,
-    .has_user = true,
-    .has_except = false,
-    .has_empty = true,
-    .has_fs = true,
+    .filters = kCommon | kEmpty,
     .aio_refusal = EPERM,
     .unsupported_filter = EINVAL,
     .not_read_on_kqueue = EINVAL,
@@ -86,10 +90,7 @@ constexpr dialect kNetbsd = {
     .refuses_negative_counts = false,
     .receipt_without_room = room_lacking::returns_early,
     .post_fault_is_efault = true,
-    .has_user = true,
-    .has_except = false,
-    .has_empty = true,
-    .has_fs = true,
+    .filters = kCommon | kEmpty,
     .aio_refusal = EINVAL,
     .unsupported_filter = EINVAL,
     .not_read_on_kqueue = EPERM,
@@ -140,10 +141,7 @@ constexpr dialect kDragonfly = {
     .refuses_negative_counts = false,
     .receipt_without_room = room_lacking::fails,
     .post_fault_is_efault = false,
-    .has_user = true,
-    .has_except = true,
-    .has_empty = false,
-    .has_fs = true,
+    .filters = kCommon | kExcept,
     .aio_refusal = ENXIO,
     .unsupported_filter = EOPNOTSUPP,
     .not_read_on_kqueue = EOPNOTSUPP,
@@ -194,10 +192,7 @@ constexpr dialect kOpenbsd = {
     .refuses_negative_counts = false,
     .receipt_without_room = room_lacking::returns_early,
     .post_fault_is_efault = true,
-    .has_user = true,
-    .has_except = true,
-    .has_empty = false,
-    .has_fs = false,
+    .filters = kCommon | kExcept,
     .aio_refusal = EINVAL,
     .unsupported_filter = EINVAL,
     .not_read_on_kqueue = EINVAL,

@@ -12,14 +12,14 @@
 namespace quay::kqueue {
 
 enum class plain_modify : std::uint8_t {  // a change without EV_ADD and EV_DELETE
-  keeps,       // only EV_ENABLE and EV_DISABLE act
-  overwrites,  // takes fflags, data, udata and runs the filter
-  user_only,   // keeps, but user events take new values
+  keeps,                                  // only EV_ENABLE and EV_DISABLE act
+  overwrites,                             // takes fflags, data, udata and runs the filter
+  user_only,                              // keeps, but user events take new values
 };
 enum class wide_ident : std::uint8_t {  // a descriptor number that does not fit int
-  truncated,       // the low bits are the descriptor
-  truncated_keyed, // the same, but the wide value distinguishes notes
-  refused,         // EBADF
+  truncated,                            // the low bits are the descriptor
+  truncated_keyed,                      // the same, but the wide value distinguishes notes
+  refused,                              // EBADF
 };
 enum class timeout_check : std::uint8_t {
   late,   // EINVAL when the scan is reached: changes stay applied
@@ -27,29 +27,29 @@ enum class timeout_check : std::uint8_t {
   early,  // EINVAL before any change
 };
 enum class timer_restart : std::uint8_t {  // EV_ADD of a timer that exists
-  keeps_running,  // the new period counts from the next expiry
-  restarts,       // armed afresh, unread expirations dropped
+  keeps_running,                           // the new period counts from the next expiry
+  restarts,                                // armed afresh, unread expirations dropped
 };
 enum class timer_zero : std::uint8_t {  // a period of zero
-  refused,    // EINVAL
-  one_tick,   // fires after a tick, 1 ms
-  one_unit,   // periodic: one unit; one-shot: at once
+  refused,                              // EINVAL
+  one_tick,                             // fires after a tick, 1 ms
+  one_unit,                             // periodic: one unit; one-shot: at once
 };
 enum class timer_negative : std::uint8_t { refused, one_tick };
 enum class bad_update : std::uint8_t {  // invalid values in EV_ADD of a timer that exists
-  refused,           // errno, timer untouched
-  refused_stopped,   // errno, the timer is stopped
-  error_in_note,     // the call succeeds, the note reports EV_ERROR
+  refused,                              // errno, timer untouched
+  refused_stopped,                      // errno, the timer is stopped
+  error_in_note,                        // the call succeeds, the note reports EV_ERROR
   unchecked,
 };
 enum class user_creation : std::uint8_t {  // NOTE_FF… and NOTE_TRIGGER in the creating EV_ADD
-  applies_op,  // applied to zero; the trigger fires
-  stores_raw,  // the word is stored as it is; the trigger does not fire
-  stores_low,  // the low 24 bits are stored; the trigger fires
+  applies_op,                              // applied to zero; the trigger fires
+  stores_raw,                              // the word is stored as it is; the trigger does not fire
+  stores_low,                              // the low 24 bits are stored; the trigger fires
 };
 enum class room_lacking : std::uint8_t {  // EV_RECEIPT with no room in the eventlist
-  returns_early,  // 0, remaining changes skipped
-  fails,          // -1 without a particular errno
+  returns_early,                          // 0, remaining changes skipped
+  fails,                                  // -1 without a particular errno
 };
 
 struct dialect {
@@ -64,58 +64,55 @@ struct dialect {
   wide_ident wide;                  // 14
   plain_modify modify;              // 11
   bool enable_runs_filter;          // 53: also when nothing else of the change applies
-  bool disable_before_filter;       // 17: ADD+DISABLE is never queued; filter not run while disabled
-  bool clear_overrides_dispatch;    // 5
-  bool skips_filter_zero;           // entries whose filter is 0 are dropped
+  bool disable_before_filter;     // 17: ADD+DISABLE is never queued; filter not run while disabled
+  bool clear_overrides_dispatch;  // 5
+  bool skips_filter_zero;         // entries whose filter is 0 are dropped
 
   // kevent()
-  timeout_check timeout;            // 8
-  std::int64_t longest_timeout_s;   // 9: longer ones count as this; 0 = honoured
-  bool infinite_beyond_longest;     // 9: longer ones wait for ever
-  bool timeout_before_descriptor;   // 10: EFAULT before EBADF
-  bool refuses_negative_counts;     // 48: EINVAL; otherwise they mean none
+  timeout_check timeout;              // 8
+  std::int64_t longest_timeout_s;     // 9: longer ones count as this; 0 = honoured
+  bool infinite_beyond_longest;       // 9: longer ones wait for ever
+  bool timeout_before_descriptor;     // 10: EFAULT before EBADF
+  bool refuses_negative_counts;       // 48: EINVAL; otherwise they mean none
   room_lacking receipt_without_room;  // 7
-  bool post_fault_is_efault;        // 54: else the registration's errno
+  bool post_fault_is_efault;          // 54: else the registration's errno
 
   // Filters offered
-  bool has_user;                    // 2
-  bool has_except;                  // 2
-  bool has_empty;                   // 2
-  bool has_fs;                      // 2
-  int aio_refusal;                  // errno of a plain registration
-  int unsupported_filter;           // 33: filter the object does not offer
-  int not_read_on_kqueue;           // 33
-  int self_watch;                   // 35: 0 = accepted
-  int write_on_vnode;               // 31: 0 = always ready
-  int write_on_orphan_pipe;         // 32: 0 = accepted, EOF
-  bool eof_has_nodata;              // 34
-  bool eof_has_hup;                 // 34
-  bool has_oob;                     // 43: NOTE_OOB on READ
-  bool has_file_poll;               // 42: NOTE_FILE_POLL
-  bool listener_shows_empty;        // EMPTY on a listening socket is true
-  bool except_on_pipe;              // EXCEPT on pipes reports hang-up
+  std::uint32_t filters;      // 2: bit ~number for each
+  int aio_refusal;            // errno of a plain registration
+  int unsupported_filter;     // 33: filter the object does not offer
+  int not_read_on_kqueue;     // 33
+  int self_watch;             // 35: 0 = accepted
+  int write_on_vnode;         // 31: 0 = always ready
+  int write_on_orphan_pipe;   // 32: 0 = accepted, EOF
+  bool eof_has_nodata;        // 34
+  bool eof_has_hup;           // 34
+  bool has_oob;               // 43: NOTE_OOB on READ
+  bool has_file_poll;         // 42: NOTE_FILE_POLL
+  bool listener_shows_empty;  // EMPTY on a listening socket is true
+  bool except_on_pipe;        // EXCEPT on pipes reports hang-up
 
   // Timers
-  bool timer_units;                 // 27: NOTE_SECONDS … and NOTE_ABSTIME
-  timer_restart restart;            // 24
-  bool restart_replaces_flags;      // 24
-  timer_zero zero;                  // 25
-  timer_negative negative;          // 25
-  bad_update bad_timer_update;      // 25
-  bool plain_modify_sets_period;    // §5.7: ENABLE/DISABLE take the change's data as period
-  int timer_limit_margin;           // 26: at most kq_calloutmax minus this
+  bool timer_units;               // 27: NOTE_SECONDS … and NOTE_ABSTIME
+  timer_restart restart;          // 24
+  bool restart_replaces_flags;    // 24
+  timer_zero zero;                // 25
+  timer_negative negative;        // 25
+  bad_update bad_timer_update;    // 25
+  bool plain_modify_sets_period;  // §5.7: ENABLE/DISABLE take the change's data as period
+  int timer_limit_margin;         // 26: at most kq_calloutmax minus this
 
   // User events
-  user_creation creation;           // 50, 52
-  bool user_takes_udata;            // 30
-  bool user_values_need_add;        // 30: without EV_ADD data and udata stay
-  bool user_clears_values;          // 51: a CLEAR delivery zeroes fflags and data
+  user_creation creation;              // 50, 52
+  bool user_takes_udata;               // 30
+  bool user_values_need_add;           // 30: without EV_ADD data and udata stay
+  bool user_clears_values;             // 51: a CLEAR delivery zeroes fflags and data
   bool user_clear_change_zeroes_data;  // CLEAR in a change zeroes data
-  bool user_oneshot_reports_zero;   // 55
+  bool user_oneshot_reports_zero;      // 55
 
   // The descriptor
-  bool stat_size_is_count;          // 37
-  bool has_sigio;                   // 36
+  bool stat_size_is_count;  // 37
+  bool has_sigio;           // 36
 };
 
 // QUAY_DIALECT_… to its table; null when there is no such dialect.

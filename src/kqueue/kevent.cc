@@ -27,8 +27,7 @@ class call {
 
   outcome run(const timespec* timeout) noexcept {
     queue* q = sys_.queue_at(fd_);
-    if (timeout != nullptr &&
-        os_.readable_prefix(timeout, sizeof *timeout) < sizeof *timeout) {
+    if (timeout != nullptr && os_.readable_prefix(timeout, sizeof *timeout) < sizeof *timeout) {
       return fail(q == nullptr && fd_ < 0 ? EBADF : EFAULT);
     }
     if (q == nullptr) return fail(EBADF);
@@ -90,8 +89,8 @@ class call {
 
   bool apply_batch(queue& q, int done) noexcept {
     const int n = std::min(kBatch, io_.change_count - done);
-    const char* from = static_cast<const char*>(io_.changes) +
-                       static_cast<std::size_t>(done) * shape_.size;
+    const char* from =
+        static_cast<const char*>(io_.changes) + static_cast<std::size_t>(done) * shape_.size;
     const std::size_t bytes = static_cast<std::size_t>(n) * shape_.size;
     if (os_.readable_prefix(from, bytes) < bytes) return stop(fail(EFAULT));
     core::event batch[kBatch];
@@ -119,7 +118,8 @@ class call {
       if (error != 0) return stop(fail(error));
       return stop(d.receipt_without_room == room_lacking::fails ? outcome{-1, 0} : outcome{0, 0});
     }
-    if (posted_ >= writable_) return stop(fail(d.post_fault_is_efault || error == 0 ? EFAULT : error));
+    if (posted_ >= writable_)
+      return stop(fail(d.post_fault_is_efault || error == 0 ? EFAULT : error));
     entry.flags = EV_ERROR;
     entry.data = error;
     shape_.store(static_cast<char*>(io_.events) + static_cast<std::size_t>(posted_) * shape_.size,
@@ -130,15 +130,15 @@ class call {
 
   outcome scan(queue& q, const timespec* left) noexcept {
     // No more entries than notes can be filled: no more need be asked about.
-    const int most = std::min(
-        io_.event_count, static_cast<int>(std::max<std::uint32_t>(q.note_count(), 1)));
+    const int most =
+        std::min(io_.event_count, static_cast<int>(std::max<std::uint32_t>(q.note_count(), 1)));
     const bool all = writable(most);
-    const bool poll = left != nullptr && (left->tv_sec < 0 || (left->tv_sec == 0 && left->tv_nsec <= 0));
+    const bool poll =
+        left != nullptr && (left->tv_sec < 0 || (left->tv_sec == 0 && left->tv_nsec <= 0));
     std::int64_t deadline = core::queue::kNever;
     if (left != nullptr && !poll) deadline = deadline_of(q.rules(), *left);
 
-    sink out{shape_.store, static_cast<char*>(io_.events), shape_.size,
-             all ? most : writable_, 0};
+    sink out{shape_.store, static_cast<char*>(io_.events), shape_.size, all ? most : writable_, 0};
     int error = 0;
     {
       core::queue::section hold(q);

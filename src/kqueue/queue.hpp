@@ -45,8 +45,7 @@ class queue final : public core::queue {
   bool matches_locked(int fd) const noexcept QUAY_REQUIRES(lock());
 
   // --- life, called by the system -------------------------------------------------------------
-  void open_locked(int public_set, const dialect& d, bool pollable) noexcept
-      QUAY_REQUIRES(lock());
+  void open_locked(int public_set, const dialect& d, bool pollable) noexcept QUAY_REQUIRES(lock());
   // Drops every note and wakes every waiter. The public descriptor is the caller's.
   void close_locked() noexcept QUAY_REQUIRES(lock());
   // In a child of fork: the notes go, the kernel's registrations are the parent's and stay.
@@ -79,9 +78,9 @@ class queue final : public core::queue {
   bool fresh_locked(const core::note& n) const noexcept QUAY_REQUIRES(lock()) {
     return n.descriptor.epoch == epoch_locked();
   }
-  // What a descriptor note asks of epoll; direction of its filter.
-  core::demand demand_of(const core::note& n) const noexcept;
-  static core::direction direction_of(const core::note& n) noexcept;
+  // Whether only edges tell a note anything: EV_CLEAR, or a low-water mark, which the kernel's level
+  // does not know.
+  static bool wants_edges(const core::note& n) noexcept;
   // How many notes there are; a hint unless the mutex is held.
   std::uint32_t note_count() const noexcept { return notes_.load(std::memory_order_relaxed); }
   std::uint64_t calls_locked() const noexcept QUAY_REQUIRES(lock()) { return calls_; }
@@ -89,13 +88,14 @@ class queue final : public core::queue {
   void count_call_locked() noexcept QUAY_REQUIRES(lock()) { ++calls_; }
 
  protected:
-  core::mask wanted_locked(const core::interest& it, core::direction d) noexcept override;
+  core::mask wanted_locked(const core::interest& it, core::direction d) noexcept override
+      QUAY_REQUIRES(lock());
   bool on_report_locked(core::slot_index i, core::direction d,
-                        std::uint32_t events) noexcept override;
+                        std::uint32_t events) noexcept override QUAY_REQUIRES(lock());
   void on_expiry_locked(core::slot_index i, std::int64_t deadline,
-                        std::int64_t now) noexcept override;
-  void on_growth_locked(core::slot_index i) noexcept override;
-  void on_vanished_locked(core::slot_index i) noexcept override;
+                        std::int64_t now) noexcept override QUAY_REQUIRES(lock());
+  void on_growth_locked(core::slot_index i) noexcept override QUAY_REQUIRES(lock());
+  void on_vanished_locked(core::slot_index i) noexcept override QUAY_REQUIRES(lock());
 
  private:
   int find_on_descriptor_locked(const core::event& change, core::slot_index& found) noexcept
@@ -109,6 +109,7 @@ class queue final : public core::queue {
   void unlink_locked(core::slot_index i, bool keep_registration) noexcept QUAY_REQUIRES(lock());
   void scan_locked(sink& out) noexcept QUAY_REQUIRES(lock());
   void deliver_locked(core::slot_index i, filter& f, sink& out) noexcept QUAY_REQUIRES(lock());
+  bool kernel_repeats_locked(const core::note& n) noexcept QUAY_REQUIRES(lock());
   void denied_locked(core::slot_index i) noexcept QUAY_REQUIRES(lock());
   void keep_ext_locked(core::note& n, const core::event& change) noexcept QUAY_REQUIRES(lock());
 

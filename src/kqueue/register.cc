@@ -22,16 +22,15 @@ using core::slot_index;
 namespace state = core::state;
 
 namespace {
-constexpr std::uint16_t kActions =
-    EV_ADD | EV_DELETE | EV_ENABLE | EV_DISABLE | EV_FORCEONESHOT;
+constexpr std::uint16_t kActions = EV_ADD | EV_DELETE | EV_ENABLE | EV_DISABLE | EV_FORCEONESHOT;
 }  // namespace
 
 int queue::apply_locked(event& change) noexcept {
   const dialect& d = rules();
   change.flags &= static_cast<std::uint16_t>(~d.system_flags);
-  const lookup known = find_filter(d, change.filter);
-  if (known.source == nullptr) return refuse(change, *this);
-  filter& f = *known.source;
+  filter* const named = find_filter(d, change.filter);
+  if (named == nullptr) return refuse(change, *this);
+  filter& f = *named;
 
   const std::uint16_t flags = change.flags;
   if (d.enable_and_disable_refused && (flags & EV_ENABLE) && (flags & EV_DISABLE)) return EINVAL;
@@ -119,8 +118,7 @@ int queue::create_locked(event& change, filter& f) noexcept {
   n.sdata = change.data;
   n.sfflags = change.fflags;
   n.filter = change.filter;
-  n.flags = d.echoes_actions ? change.flags
-                             : static_cast<std::uint16_t>(change.flags & ~kActions);
+  n.flags = d.echoes_actions ? change.flags : static_cast<std::uint16_t>(change.flags & ~kActions);
   keep_ext_locked(n, change);
   change.fflags = 0;  // an entry posted for this change shows the emptied report
   change.data = 0;
@@ -177,8 +175,8 @@ int queue::modify_locked(slot_index i, event& change, filter& f) noexcept {
     drop_locked(i, false);
     return error;
   }
-  if (d.disable_before_filter && (n.status & (state::kActive | state::kDisabled)) ==
-                                     state::kActive) {
+  if (d.disable_before_filter &&
+      (n.status & (state::kActive | state::kDisabled)) == state::kActive) {
     activate_locked(i);
   }
   set_enabled_locked(i, flags, true, f);
@@ -205,9 +203,7 @@ void queue::set_enabled_locked(slot_index i, std::uint16_t flags, bool evaluated
 
 void queue::drop_locked(slot_index i, bool keep_registration) noexcept {
   note& n = at(i);
-  if (const lookup known = find_filter(rules(), n.filter); known.source != nullptr) {
-    known.source->detach(*this, i);
-  }
+  filter_of(n).detach(*this, i);
   retire_locked(i);
   unlink_locked(i, keep_registration);
 }
@@ -215,19 +211,18 @@ void queue::drop_locked(slot_index i, bool keep_registration) noexcept {
 void queue::unlink_locked(slot_index i, bool keep_registration) noexcept {
   note& n = at(i);
   if (n.status & state::kQueued) retire_locked(i);
-  const slot_index on =
-      find_filter(rules(), n.filter).source->on_descriptor() ? n.descriptor.interest : kNil;
+  const slot_index on = filter_of(n).on_descriptor() ? n.descriptor.interest : kNil;
   if (on == kNil) {
     idents_.erase(i);
   } else {
     interest& it = interest_at(on);
-    const core::direction dir = direction_of(n);
+    const auto dir = static_cast<core::direction>(n.dir);
     slot_index* p = &it.first;
     while (*p != i) p = &at(*p).link;
     *p = n.link;
     bool shared = false;
     for (slot_index o = it.first; o != kNil; o = at(o).link) {
-      shared = shared || direction_of(at(o)) == dir;
+      shared = shared || at(o).dir == dir;
     }
     if (it.first == kNil && !keep_registration) {
       drop_interest_locked(on);
@@ -273,7 +268,7 @@ bool queue::matches_locked(int fd) const noexcept {
 
 void queue::close_locked() noexcept {
   for (slot_index i = idents_.any(); i != kNil; i = idents_.any()) drop_locked(i, false);
-  each_interest_locked([this](slot_index on) { on_vanished_locked(on); });
+  each_interest_locked([this](slot_index on) QUAY_NO_ANALYSIS { on_vanished_locked(on); });
   idents_.reset();
   shut_locked();
 }

@@ -24,11 +24,17 @@ namespace state = core::state;
 
 // --- what the kernel reports ----------------------------------------------------------------------
 
+bool queue::wants_edges(const note& n) noexcept {
+  if (n.flags & EV_CLEAR) return true;
+  return (n.sfflags & NOTE_LOWAT) && (n.filter == EVFILT_READ || n.filter == EVFILT_WRITE);
+}
+
 core::mask queue::wanted_locked(const interest& it, core::direction d) noexcept {
   core::mask m;
   for (slot_index i = it.first; i != kNil; i = at(i).link) {
     const note& n = at(i);
-    if (direction_of(n) == d) m = core::combine(m, demand_of(n));
+    if (n.dir != d) continue;
+    m = core::combine(m, {n.descriptor.asks, !(n.status & state::kDisabled), wants_edges(n)});
   }
   return m;
 }
@@ -38,14 +44,12 @@ bool queue::on_report_locked(slot_index on, core::direction d, std::uint32_t eve
   bool wanted = false;
   for (slot_index i = it.first; i != kNil; i = at(i).link) {
     note& n = at(i);
-    if (direction_of(n) != d) continue;
-    const core::demand asks = demand_of(n);
-    if ((events & (asks.events | EPOLLERR | EPOLLHUP)) == 0) continue;
+    if (n.dir != d || (events & (n.descriptor.asks | EPOLLERR | EPOLLHUP)) == 0) continue;
     n.descriptor.reported = events;
     n.descriptor.epoch = epoch_locked();
     if (n.status & state::kDisabled) {
       // An edge will not be reported again: remember it for the day the note is enabled.
-      if (asks.edge || it.dir[d].edge) n.status |= state::kActive;
+      if (wants_edges(n) || it.dir[d].edge) n.status |= state::kActive;
       continue;
     }
     wanted = true;
@@ -55,12 +59,12 @@ bool queue::on_report_locked(slot_index on, core::direction d, std::uint32_t eve
 }
 
 void queue::on_expiry_locked(slot_index i, std::int64_t deadline, std::int64_t now) noexcept {
-  find_filter(rules(), at(i).filter).source->expired(*this, i, deadline, now);
+  filter_of(at(i)).expired(*this, i, deadline, now);
 }
 
 void queue::on_growth_locked(slot_index on) noexcept {
   for (slot_index i = interest_at(on).first; i != kNil; i = at(i).link) {
-    if (at(i).filter == EVFILT_READ) find_filter(rules(), EVFILT_READ).source->evaluate(*this, i);
+    if (at(i).filter == EVFILT_READ) read_filter.evaluate(*this, i);
   }
 }
 
@@ -72,15 +76,14 @@ void queue::scan_locked(sink& out) noexcept {
     if (i == kNil) return;  // a filter's event function took notes off the list
     note& n = at(i);
     if (n.status & state::kDisabled) continue;  // active stays: enabling queues it again
-    filter& f = *find_filter(rules(), n.filter).source;
+    filter& f = filter_of(n);
     if (f.on_descriptor() && !env().hooked && !fresh_locked(n) &&
         identify_locked(n.descriptor.interest) != 0) {
       core::bump(env().count.stale_dropped);
       on_vanished_locked(n.descriptor.interest);
       continue;
     }
-    const bool ask = !(n.status & state::kForced) &&
-                     (f.on_descriptor() || !(n.flags & EV_ONESHOT));
+    const bool ask = !(n.status & state::kForced) && (f.on_descriptor() || !(n.flags & EV_ONESHOT));
     if (ask && !f.event(*this, i)) {
       n.status &= static_cast<std::uint16_t>(~state::kActive);
       denied_locked(i);
@@ -95,9 +98,9 @@ void queue::scan_locked(sink& out) noexcept {
 // registration turns to edges.
 void queue::denied_locked(slot_index i) noexcept {
   note& n = at(i);
-  if (!find_filter(rules(), n.filter).source->on_descriptor()) return;
+  if (!filter_of(n).on_descriptor()) return;
   const slot_index on = n.descriptor.interest;
-  const core::direction d = direction_of(n);
+  const auto d = static_cast<core::direction>(n.dir);
   interest::registration& r = interest_at(on).dir[d];
   if (!fresh_locked(n) || r.armed == 0 || r.edge) return;
   if (++n.misses < 2) return;
@@ -121,7 +124,7 @@ void queue::deliver_locked(slot_index i, filter& f, sink& out) noexcept {
   } else {
     for (int k = 0; k < 4; ++k) e.ext[k] = system_.ext_blocks().at(n.ext).value[k];
   }
-  f.deliver(*this, i, e);
+  if (f.has_delivery()) f.deliver(*this, i, e);
   out.put(e);
   ++delivered_;
   n.misses = 0;
@@ -140,11 +143,17 @@ void queue::deliver_locked(slot_index i, filter& f, sink& out) noexcept {
   if (dispatch) n.status |= state::kDisabled;
   if (clear || dispatch) {
     n.status &= static_cast<std::uint16_t>(~state::kActive);
-  } else if (f.reported_again(*this, i)) {
+  } else if (f.on_descriptor() && kernel_repeats_locked(n)) {
     n.status &= static_cast<std::uint16_t>(~state::kActive);
   } else {
     ready_locked().append(i);
   }
+}
+
+// A level that the kernel holds too needs no place in the list: it is reported again.
+bool queue::kernel_repeats_locked(const note& n) noexcept {
+  const std::uint32_t armed = interest_at(n.descriptor.interest).dir[n.dir].armed;
+  return armed != 0 && (armed & static_cast<std::uint32_t>(EPOLLET)) == 0;
 }
 
 int queue::collect_locked(sink& out) noexcept {

@@ -126,7 +126,8 @@ void system::closing(int fd) noexcept {
   s->closings.fetch_add(1);  // odd from here on
   end_queue(fd);
   const std::uint64_t watchers = s->watchers.exchange(0);
-  if (watchers != 0) each_watcher(watchers, [fd](queue& q) { q.forget_locked(fd); });
+  if (watchers != 0)
+    each_watcher(watchers, [fd](queue& q) QUAY_NO_ANALYSIS { q.forget_locked(fd); });
 }
 
 void system::closed(int fd) noexcept {
@@ -134,7 +135,8 @@ void system::closed(int fd) noexcept {
   if (s == nullptr) return;
   s->closings.fetch_add(1);
   const std::uint64_t watchers = s->watchers.load();
-  if (watchers != 0) each_watcher(watchers, [fd](queue& q) { q.verify_locked(fd); });
+  if (watchers != 0)
+    each_watcher(watchers, [fd](queue& q) QUAY_NO_ANALYSIS { q.verify_locked(fd); });
 }
 
 void system::mark_watched(int fd, const queue& q) noexcept {

@@ -28,7 +28,6 @@ namespace quay::kqueue {
 
 class system {
  public:
-
   // `hooked`: every close is announced through closing() and closed().
   system(core::host& os, bool hooked) noexcept;
   system(const system&) = delete;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: what close(), dup2() and the reuse of a number do to notes; and the end of a queue.
-// Contract: kqueue semantics, 1.7 (lifetime); row 2 of what real programs need. With the hooks a note ends with its
-// number; without them the kernel forgets the file only with its last number, and identity is checked at registration.
+// Contract: kqueue semantics, 1.7 (lifetime); row 2 of what real programs need. With the hooks a
+// note ends with its number; without them the kernel forgets the file only with its last number,
+// and identity is checked at registration.
 #include "support/dialects.hpp"
 #include "support/matchers.hpp"
 #include "support/threads.hpp"
@@ -41,11 +42,13 @@ TEST_P(Kqueue_Closed, ACloseTakesAPendingEdgeAlong) {
 }
 
 TEST_P(Kqueue_Closed, AReusedNumberRegistersAfreshAndFires) {
-  for (const unsigned flags : {0u, static_cast<unsigned>(EV_CLEAR), static_cast<unsigned>(EV_DISPATCH)}) {
+  for (const unsigned flags :
+       {0u, static_cast<unsigned>(EV_CLEAR), static_cast<unsigned>(EV_DISPATCH)}) {
     socket_pair old = make_socketpair();
     const int number = old.here;
     put(old.there, "old");
-    ASSERT_THAT(submit(kq, {add(static_cast<uintptr_t>(number), EVFILT_READ, flags).udata(1)}), Returns(SizeIs(1)));
+    ASSERT_THAT(submit(kq, {add(static_cast<uintptr_t>(number), EVFILT_READ, flags).udata(1)}),
+                Returns(SizeIs(1)));
     old.here.close();
     socket_pair fresh = make_socketpair();
     const unique_fd reused = moved_to(std::move(fresh.here), number);
@@ -60,7 +63,9 @@ TEST_P(Kqueue_Closed, AReusedNumberRegistersAfreshAndFires) {
 TEST_P(Kqueue_Closed, ADispatchedNumberThatIsReusedFiresWhenAdded) {
   for (int round = 0; round < 20; ++round) {
     socket_pair s = make_socketpair();
-    ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ, EV_DISPATCH).udata(static_cast<uintptr_t>(round + 1))}), Succeeds());
+    ASSERT_THAT(
+        alter(kq, {add(s.here, EVFILT_READ, EV_DISPATCH).udata(static_cast<uintptr_t>(round + 1))}),
+        Succeeds());
     put(s.there, "x");
     EXPECT_THAT(poll(kq), ElementsAre(Event(s.here, EVFILT_READ)
                                           .data(1)
@@ -107,7 +112,8 @@ TEST_P(Kqueue_Closed, ALivingDuplicateDoesNotFireForTheClosedNumber) {
 TEST_P(Kqueue_Closed, TheNoteOfALivingDuplicateStays) {
   socket_pair s = make_socketpair();
   const unique_fd twin(::dup(s.here));
-  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ, EV_DISABLE), add(twin, EVFILT_READ)}), Succeeds());
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ, EV_DISABLE), add(twin, EVFILT_READ)}),
+              Succeeds());
   s.here.close();
   put(s.there, "x");
   EXPECT_THAT(poll(kq), ElementsAre(Event(twin, EVFILT_READ).data(1)));
@@ -169,7 +175,8 @@ TEST_P(Kqueue_Closed, OpenAndCloseInQuickSuccessionNeverDeliverAStaleEvent) {
   for (uintptr_t round = 1; round <= 300; ++round) {
     socket_pair s = make_socketpair();
     put(s.there, "x");
-    ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ).udata(round), add(s.here, EVFILT_WRITE, EV_CLEAR).udata(round)}),
+    ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ).udata(round),
+                           add(s.here, EVFILT_WRITE, EV_CLEAR).udata(round)}),
                 Succeeds());
     if (round % 3 == 0) continue;
     for (const struct kevent& e : poll(kq)) ASSERT_EQ(e.udata, reinterpret_cast<void*>(round));
@@ -183,16 +190,19 @@ TEST_P(Kqueue_Closed, NumbersMayBeReusedWhileAnotherThreadWaits) {
   std::atomic<bool> stop = false;
   std::thread waiter([&] {
     while (!stop) {
-      const uintptr_t floor = oldest_alive;  // registrations made before this one had ended when the call began
+      const uintptr_t floor =
+          oldest_alive;  // registrations made before this one had ended when the call began
       const outcome got = submit_for(kq, {}, std::chrono::milliseconds(1));
       ASSERT_GE(got.result, 0);
-      for (const struct kevent& e : got.events) ASSERT_GE(reinterpret_cast<uintptr_t>(e.udata), floor);
+      for (const struct kevent& e : got.events)
+        ASSERT_GE(reinterpret_cast<uintptr_t>(e.udata), floor);
     }
   });
   for (uintptr_t round = 1; round <= 1000; ++round) {
     {
       socket_pair s = make_socketpair();
-      ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ, round % 2 == 0 ? EV_CLEAR : 0).udata(round)}), Succeeds());
+      ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ, round % 2 == 0 ? EV_CLEAR : 0).udata(round)}),
+                  Succeeds());
       put(s.there, "x");
     }
     oldest_alive = round + 1;
@@ -207,8 +217,8 @@ TEST_P(Kqueue_Closed, TheEndOfAQueueFreesItsNotesAndLeavesTheObjects) {
   put(s.there, "x");
   quay_stats before{};
   ASSERT_EQ(quay_stats_get(&before, sizeof before), 0);
-  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ), add(s.here, EVFILT_WRITE), add(1, EVFILT_USER), trigger(1),
-                         add(2, EVFILT_TIMER).data(1)}),
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ), add(s.here, EVFILT_WRITE), add(1, EVFILT_USER),
+                         trigger(1), add(2, EVFILT_TIMER).data(1)}),
               Succeeds());
   kq.close();
   quay_stats after{};

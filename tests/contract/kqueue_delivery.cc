@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: what becomes of a note when its event is delivered: level, EV_CLEAR, EV_ONESHOT, EV_DISPATCH; and EV_RECEIPT.
+// What: what becomes of a note when its event is delivered: level, EV_CLEAR, EV_ONESHOT,
+// EV_DISPATCH; and EV_RECEIPT.
 // Contract: kqueue semantics, 4.3 (after delivery), 2.2 (receipts), 3.3 (matrix).
 #include "support/dialects.hpp"
 #include "support/matchers.hpp"
@@ -43,7 +44,8 @@ TEST_P(Kqueue_Delivery, AnEdgeNoteFiresOncePerArrival) {
   take(channel_.here, 1);
   EXPECT_THAT(poll(kq), IsEmpty()) << "reading is no arrival";
   put(channel_.there, "c");
-  EXPECT_THAT(poll(kq), ElementsAre(event(2).flags(EV_CLEAR))) << "a new arrival counts with old data unread";
+  EXPECT_THAT(poll(kq), ElementsAre(event(2).flags(EV_CLEAR)))
+      << "a new arrival counts with old data unread";
 }
 
 TEST_P(Kqueue_Delivery, ArrivalsBetweenTwoLooksAreOneEdge) {
@@ -94,7 +96,8 @@ TEST_P(Kqueue_Delivery, AOneShotNoteFiresOnceAndIsGone) {
 TEST_P(Kqueue_Delivery, AOneShotNoteCanBeMadeAgain) {
   put(channel_.there, "x");
   for (int round = 0; round < 5; ++round) {
-    EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_ONESHOT)}), Returns(ElementsAre(event(1).flags(EV_ONESHOT))));
+    EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_ONESHOT)}),
+                Returns(ElementsAre(event(1).flags(EV_ONESHOT))));
     EXPECT_THAT(poll(kq), IsEmpty());
   }
 }
@@ -103,7 +106,8 @@ TEST_P(Kqueue_Delivery, ADisabledOneShotNoteWaitsForEnable) {
   put(channel_.there, "x");
   ASSERT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_ONESHOT | EV_DISABLE)}), Succeeds());
   EXPECT_THAT(poll(kq), IsEmpty());
-  EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_READ)}), Returns(ElementsAre(event(1).flags(EV_ONESHOT))));
+  EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_READ)}),
+              Returns(ElementsAre(event(1).flags(EV_ONESHOT))));
   EXPECT_THAT(alter(kq, {enable(fd(), EVFILT_READ)}), FailsWith(ENOENT));
 }
 
@@ -116,7 +120,8 @@ TEST_P(Kqueue_Delivery, OneShotTakesPrecedenceOverClear) {
 
 TEST_P(Kqueue_Delivery, TheOtherFilterOutlivesAOneShot) {
   put(channel_.there, "x");
-  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_ONESHOT), add(fd(), EVFILT_WRITE, EV_CLEAR)}), Succeeds());
+  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_ONESHOT), add(fd(), EVFILT_WRITE, EV_CLEAR)}),
+              Succeeds());
   ASSERT_EQ(poll(kq).size(), 2u);
   EXPECT_THAT(poll(kq), IsEmpty()) << "the end of one note must not fire the other again";
   EXPECT_THAT(alter(kq, {remove(fd(), EVFILT_WRITE)}), Succeeds());
@@ -133,14 +138,17 @@ TEST_P(Kqueue_Dispatch, FiresOnceAndStaysDisabled) {
   EXPECT_THAT(poll(kq), IsEmpty());
   put(channel_.there, "y");
   EXPECT_THAT(poll(kq), IsEmpty());
-  EXPECT_THAT(alter(kq, {remove(fd(), EVFILT_READ)}), Succeeds()) << "it is registered all the time";
+  EXPECT_THAT(alter(kq, {remove(fd(), EVFILT_READ)}), Succeeds())
+      << "it is registered all the time";
 }
 
 TEST_P(Kqueue_Dispatch, EnableArmsItForOneMoreEvent) {
   put(channel_.there, "x");
-  ASSERT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_DISPATCH)}), Returns(ElementsAre(event(1).flags(EV_DISPATCH))));
+  ASSERT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_DISPATCH)}),
+              Returns(ElementsAre(event(1).flags(EV_DISPATCH))));
   for (int round = 0; round < 5; ++round) {
-    EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_READ)}), Returns(ElementsAre(event(1).flags(EV_DISPATCH))));
+    EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_READ)}),
+                Returns(ElementsAre(event(1).flags(EV_DISPATCH))));
     EXPECT_THAT(poll(kq), IsEmpty());
   }
   drain(channel_.here);
@@ -151,7 +159,8 @@ TEST_P(Kqueue_Dispatch, EnableArmsItForOneMoreEvent) {
 
 TEST_P(Kqueue_Dispatch, AddAgainAloneDoesNotArmIt) {
   put(channel_.there, "x");
-  ASSERT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_DISPATCH)}), Returns(ElementsAre(event(1).flags(EV_DISPATCH))));
+  ASSERT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_DISPATCH)}),
+              Returns(ElementsAre(event(1).flags(EV_DISPATCH))));
   EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_DISPATCH)}), Succeeds());
   EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_DISPATCH | EV_ENABLE)}),
               Returns(ElementsAre(event(1).flags(EV_DISPATCH))));
@@ -159,10 +168,12 @@ TEST_P(Kqueue_Dispatch, AddAgainAloneDoesNotArmIt) {
 
 TEST_P(Kqueue_Dispatch, EndOfFileIsDeliveredAfterEnable) {
   put(channel_.there, "x");
-  ASSERT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_DISPATCH)}), Returns(ElementsAre(event(1).flags(EV_DISPATCH))));
+  ASSERT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_DISPATCH)}),
+              Returns(ElementsAre(event(1).flags(EV_DISPATCH))));
   channel_.there.close();
   EXPECT_THAT(poll(kq), IsEmpty());
-  EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_READ)}), Returns(ElementsAre(event(1).flags(EV_DISPATCH | EV_EOF))));
+  EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_READ)}),
+              Returns(ElementsAre(event(1).flags(EV_DISPATCH | EV_EOF))));
 }
 
 // Row 5: in NetBSD EV_CLEAR wins and the note stays enabled.
@@ -176,7 +187,8 @@ TEST_P(Kqueue_Dispatch, WithClearBothApplyOrClearWins) {
     return;
   }
   EXPECT_THAT(poll(kq), IsEmpty()) << "disabled, although something arrived";
-  EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_READ)}), Returns(ElementsAre(event(2).flags(EV_DISPATCH | EV_CLEAR))));
+  EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_READ)}),
+              Returns(ElementsAre(event(2).flags(EV_DISPATCH | EV_CLEAR))));
 }
 
 TEST_P(Kqueue_Dispatch, WithOneShotTheNoteIsGone) {
@@ -188,7 +200,8 @@ TEST_P(Kqueue_Dispatch, WithOneShotTheNoteIsGone) {
 
 TEST_P(Kqueue_Dispatch, TheOtherFilterIsNotTouched) {
   put(channel_.there, "x");
-  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_DISPATCH), add(fd(), EVFILT_WRITE)}), Succeeds());
+  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_DISPATCH), add(fd(), EVFILT_WRITE)}),
+              Succeeds());
   ASSERT_EQ(poll(kq).size(), 2u);
   EXPECT_THAT(poll(kq), ElementsAre(Event(fd(), EVFILT_WRITE)));
   EXPECT_THAT(submit(kq, {disable(fd(), EVFILT_WRITE), enable(fd(), EVFILT_READ)}),
@@ -206,7 +219,8 @@ TEST_P(Kqueue_Receipt, ASuccessfulChangeIsAnsweredByAnEntryWithDataZero) {
 
 TEST_P(Kqueue_Receipt, AReceiptTakesThePlaceOfTheScan) {
   put(channel_.there, "x");
-  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_RECEIPT)}), Returns(ElementsAre(Receipt(fd(), EVFILT_READ))));
+  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_RECEIPT)}),
+              Returns(ElementsAre(Receipt(fd(), EVFILT_READ))));
   EXPECT_THAT(poll(kq), ElementsAre(event(1).flags(EV_RECEIPT))) << "the flag stays on the note";
 }
 
@@ -221,8 +235,10 @@ TEST_P(Kqueue_Receipt, AFailedChangeIsAnsweredByItsErrno) {
 }
 
 TEST_P(Kqueue_Receipt, EveryChangeHasItsAnswerInOrder) {
-  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_RECEIPT), change(8, EVFILT_TIMER, EV_DELETE | EV_RECEIPT),
-                          add(fd(), EVFILT_WRITE, EV_RECEIPT), change(fd(), EVFILT_READ, EV_DELETE | EV_RECEIPT)}),
+  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_RECEIPT),
+                          change(8, EVFILT_TIMER, EV_DELETE | EV_RECEIPT),
+                          add(fd(), EVFILT_WRITE, EV_RECEIPT),
+                          change(fd(), EVFILT_READ, EV_DELETE | EV_RECEIPT)}),
               Returns(ElementsAre(Receipt(fd(), EVFILT_READ), ErrorEntry(8, EVFILT_TIMER, ENOENT),
                                   Receipt(fd(), EVFILT_WRITE), Receipt(fd(), EVFILT_READ))));
 }
@@ -239,10 +255,10 @@ TEST_P(Kqueue_Receipt, TheFlagStaysOnTheNoteOfEveryFilter) {
             3);
   ASSERT_THAT(alter(kq, {trigger(1)}), Succeeds());
   std::this_thread::sleep_for(std::chrono::milliseconds(3));  // the timer's own time
-  EXPECT_THAT(poll(kq),
-              testing::UnorderedElementsAre(Event(fd(), EVFILT_WRITE).flags(EV_RECEIPT),
-                                            Event(1, EVFILT_USER).flags(EV_RECEIPT),
-                                            Event(2, EVFILT_TIMER).flags(EV_RECEIPT | EV_ONESHOT | EV_CLEAR)));
+  EXPECT_THAT(poll(kq), testing::UnorderedElementsAre(
+                            Event(fd(), EVFILT_WRITE).flags(EV_RECEIPT),
+                            Event(1, EVFILT_USER).flags(EV_RECEIPT),
+                            Event(2, EVFILT_TIMER).flags(EV_RECEIPT | EV_ONESHOT | EV_CLEAR)));
 }
 
 TEST_P(Kqueue_Receipt, ReceiptsForManyChangesAreAllThere) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: the queue's own descriptor: how it is made, what poll, select and epoll see of it, dup, and what it costs.
+// What: the queue's own descriptor: how it is made, what poll, select and epoll see of it, dup, and
+// what it costs.
 // Contract: kqueue semantics, section 6; rows 7 and 13 of what real programs need.
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -101,7 +102,8 @@ TEST(Kqueue_Creation, ManyQueuesComeAndGoWithoutLeaks) {
   for (int i = 0; i < 500; ++i) {
     const queue kq = make_queue(i % 4);
     const pipe_ends p = make_pipe();
-    ASSERT_THAT(alter(kq, {add(p.reader, EVFILT_READ), add(1, EVFILT_TIMER).data(100000)}), Succeeds());
+    ASSERT_THAT(alter(kq, {add(p.reader, EVFILT_READ), add(1, EVFILT_TIMER).data(100000)}),
+                Succeeds());
   }
   EXPECT_EQ(open_descriptors(), open_before);
 }
@@ -114,8 +116,8 @@ TEST(Kqueue_Creation, AQueueCostsFewDescriptorsAndNoThread) {
   const socket_pair s = make_socketpair();
   const temporary_directory directory;
   const unique_fd file = directory.make_file("");
-  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ), add(s.here, EVFILT_WRITE), add(1, EVFILT_TIMER).data(1),
-                         add(1, EVFILT_USER), trigger(1)}),
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ), add(s.here, EVFILT_WRITE),
+                         add(1, EVFILT_TIMER).data(1), add(1, EVFILT_USER), trigger(1)}),
               Succeeds());
   ASSERT_FALSE(await(kq).empty());
   EXPECT_LE(open_descriptors() - descriptors, 3u + 3u) << "three are the two sockets and the file";
@@ -154,7 +156,8 @@ class Kqueue_Polled : public dialect_test {
 TEST_P(Kqueue_Polled, AnEmptyQueueIsSilent) {
   EXPECT_EQ(poll_bits(kq), 0);
   const pipe_ends p = make_pipe();
-  ASSERT_THAT(alter(kq, {add(p.reader, EVFILT_READ), add(1, EVFILT_USER), add(1, EVFILT_TIMER).data(1000000)}),
+  ASSERT_THAT(alter(kq, {add(p.reader, EVFILT_READ), add(1, EVFILT_USER),
+                         add(1, EVFILT_TIMER).data(1000000)}),
               Succeeds());
   EXPECT_EQ(poll_bits(kq), 0);
 }
@@ -190,7 +193,8 @@ TEST_P(Kqueue_Polled, AFileWithBytesLeftMakesItReadable) {
 }
 
 TEST_P(Kqueue_Polled, AnEventThatFoundNoRoomKeepsItReadable) {
-  ASSERT_THAT(alter(kq, {add(1, EVFILT_USER, EV_CLEAR), add(2, EVFILT_USER, EV_CLEAR), trigger(1), trigger(2)}),
+  ASSERT_THAT(alter(kq, {add(1, EVFILT_USER, EV_CLEAR), add(2, EVFILT_USER, EV_CLEAR), trigger(1),
+                         trigger(2)}),
               Succeeds());
   ASSERT_THAT(poll(kq, 1), SizeIs(1));
   EXPECT_TRUE(looks_readable(kq));

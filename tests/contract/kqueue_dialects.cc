@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: the rows of the table of disagreements that concern kevent() itself: flags, identifiers, posting, filters that
-// exist or not.
-// Contract: kqueue semantics, section 7; each test names its row. Rows with a file of their own are not repeated here:
-// 8 to 10 kqueue_timeout, 24 to 27 kqueue_timer*, 30 and 50 to 55 kqueue_user, 31 and 32 kqueue_write, 35
-// kqueue_nesting, 41 and 49 kqueue_threads, 42 kqueue_read_files, 43 kqueue_except_empty, 54 kqueue_efault.
+// What: the rows of the table of disagreements that concern kevent() itself: flags, identifiers,
+// posting, filters that exist or not.
+// Contract: kqueue semantics, section 7; each test names its row. Rows with a file of their own are
+// not repeated here: 8 to 10 kqueue_timeout, 24 to 27 kqueue_timer*, 30 and 50 to 55 kqueue_user,
+// 31 and 32 kqueue_write, 35 kqueue_nesting, 41 and 49 kqueue_threads, 42 kqueue_read_files, 43
+// kqueue_except_empty, 54 kqueue_efault.
 #include "support/dialects.hpp"
 #include "support/matchers.hpp"
 
@@ -40,12 +41,15 @@ TEST_P(Kqueue_Dialects, Row2FiltersThatDoNotExistAreInvalid) {
   }
 }
 
-// The table's N09 ignores the flag; the dialect takes over from newer NetBSD what that kernel lacks.
+// The table's N09 ignores the flag; the dialect takes over from newer NetBSD what that kernel
+// lacks.
 TEST_P(Kqueue_Dialects, Row4ReceiptsAreGiven) {
-  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_RECEIPT)}), Returns(ElementsAre(Receipt(fd(), EVFILT_READ))));
+  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_RECEIPT)}),
+              Returns(ElementsAre(Receipt(fd(), EVFILT_READ))));
 }
 
-// Row 7: DragonFly fails without saying why; all others come back at once. None writes behind the list.
+// Row 7: DragonFly fails without saying why; all others come back at once. None writes behind the
+// list.
 TEST_P(Kqueue_Dialects, Row7AReceiptWithoutRoomEndsTheCall) {
   put(channel_.there, "x");
   const outcome got = alter(kq, {add(fd(), EVFILT_READ, EV_RECEIPT), add(1, EVFILT_USER)});
@@ -72,7 +76,8 @@ TEST_P(Kqueue_Dialects, Row11APlainModificationOfLowWater) {
   put(channel_.there, "abc");
   ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ).fflags(NOTE_LOWAT).data(10).udata(1)}), Succeeds());
   // Neither EV_ADD nor EV_DELETE: three bytes are enough now, if the change is taken.
-  const outcome got = submit(kq, {change(fd(), EVFILT_READ, 0).fflags(NOTE_LOWAT).data(2).udata(2)});
+  const outcome got =
+      submit(kq, {change(fd(), EVFILT_READ, 0).fflags(NOTE_LOWAT).data(2).udata(2)});
   if (expected<bool>({true, false, true, false})) {
     EXPECT_THAT(got, Returns(ElementsAre(event(3).udata(2))));
   } else {
@@ -84,10 +89,12 @@ TEST_P(Kqueue_Dialects, Row11APlainModificationOfLowWater) {
 
 TEST_P(Kqueue_Dialects, Row11ABareEnableWipesOrKeepsWhatWasAskedFor) {
   put(channel_.there, "abc");
-  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_DISABLE).fflags(NOTE_LOWAT).data(10).udata(1)}), Succeeds());
+  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_DISABLE).fflags(NOTE_LOWAT).data(10).udata(1)}),
+              Succeeds());
   const outcome got = submit(kq, {enable(fd(), EVFILT_READ).udata(2)});
   if (expected<bool>({true, false, true, false})) {
-    EXPECT_THAT(got, Returns(ElementsAre(event(3).udata(2)))) << "low water is gone, udata replaced";
+    EXPECT_THAT(got, Returns(ElementsAre(event(3).udata(2))))
+        << "low water is gone, udata replaced";
   } else {
     EXPECT_THAT(got, Succeeds());
     put(channel_.there, "defghij");
@@ -121,7 +128,8 @@ TEST_P(Kqueue_Dialects, Row12AddAndDeleteOfANoteThatExists) {
 
 TEST_P(Kqueue_Dialects, Row12AddAndDeleteOfANoteThatDoesNotExistCreatesIt) {
   put(channel_.there, "x");
-  EXPECT_THAT(submit(kq, {change(fd(), EVFILT_READ, EV_ADD | EV_DELETE)}), Returns(ElementsAre(event(1))));
+  EXPECT_THAT(submit(kq, {change(fd(), EVFILT_READ, EV_ADD | EV_DELETE)}),
+              Returns(ElementsAre(event(1))));
   EXPECT_THAT(alter(kq, {remove(fd(), EVFILT_READ)}), Succeeds());
 }
 
@@ -144,7 +152,8 @@ TEST_P(Kqueue_Dialects, Row14ADescriptorNumberWiderThanInt) {
     EXPECT_THAT(got, Returns(ElementsAre(ErrorEntry(wide, EVFILT_READ, EBADF))));
     return;
   }
-  EXPECT_THAT(got, Returns(ElementsAre(Event(wide, EVFILT_READ).data(1)))) << "the low bits are the descriptor";
+  EXPECT_THAT(got, Returns(ElementsAre(Event(wide, EVFILT_READ).data(1))))
+      << "the low bits are the descriptor";
   const outcome narrow = alter(kq, {remove(fd(), EVFILT_READ)});
   if (is(QUAY_DIALECT_NETBSD)) {
     EXPECT_THAT(narrow, Succeeds()) << "both names are one note";
@@ -155,7 +164,8 @@ TEST_P(Kqueue_Dialects, Row14ADescriptorNumberWiderThanInt) {
 
 TEST_P(Kqueue_Dialects, Row15ActionFlagsInDeliveredEvents) {
   put(channel_.there, "x");
-  const unsigned echoed = expected<unsigned>({0, EV_ADD | EV_ENABLE, EV_ADD | EV_ENABLE, EV_ADD | EV_ENABLE});
+  const unsigned echoed =
+      expected<unsigned>({0, EV_ADD | EV_ENABLE, EV_ADD | EV_ENABLE, EV_ADD | EV_ENABLE});
   EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_ENABLE | EV_CLEAR)}),
               Returns(ElementsAre(event(1).exactly_flags(EV_CLEAR | echoed))));
 }
@@ -163,7 +173,8 @@ TEST_P(Kqueue_Dialects, Row15ActionFlagsInDeliveredEvents) {
 TEST_P(Kqueue_Dialects, Row16SystemFlagsThatNoChangeMayBring) {
   put(channel_.there, "x");
   const unsigned echoed = expected<unsigned>({0, EV_ADD, EV_ADD, EV_ADD});
-  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_SYSFLAGS)}), Returns(ElementsAre(event(1).exactly_flags(echoed))));
+  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_SYSFLAGS)}),
+              Returns(ElementsAre(event(1).exactly_flags(echoed))));
   ASSERT_THAT(alter(kq, {remove(fd(), EVFILT_READ)}), Succeeds());
   // EV_HUP is a system bit in DragonFly and OpenBSD and nothing at all in the others.
   const outcome got = submit(kq, {add(fd(), EVFILT_READ, EV_HUP)});
@@ -174,7 +185,8 @@ TEST_P(Kqueue_Dialects, Row16SystemFlagsThatNoChangeMayBring) {
   }
 }
 
-// Row 17: a note that is born disabled on a ready object waits in the queue, or never enters it. poll(2) tells.
+// Row 17: a note that is born disabled on a ready object waits in the queue, or never enters it.
+// poll(2) tells.
 TEST_P(Kqueue_Dialects, Row17AReadyObjectAddedDisabled) {
   put(channel_.there, "x");
   ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_DISABLE)}), Succeeds());
@@ -203,7 +215,8 @@ TEST_P(Kqueue_Dialects, Row34EndOfFileExtras) {
   const unsigned echoed = expected<unsigned>({0, EV_ADD, EV_ADD, EV_ADD});
   ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ)}), Succeeds());
   ::shutdown(channel_.there, SHUT_WR);
-  EXPECT_THAT(poll(kq), ElementsAre(event(1).exactly_flags(echoed | EV_EOF))) << "something is left to read";
+  EXPECT_THAT(poll(kq), ElementsAre(event(1).exactly_flags(echoed | EV_EOF)))
+      << "something is left to read";
   drain(channel_.here);
   const unsigned extra = is(QUAY_DIALECT_DRAGONFLY) ? EV_NODATA : 0;
   EXPECT_THAT(poll(kq), ElementsAre(event(0).exactly_flags(echoed | EV_EOF | extra)));
@@ -215,14 +228,17 @@ TEST_P(Kqueue_Dialects, Row34AWritersEndOfFile) {
   ASSERT_THAT(alter(kq, {add(p.writer, EVFILT_WRITE)}), Succeeds());
   p.reader.close();
   const unsigned extra = is(QUAY_DIALECT_DRAGONFLY) ? EV_NODATA : 0;
-  EXPECT_THAT(poll(kq), ElementsAre(Event(p.writer, EVFILT_WRITE).exactly_flags(echoed | EV_EOF | extra)));
+  EXPECT_THAT(poll(kq),
+              ElementsAre(Event(p.writer, EVFILT_WRITE).exactly_flags(echoed | EV_EOF | extra)));
 }
 
 // Row 53: whatever ENABLE runs, a disabled note whose condition holds is delivered.
 TEST_P(Kqueue_Dialects, Row53EnableOfADisabledNote) {
-  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_CLEAR), disable(fd(), EVFILT_READ)}), Succeeds());
+  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_CLEAR), disable(fd(), EVFILT_READ)}),
+              Succeeds());
   put(channel_.there, "x");
-  EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_READ)}), Returns(ElementsAre(event(1).flags(EV_CLEAR))));
+  EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_READ)}),
+              Returns(ElementsAre(event(1).flags(EV_CLEAR))));
 }
 
 // Row 53: an edge that was delivered fires again on re-enabling only where ENABLE runs the filter.
@@ -242,8 +258,9 @@ QUAY_IN_ALL_DIALECTS(Kqueue_Dialects);
 
 TEST(Kqueue_DialectFreebsd, EntriesWithFilterZeroAreSkipped) {
   const queue kq = make_queue();
-  EXPECT_THAT(submit(kq, {change(1, 0, EV_ADD), add(1, EVFILT_USER), change(2, 0, EV_DELETE), trigger(1)}),
-              Returns(ElementsAre(Event(1, EVFILT_USER))));
+  EXPECT_THAT(
+      submit(kq, {change(1, 0, EV_ADD), add(1, EVFILT_USER), change(2, 0, EV_DELETE), trigger(1)}),
+      Returns(ElementsAre(Event(1, EVFILT_USER))));
 }
 
 TEST(Kqueue_DialectFreebsd, ForceOneShotFiresOnceWhateverTheCondition) {

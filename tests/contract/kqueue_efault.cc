@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: pointers that cannot be read or written: the call fails with EFAULT, the program lives, and nothing is lost.
-// Contract: kqueue semantics, 2.1 (steps 1 to 3) and 2.2 (posting faults); row 54 of section 7. Where the kernels lose
-// the events of a chunk that could not be written, this library keeps them.
+// What: pointers that cannot be read or written: the call fails with EFAULT, the program lives, and
+// nothing is lost.
+// Contract: kqueue semantics, 2.1 (steps 1 to 3) and 2.2 (posting faults); row 54 of section 7.
+// Where the kernels lose the events of a chunk that could not be written, this library keeps them.
 #include "support/dialects.hpp"
 #include "support/guarded_memory.hpp"
 #include "support/matchers.hpp"
@@ -33,12 +34,15 @@ class Kqueue_Efault : public dialect_test {
     out.error = out.result < 0 ? errno : 0;
     return out;
   }
-  // One event of each way to be lost: an edge, a one-shot, a dispatched note, a trigger, an expiration, a level.
+  // One event of each way to be lost: an edge, a one-shot, a dispatched note, a trigger, an
+  // expiration, a level.
   void make_ready() {
     for (pipe_ends& p : pipes_) put(p.writer, "x");
-    ASSERT_THAT(alter(kq, {add(pipes_[0].reader, EVFILT_READ, EV_CLEAR), add(pipes_[1].reader, EVFILT_READ, EV_ONESHOT),
-                           add(pipes_[2].reader, EVFILT_READ, EV_DISPATCH), add(pipes_[3].reader, EVFILT_READ),
-                           add(1, EVFILT_USER, EV_CLEAR), trigger(1), add(2, EVFILT_TIMER, EV_ONESHOT).data(1)}),
+    ASSERT_THAT(alter(kq, {add(pipes_[0].reader, EVFILT_READ, EV_CLEAR),
+                           add(pipes_[1].reader, EVFILT_READ, EV_ONESHOT),
+                           add(pipes_[2].reader, EVFILT_READ, EV_DISPATCH),
+                           add(pipes_[3].reader, EVFILT_READ), add(1, EVFILT_USER, EV_CLEAR),
+                           trigger(1), add(2, EVFILT_TIMER, EV_ONESHOT).data(1)}),
                 Succeeds());
     std::this_thread::sleep_for(std::chrono::milliseconds(3));  // the timer's own time
   }
@@ -56,8 +60,9 @@ class Kqueue_Efault : public dialect_test {
 
 TEST_P(Kqueue_Efault, AnUnreadableChangelistIsRefused) {
   const pages forbidden(1, PROT_NONE);
-  for (const struct kevent* list : {static_cast<const struct kevent*>(nullptr), nowhere<const struct kevent>(),
-                                    static_cast<const struct kevent*>(forbidden.start())}) {
+  for (const struct kevent* list :
+       {static_cast<const struct kevent*>(nullptr), nowhere<const struct kevent>(),
+        static_cast<const struct kevent*>(forbidden.start())}) {
     EXPECT_THAT(call(list, 1, nullptr, 0), FailsWith(EFAULT)) << list;
     EXPECT_THAT(call(list, 100, nullptr, 0), FailsWith(EFAULT)) << list;
   }
@@ -94,7 +99,8 @@ TEST_P(Kqueue_Efault, AChangelistThatRunsIntoAForbiddenPageIsRefused) {
   for (const size_t readable : {1u, 3u, 8u, 20u}) {
     const guarded_array<struct kevent> list(readable, PROT_NONE);
     for (size_t i = 0; i < readable; ++i) list[i] = add(i, EVFILT_TIMER).data(1000000).entry;
-    EXPECT_THAT(call(list.data(), static_cast<int>(readable) + 1, nullptr, 0), FailsWith(EFAULT)) << readable;
+    EXPECT_THAT(call(list.data(), static_cast<int>(readable) + 1, nullptr, 0), FailsWith(EFAULT))
+        << readable;
   }
 }
 
@@ -125,9 +131,10 @@ TEST_P(Kqueue_Efault, AnEventlistThatRunsIntoAForbiddenPageLosesNoEvent) {
     const guarded_array<struct kevent> list(2, protection);
     EXPECT_THAT(call(nullptr, 0, list.data(), 16), FailsWith(EFAULT));
     EXPECT_THAT(poll(kq), all_of_them());
-    ASSERT_THAT(alter(kq, {remove(pipes_[0].reader, EVFILT_READ), remove(pipes_[2].reader, EVFILT_READ),
-                           remove(pipes_[3].reader, EVFILT_READ), remove(1, EVFILT_USER)}),
-                Succeeds());
+    ASSERT_THAT(
+        alter(kq, {remove(pipes_[0].reader, EVFILT_READ), remove(pipes_[2].reader, EVFILT_READ),
+                   remove(pipes_[3].reader, EVFILT_READ), remove(1, EVFILT_USER)}),
+        Succeeds());
     for (const pipe_ends& p : pipes_) drain(p.reader);
   }
 }
@@ -145,7 +152,8 @@ TEST_P(Kqueue_Efault, ManyEventsForALongListThatRunsIntoAForbiddenPageAreAllKept
 }
 
 TEST_P(Kqueue_Efault, AForbiddenPageBehindTheReturnedEventsIsNotTouched) {
-  ASSERT_THAT(alter(kq, {add(1, EVFILT_USER, EV_CLEAR), add(2, EVFILT_USER, EV_CLEAR), trigger(1), trigger(2)}),
+  ASSERT_THAT(alter(kq, {add(1, EVFILT_USER, EV_CLEAR), add(2, EVFILT_USER, EV_CLEAR), trigger(1),
+                         trigger(2)}),
               Succeeds());
   const guarded_array<struct kevent> list(2, PROT_NONE);
   EXPECT_EQ(call(nullptr, 0, list.data(), 2).result, 2);
@@ -160,7 +168,8 @@ TEST_P(Kqueue_Efault, AnUnreadableTimeoutIsRefusedBeforeAnyChange) {
   const pages forbidden(1, PROT_NONE);
   std::vector<struct kevent> room(4);
   const change created = add(1, EVFILT_USER);
-  for (const timespec* timeout : {nowhere<const timespec>(), static_cast<const timespec*>(forbidden.start())}) {
+  for (const timespec* timeout :
+       {nowhere<const timespec>(), static_cast<const timespec*>(forbidden.start())}) {
     EXPECT_THAT(call(&created.entry, 1, room.data(), 4, timeout), FailsWith(EFAULT));
   }
   EXPECT_THAT(alter(kq, {trigger(1)}), FailsWith(ENOENT));
@@ -183,7 +192,8 @@ TEST_P(Kqueue_Efault, AnErrorThatCannotBePostedFailsTheCall) {
 TEST_P(Kqueue_Efault, AWaiterWithAnUnwritableListLeavesTheEventToTheNext) {
   ASSERT_THAT(alter(kq, {add(1, EVFILT_USER, EV_CLEAR)}), Succeeds());
   const timespec patience = to_timespec(kPatience);
-  thread_in_call<outcome> thread([&] { return call(nullptr, 0, nowhere<struct kevent>(), 1, &patience); });
+  thread_in_call<outcome> thread(
+      [&] { return call(nullptr, 0, nowhere<struct kevent>(), 1, &patience); });
   ASSERT_TRUE(thread.falls_asleep());
   ASSERT_THAT(alter(kq, {trigger(1)}), Succeeds());
   EXPECT_THAT(thread.result(), FailsWith(EFAULT));

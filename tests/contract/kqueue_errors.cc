@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: which mistake gives which errno, and that a mistake changes nothing else.
-// Contract: kqueue semantics, 2.1 (order of work), 3.1 (preliminary checks), 5.13 (attach refusals), table of errno.
+// Contract: kqueue semantics, 2.1 (order of work), 3.1 (preliminary checks), 5.13 (attach
+// refusals), table of errno.
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/epoll.h>
@@ -25,7 +26,9 @@ class Kqueue_Errors : public dialect_test {
     put(sentinel_.writer, "x");
     ASSERT_THAT(alter(kq, {add(sentinel_.reader, EVFILT_READ)}), Succeeds());
   }
-  auto only_the_sentinel() const { return ElementsAre(Event(sentinel_.reader, EVFILT_READ).data(1)); }
+  auto only_the_sentinel() const {
+    return ElementsAre(Event(sentinel_.reader, EVFILT_READ).data(1));
+  }
 
   pipe_ends sentinel_ = make_pipe();
 };
@@ -57,7 +60,8 @@ TEST_P(Kqueue_Errors, ChangesForNoQueueAreRefusedAsAWhole) {
 TEST_P(Kqueue_Errors, UnknownFiltersAreInvalid) {
   for (const int filter : {1, 14, 99, 1000, SHRT_MAX, -40, -99, -1000, SHRT_MIN}) {
     EXPECT_THAT(alter(kq, {change(sentinel_.reader, filter, EV_ADD)}), FailsWith(EINVAL)) << filter;
-    EXPECT_THAT(alter(kq, {change(sentinel_.reader, filter, EV_DELETE)}), FailsWith(EINVAL)) << filter;
+    EXPECT_THAT(alter(kq, {change(sentinel_.reader, filter, EV_DELETE)}), FailsWith(EINVAL))
+        << filter;
     EXPECT_THAT(alter(kq, {change(kNeverOpen, filter, EV_ADD)}), FailsWith(EINVAL)) << filter;
   }
   EXPECT_THAT(poll(kq), only_the_sentinel());
@@ -66,7 +70,8 @@ TEST_P(Kqueue_Errors, UnknownFiltersAreInvalid) {
 TEST_P(Kqueue_Errors, AFilterOnADescriptorThatIsNotOpenIsEbadf) {
   for (const int filter : {EVFILT_READ, EVFILT_WRITE}) {
     for (const unsigned flags : {EV_ADD, EV_DELETE, EV_ENABLE, EV_DISABLE, 0}) {
-      EXPECT_THAT(alter(kq, {change(kNeverOpen, filter, flags)}), FailsWith(EBADF)) << filter << " " << flags;
+      EXPECT_THAT(alter(kq, {change(kNeverOpen, filter, flags)}), FailsWith(EBADF))
+          << filter << " " << flags;
       EXPECT_THAT(alter(kq, {change(static_cast<uintptr_t>(-1), filter, flags)}), FailsWith(EBADF));
       EXPECT_THAT(alter(kq, {change(INT_MAX, filter, flags)}), FailsWith(EBADF));
     }
@@ -88,10 +93,13 @@ TEST_P(Kqueue_Errors, DeleteOfAClosedDescriptorIsEbadfAndOfAnAbsentNoteIsEnoent)
 }
 
 TEST_P(Kqueue_Errors, ChangingAnAbsentNoteIsEnoent) {
-  for (const unsigned flags : {EV_DELETE, EV_ENABLE, EV_DISABLE, 0, EV_ONESHOT, EV_CLEAR, EV_ENABLE | EV_CLEAR}) {
-    EXPECT_THAT(alter(kq, {change(sentinel_.writer, EVFILT_WRITE, flags)}), FailsWith(ENOENT)) << flags;
+  for (const unsigned flags :
+       {EV_DELETE, EV_ENABLE, EV_DISABLE, 0, EV_ONESHOT, EV_CLEAR, EV_ENABLE | EV_CLEAR}) {
+    EXPECT_THAT(alter(kq, {change(sentinel_.writer, EVFILT_WRITE, flags)}), FailsWith(ENOENT))
+        << flags;
     EXPECT_THAT(alter(kq, {change(7, EVFILT_TIMER, flags).data(1)}), FailsWith(ENOENT)) << flags;
-    EXPECT_THAT(alter(kq, {change(7, EVFILT_USER, flags).fflags(NOTE_TRIGGER)}), FailsWith(ENOENT)) << flags;
+    EXPECT_THAT(alter(kq, {change(7, EVFILT_USER, flags).fflags(NOTE_TRIGGER)}), FailsWith(ENOENT))
+        << flags;
   }
   EXPECT_THAT(poll(kq), only_the_sentinel());
 }
@@ -141,7 +149,9 @@ TEST_P(Kqueue_Errors, NothingToDoIsNoError) {
 TEST_P(Kqueue_Errors, EveryRefusalLeavesOtherNotesAsTheyWere) {
   const queue inner = make_queue(dialect());
   const pipe_ends other = make_pipe();
-  ASSERT_THAT(alter(kq, {add(other.reader, EVFILT_READ, EV_DISABLE), add(5, EVFILT_TIMER).data(100000)}), Succeeds());
+  ASSERT_THAT(
+      alter(kq, {add(other.reader, EVFILT_READ, EV_DISABLE), add(5, EVFILT_TIMER).data(100000)}),
+      Succeeds());
   alter(kq, {change(other.reader, 99, EV_ADD | EV_ENABLE)});
   alter(kq, {change(kNeverOpen, EVFILT_READ, EV_ADD | EV_ENABLE)});
   alter(kq, {change(other.writer, EVFILT_WRITE, EV_ENABLE)});
@@ -157,7 +167,7 @@ QUAY_IN_ALL_DIALECTS(Kqueue_Errors);
 
 TEST(Kqueue_Counts, NegativeCountsAreInvalid) {
   const queue kq = make_queue();
-  struct kevent entry{};
+  struct kevent entry {};
   const timespec zero{};
   errno = 0;
   EXPECT_EQ(::kevent(kq, &entry, -1, nullptr, 0, &zero), -1);

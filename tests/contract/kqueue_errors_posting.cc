@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: how the failure of one change among many is told: as an entry where there is room, as the call's failure where
-// there is none; and the order in which changes are applied.
-// Contract: kqueue semantics, 2.1 and 2.2 (posting errors), rows 1, 12 and 14 of what real programs need.
+// What: how the failure of one change among many is told: as an entry where there is room, as the
+// call's failure where there is none; and the order in which changes are applied.
+// Contract: kqueue semantics, 2.1 and 2.2 (posting errors), rows 1, 12 and 14 of what real programs
+// need.
 #include "support/dialects.hpp"
 #include "support/matchers.hpp"
 
@@ -37,7 +38,8 @@ TEST_P(Kqueue_ErrorPosting, AFailingChangeIsAnsweredByAnEntry) {
 TEST_P(Kqueue_ErrorPosting, EachKindOfMistakeHasItsErrno) {
   EXPECT_THAT(submit(kq, {change(channel_.reader, 99, EV_ADD), add(kNeverOpen, EVFILT_READ),
                           remove(channel_.reader, EVFILT_READ), failing()}),
-              Returns(ElementsAre(ErrorEntry(channel_.reader, 99, EINVAL), ErrorEntry(kNeverOpen, EVFILT_READ, EBADF),
+              Returns(ElementsAre(ErrorEntry(channel_.reader, 99, EINVAL),
+                                  ErrorEntry(kNeverOpen, EVFILT_READ, EBADF),
                                   ErrorEntry(channel_.reader, EVFILT_READ, ENOENT), posted())));
 }
 
@@ -55,19 +57,22 @@ TEST_P(Kqueue_ErrorPosting, APostedErrorEndsTheCallWithoutWaiting) {
 
 TEST_P(Kqueue_ErrorPosting, APostedErrorHidesEvenABadTimeout) {
   if (is(QUAY_DIALECT_OPENBSD)) GTEST_SKIP() << "checks the timeout before the changes";
-  EXPECT_THAT(submit_for(kq, {failing()}, std::chrono::nanoseconds(-5)), Returns(ElementsAre(posted())));
+  EXPECT_THAT(submit_for(kq, {failing()}, std::chrono::nanoseconds(-5)),
+              Returns(ElementsAre(posted())));
 }
 
 TEST_P(Kqueue_ErrorPosting, ChangesAfterAPostedErrorAreApplied) {
   put(channel_.writer, "x");
-  EXPECT_THAT(submit(kq, {failing(), add(channel_.reader, EVFILT_READ)}), Returns(ElementsAre(posted())));
+  EXPECT_THAT(submit(kq, {failing(), add(channel_.reader, EVFILT_READ)}),
+              Returns(ElementsAre(posted())));
   EXPECT_THAT(poll(kq), ElementsAre(Event(channel_.reader, EVFILT_READ).data(1)));
 }
 
 TEST_P(Kqueue_ErrorPosting, WithoutAnEventlistTheCallFailsAtTheFirstError) {
   put(channel_.writer, "x");
   EXPECT_THAT(alter(kq, {failing(), add(channel_.reader, EVFILT_READ)}), FailsWith(ENOENT));
-  EXPECT_THAT(poll(kq), IsEmpty()) << "the change behind the failing one must not have been applied";
+  EXPECT_THAT(poll(kq), IsEmpty())
+      << "the change behind the failing one must not have been applied";
 }
 
 TEST_P(Kqueue_ErrorPosting, ChangesBeforeAFailureStayApplied) {
@@ -90,7 +95,8 @@ TEST_P(Kqueue_ErrorPosting, AnErrorTooManyFailsTheCallAndWritesNoFurther) {
 }
 
 TEST_P(Kqueue_ErrorPosting, ErrorsThatExactlyFillTheListAreAllReturned) {
-  EXPECT_THAT(submit(kq, {failing(1), failing(2), failing(3)}, 3), Returns(ElementsAre(posted(1), posted(2), posted(3))));
+  EXPECT_THAT(submit(kq, {failing(1), failing(2), failing(3)}, 3),
+              Returns(ElementsAre(posted(1), posted(2), posted(3))));
 }
 
 TEST_P(Kqueue_ErrorPosting, ManyErrorsKeepTheOrderOfTheChanges) {
@@ -115,7 +121,8 @@ TEST_P(Kqueue_ErrorPosting, ErrorsAmongManyGoodChangesAreTheOnlyAnswers) {
 
 TEST_P(Kqueue_ErrorPosting, ChangesAreAppliedInOrder) {
   put(channel_.writer, "x");
-  EXPECT_THAT(alter(kq, {add(channel_.reader, EVFILT_READ), remove(channel_.reader, EVFILT_READ)}), Succeeds());
+  EXPECT_THAT(alter(kq, {add(channel_.reader, EVFILT_READ), remove(channel_.reader, EVFILT_READ)}),
+              Succeeds());
   EXPECT_THAT(poll(kq), IsEmpty());
   EXPECT_THAT(submit(kq, {add(channel_.reader, EVFILT_READ), remove(channel_.reader, EVFILT_READ),
                           add(channel_.reader, EVFILT_READ).udata(2)}),
@@ -132,7 +139,8 @@ TEST_P(Kqueue_ErrorPosting, ChangesTakeEffectInTheSameCallsScan) {
 TEST_P(Kqueue_ErrorPosting, OneArrayServesForChangesAndEvents) {
   put(channel_.writer, "x");
   std::vector<struct kevent> both;
-  for (const change& c : {add(channel_.reader, EVFILT_READ).udata(5), add(channel_.writer, EVFILT_WRITE).udata(6)}) {
+  for (const change& c :
+       {add(channel_.reader, EVFILT_READ).udata(5), add(channel_.writer, EVFILT_WRITE).udata(6)}) {
     both.push_back(c.entry);
   }
   const timespec zero{};
@@ -145,7 +153,8 @@ TEST_P(Kqueue_ErrorPosting, OneArrayServesForFailingChangesAndTheirErrors) {
   put(channel_.writer, "x");
   std::vector<struct kevent> both;
   for (uintptr_t i = 0; i < 40; ++i) {
-    both.push_back((i % 2 == 0 ? failing(i).udata(i + 1) : add(i, EVFILT_TIMER).data(1000000)).entry);
+    both.push_back(
+        (i % 2 == 0 ? failing(i).udata(i + 1) : add(i, EVFILT_TIMER).data(1000000)).entry);
   }
   const timespec zero{};
   ASSERT_EQ(::kevent(kq, both.data(), 40, both.data(), 40, &zero), 20);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: EVFILT_EXCEPT and the out-of-band side of EVFILT_READ; EVFILT_EMPTY.
-// Contract: kqueue semantics, 5.1 (NOTE_OOB), 5.3 (EXCEPT), 5.4 (EMPTY); rows 2 and 43 of section 7.
+// Contract: kqueue semantics, 5.1 (NOTE_OOB), 5.3 (EXCEPT), 5.4 (EMPTY); rows 2 and 43 of section
+// 7.
 #include "support/dialects.hpp"
 #include "support/matchers.hpp"
 #include "support/threads.hpp"
@@ -50,11 +51,13 @@ TEST_P(Kqueue_Except, AnEdgeComesOnce) {
   const socket_pair s = make_tcp_pair();
   ASSERT_THAT(submit(kq, {add(s.here, EVFILT_EXCEPT, EV_CLEAR).fflags(NOTE_OOB)}), Succeeds());
   send_urgent(s.there);
-  EXPECT_THAT(await(kq), ElementsAre(Event(s.here, EVFILT_EXCEPT).flags(EV_CLEAR).fflags(NOTE_OOB)));
+  EXPECT_THAT(await(kq),
+              ElementsAre(Event(s.here, EVFILT_EXCEPT).flags(EV_CLEAR).fflags(NOTE_OOB)));
   EXPECT_THAT(poll(kq), IsEmpty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Dialect, Kqueue_Except, testing::Values(QUAY_DIALECT_DRAGONFLY, QUAY_DIALECT_OPENBSD),
+INSTANTIATE_TEST_SUITE_P(Dialect, Kqueue_Except,
+                         testing::Values(QUAY_DIALECT_DRAGONFLY, QUAY_DIALECT_OPENBSD),
                          name_of_parameter);
 
 TEST(Kqueue_ExceptOpenbsd, APipeReportsOnlyItsEnd) {
@@ -85,7 +88,8 @@ class Kqueue_Empty : public testing::Test {
 
 TEST_F(Kqueue_Empty, FiresWhenEverythingSentHasLeft) {
   for (const socket_pair& s : {make_tcp_pair(), make_socketpair()}) {
-    EXPECT_THAT(submit(kq, {add(s.here, EVFILT_EMPTY)}), Returns(ElementsAre(Event(s.here, EVFILT_EMPTY))));
+    EXPECT_THAT(submit(kq, {add(s.here, EVFILT_EMPTY)}),
+                Returns(ElementsAre(Event(s.here, EVFILT_EMPTY))));
     fill(s.here);
     EXPECT_THAT(poll(kq), IsEmpty());
     std::atomic<bool> done = false;
@@ -111,7 +115,8 @@ TEST_F(Kqueue_Empty, IsSilentWhileOneByteIsOnItsWay) {
 
 TEST_F(Kqueue_Empty, AListenerHasNothingToSend) {
   const endpoint server = make_listener(AF_INET);
-  EXPECT_THAT(submit(kq, {add(server.fd, EVFILT_EMPTY)}), Returns(ElementsAre(Event(server.fd, EVFILT_EMPTY))));
+  EXPECT_THAT(submit(kq, {add(server.fd, EVFILT_EMPTY)}),
+              Returns(ElementsAre(Event(server.fd, EVFILT_EMPTY))));
 }
 
 TEST_F(Kqueue_Empty, OnlySocketsHaveIt) {

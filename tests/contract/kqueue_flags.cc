@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: EV_ADD, EV_DELETE, EV_ENABLE and EV_DISABLE, alone and in a row.
-// Contract: kqueue semantics, 3.2 (what each flag does), 1.2 (identity of a note), 1.7 (lifetime); rows 3, 4 and 11 of
-// what real programs need.
+// Contract: kqueue semantics, 3.2 (what each flag does), 1.2 (identity of a note), 1.7 (lifetime);
+// rows 3, 4 and 11 of what real programs need.
 #include "support/dialects.hpp"
 #include "support/matchers.hpp"
 
@@ -37,21 +37,25 @@ TEST_P(Kqueue_Flags, AddAgainIsAModificationAndSucceeds) {
   EXPECT_THAT(alter(kq, {add(fd(), EVFILT_READ).udata(2)}), Succeeds());
   EXPECT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_CLEAR).udata(3)}), Succeeds());
   put(channel_.there, "x");
-  EXPECT_THAT(poll(kq), ElementsAre(event(1).udata(3))) << "there is one note, with the newest udata";
+  EXPECT_THAT(poll(kq), ElementsAre(event(1).udata(3)))
+      << "there is one note, with the newest udata";
 }
 
 // For edge-triggered notes this is how a program asks again.
 TEST_P(Kqueue_Flags, AddAgainEvaluatesReadinessAndFires) {
   put(channel_.there, "x");
-  ASSERT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_CLEAR)}), Returns(ElementsAre(event(1).flags(EV_CLEAR))));
+  ASSERT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_CLEAR)}),
+              Returns(ElementsAre(event(1).flags(EV_CLEAR))));
   ASSERT_THAT(poll(kq), IsEmpty());
-  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_CLEAR)}), Returns(ElementsAre(event(1).flags(EV_CLEAR))));
+  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_CLEAR)}),
+              Returns(ElementsAre(event(1).flags(EV_CLEAR))));
   EXPECT_THAT(poll(kq), IsEmpty());
 }
 
 TEST_P(Kqueue_Flags, AddAgainOnADrainedObjectStaysSilent) {
   put(channel_.there, "x");
-  ASSERT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_CLEAR)}), Returns(ElementsAre(event(1).flags(EV_CLEAR))));
+  ASSERT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_CLEAR)}),
+              Returns(ElementsAre(event(1).flags(EV_CLEAR))));
   drain(channel_.here);
   EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_CLEAR)}), Succeeds());
 }
@@ -99,12 +103,14 @@ TEST_P(Kqueue_Flags, DisableDropsWhatWasPending) {
 }
 
 TEST_P(Kqueue_Flags, WhatHappensWhileDisabledIsDeliveredOnEnable) {
-  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_CLEAR), disable(fd(), EVFILT_READ)}), Succeeds());
+  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_CLEAR), disable(fd(), EVFILT_READ)}),
+              Succeeds());
   put(channel_.there, "ab");
   ASSERT_THAT(poll(kq), IsEmpty());
   put(channel_.there, "c");
   ASSERT_THAT(poll(kq), IsEmpty());
-  EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_READ)}), Returns(ElementsAre(event(3).flags(EV_CLEAR))));
+  EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_READ)}),
+              Returns(ElementsAre(event(3).flags(EV_CLEAR))));
   EXPECT_THAT(poll(kq), IsEmpty());
 }
 
@@ -124,7 +130,9 @@ TEST_P(Kqueue_Flags, EnableOfAnEnabledNoteChangesNothing) {
 
 TEST_P(Kqueue_Flags, DisableTwiceNeedsOneEnable) {
   put(channel_.there, "x");
-  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ), disable(fd(), EVFILT_READ), disable(fd(), EVFILT_READ)}), Succeeds());
+  ASSERT_THAT(
+      alter(kq, {add(fd(), EVFILT_READ), disable(fd(), EVFILT_READ), disable(fd(), EVFILT_READ)}),
+      Succeeds());
   EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_READ)}), Returns(ElementsAre(event(1))));
 }
 
@@ -163,7 +171,8 @@ TEST_P(Kqueue_Flags, DeleteWorksOnADisabledNote) {
 TEST_P(Kqueue_Flags, OtherFlagsBesideDeleteAreIgnored) {
   put(channel_.there, "x");
   ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ)}), Succeeds());
-  EXPECT_THAT(submit(kq, {change(fd(), EVFILT_READ, EV_DELETE | EV_ONESHOT | EV_CLEAR)}), Succeeds());
+  EXPECT_THAT(submit(kq, {change(fd(), EVFILT_READ, EV_DELETE | EV_ONESHOT | EV_CLEAR)}),
+              Succeeds());
   EXPECT_THAT(alter(kq, {remove(fd(), EVFILT_READ)}), FailsWith(ENOENT));
 }
 
@@ -171,27 +180,33 @@ TEST_P(Kqueue_Flags, ANoteAddedAgainAfterDeleteIsNew) {
   put(channel_.there, "x");
   ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_CLEAR | EV_DISABLE).udata(1)}), Succeeds());
   ASSERT_THAT(alter(kq, {remove(fd(), EVFILT_READ)}), Succeeds());
-  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ).udata(2)}), Returns(ElementsAre(event(1).udata(2))));
+  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ).udata(2)}),
+              Returns(ElementsAre(event(1).udata(2))));
   EXPECT_THAT(poll(kq), ElementsAre(event(1).udata(2)));
 }
 
 // Flags that the system sets in events are private marks of some programs in changes.
 TEST_P(Kqueue_Flags, SystemFlagsCannotBeForged) {
   put(channel_.there, "x");
-  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_EOF | EV_ERROR | EV_FLAG1)}), Returns(ElementsAre(event(1))));
+  EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ, EV_EOF | EV_ERROR | EV_FLAG1)}),
+              Returns(ElementsAre(event(1))));
 }
 
 TEST_P(Kqueue_Flags, UdataComesBackUnchanged) {
   put(channel_.there, "x");
-  for (const uintptr_t value : {uintptr_t{1}, UINTPTR_MAX, UINTPTR_MAX / 3, reinterpret_cast<uintptr_t>(this)}) {
-    EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ).udata(value)}), Returns(ElementsAre(event(1).udata(value))));
+  for (const uintptr_t value :
+       {uintptr_t{1}, UINTPTR_MAX, UINTPTR_MAX / 3, reinterpret_cast<uintptr_t>(this)}) {
+    EXPECT_THAT(submit(kq, {add(fd(), EVFILT_READ).udata(value)}),
+                Returns(ElementsAre(event(1).udata(value))));
   }
 }
 
 TEST_P(Kqueue_Flags, ReadAndWriteOfOneDescriptorAreTwoNotes) {
   put(channel_.there, "x");
-  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ).udata(1), add(fd(), EVFILT_WRITE).udata(2)}), Succeeds());
-  EXPECT_THAT(poll(kq), UnorderedElementsAre(event(1).udata(1), Event(fd(), EVFILT_WRITE).udata(2)));
+  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ).udata(1), add(fd(), EVFILT_WRITE).udata(2)}),
+              Succeeds());
+  EXPECT_THAT(poll(kq),
+              UnorderedElementsAre(event(1).udata(1), Event(fd(), EVFILT_WRITE).udata(2)));
   ASSERT_THAT(alter(kq, {remove(fd(), EVFILT_READ)}), Succeeds());
   EXPECT_THAT(poll(kq), ElementsAre(Event(fd(), EVFILT_WRITE).udata(2)));
   ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ), disable(fd(), EVFILT_WRITE)}), Succeeds());
@@ -200,30 +215,36 @@ TEST_P(Kqueue_Flags, ReadAndWriteOfOneDescriptorAreTwoNotes) {
 
 TEST_P(Kqueue_Flags, EdgesOfReadAndWriteAreTheirOwn) {
   put(channel_.there, "x");
-  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_CLEAR), add(fd(), EVFILT_WRITE, EV_CLEAR)}), Succeeds());
+  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ, EV_CLEAR), add(fd(), EVFILT_WRITE, EV_CLEAR)}),
+              Succeeds());
   ASSERT_EQ(poll(kq).size(), 2u);
   EXPECT_THAT(submit(kq, {add(fd(), EVFILT_WRITE, EV_CLEAR)}),
               Returns(ElementsAre(Event(fd(), EVFILT_WRITE).flags(EV_CLEAR))))
       << "adding one again must not fire the other";
   EXPECT_THAT(submit(kq, {remove(fd(), EVFILT_WRITE)}), Succeeds()) << "nor must its removal";
   EXPECT_THAT(submit(kq, {add(fd(), EVFILT_WRITE, EV_CLEAR | EV_DISABLE)}), Succeeds());
-  EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_WRITE)}), Returns(ElementsAre(Event(fd(), EVFILT_WRITE).flags(EV_CLEAR))));
+  EXPECT_THAT(submit(kq, {enable(fd(), EVFILT_WRITE)}),
+              Returns(ElementsAre(Event(fd(), EVFILT_WRITE).flags(EV_CLEAR))));
   put(channel_.there, "y");
   EXPECT_THAT(poll(kq), ElementsAre(event(2).flags(EV_CLEAR)));
 }
 
 // A server that has sent its answer turns to reading the next request.
 TEST_P(Kqueue_Flags, OneCallTurnsFromWritingToReading) {
-  ASSERT_THAT(submit(kq, {add(fd(), EVFILT_WRITE)}), Returns(ElementsAre(Event(fd(), EVFILT_WRITE))));
+  ASSERT_THAT(submit(kq, {add(fd(), EVFILT_WRITE)}),
+              Returns(ElementsAre(Event(fd(), EVFILT_WRITE))));
   put(channel_.there, "x");
-  EXPECT_THAT(submit(kq, {remove(fd(), EVFILT_WRITE), add(fd(), EVFILT_READ)}), Returns(ElementsAre(event(1))));
+  EXPECT_THAT(submit(kq, {remove(fd(), EVFILT_WRITE), add(fd(), EVFILT_READ)}),
+              Returns(ElementsAre(event(1))));
 }
 
 TEST_P(Kqueue_Flags, TwoNumbersOfOneFileAreTwoNotes) {
   const unique_fd twin(::dup(channel_.here));
   put(channel_.there, "x");
-  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ).udata(1), add(twin, EVFILT_READ).udata(2)}), Succeeds());
-  EXPECT_THAT(poll(kq), UnorderedElementsAre(event(1).udata(1), Event(twin, EVFILT_READ).data(1).udata(2)));
+  ASSERT_THAT(alter(kq, {add(fd(), EVFILT_READ).udata(1), add(twin, EVFILT_READ).udata(2)}),
+              Succeeds());
+  EXPECT_THAT(poll(kq),
+              UnorderedElementsAre(event(1).udata(1), Event(twin, EVFILT_READ).data(1).udata(2)));
   ASSERT_THAT(alter(kq, {remove(fd(), EVFILT_READ)}), Succeeds());
   EXPECT_THAT(poll(kq), ElementsAre(Event(twin, EVFILT_READ).data(1).udata(2)));
 }

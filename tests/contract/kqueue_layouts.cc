@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: FreeBSD 12's 64-byte struct kevent, chosen by QUAY_KEVENT_EXT, in a process that uses the classic one as well.
+// What: FreeBSD 12's 64-byte struct kevent, chosen by QUAY_KEVENT_EXT, in a process that uses the
+// classic one as well.
 // Contract: what programs need from the headers (two layouts, entry points of their own).
-// Invariants: this file sees the extended layout only; it includes none of the tests' helpers, which see the classic one.
+// Invariants: this file sees the extended layout only; it includes none of the tests' helpers,
+// which see the classic one.
 #define QUAY_KEVENT_EXT
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -17,7 +19,8 @@ namespace {
 static_assert(sizeof(struct kevent) == 64);
 static_assert(sizeof(kevent::data) == 8);
 
-struct kevent change(uintptr_t ident, int filter, unsigned flags, unsigned fflags = 0, int64_t data = 0) {
+struct kevent change(uintptr_t ident, int filter, unsigned flags, unsigned fflags = 0,
+                     int64_t data = 0) {
   struct kevent out;
   EV_SET(&out, ident, filter, flags, fflags, data, nullptr);
   return out;
@@ -72,7 +75,8 @@ TEST_F(Kqueue_ExtendedLayout, ManyEntriesKeepTheirPlaces) {
   std::vector<struct kevent> list;
   for (uintptr_t i = 0; i < 30; ++i) {
     list.push_back(change(i, EVFILT_USER, EV_ADD));
-    list.push_back(change(i, EVFILT_USER, 0, NOTE_TRIGGER | NOTE_FFCOPY | static_cast<unsigned>(i), 1000 + static_cast<int64_t>(i)));
+    list.push_back(change(i, EVFILT_USER, 0, NOTE_TRIGGER | NOTE_FFCOPY | static_cast<unsigned>(i),
+                          1000 + static_cast<int64_t>(i)));
   }
   std::vector<struct kevent> got(30);
   ASSERT_EQ(::kevent(kq, list.data(), static_cast<int>(list.size()), got.data(), 30, &zero), 30);
@@ -84,7 +88,8 @@ TEST_F(Kqueue_ExtendedLayout, ManyEntriesKeepTheirPlaces) {
 }
 
 TEST_F(Kqueue_ExtendedLayout, ErrorsArePostedInTheSameLayout) {
-  const struct kevent wrong[2] = {change(1, EVFILT_TIMER, EV_DELETE), change(2, EVFILT_TIMER, EV_DELETE)};
+  const struct kevent wrong[2] = {change(1, EVFILT_TIMER, EV_DELETE),
+                                  change(2, EVFILT_TIMER, EV_DELETE)};
   struct kevent got[2];
   ASSERT_EQ(::kevent(kq, wrong, 2, got, 2, &zero), 2);
   for (uintptr_t i = 0; i < 2; ++i) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: every change against every state a note can be in: what the change answers, what the next scan delivers, and
-// whether the note is enabled afterwards.
-// Contract: kqueue semantics, 3.3 (matrix by prior state), without the state of exited processes; 1.4, 1.5.
+// What: every change against every state a note can be in: what the change answers, what the next
+// scan delivers, and whether the note is enabled afterwards.
+// Contract: kqueue semantics, 3.3 (matrix by prior state), without the state of exited processes;
+// 1.4, 1.5.
 #include <tuple>
 
 #include "support/dialects.hpp"
@@ -15,13 +16,13 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 enum class state {
-  absent,          // no note, nothing to read
-  absent_ready,    // no note, a byte to read
-  idle,            // I
-  queued,          // Q
-  disabled,        // D
-  disabled_active, // A: something arrived while disabled
-  disabled_queued, // P: disabled with the event still in the queue
+  absent,           // no note, nothing to read
+  absent_ready,     // no note, a byte to read
+  idle,             // I
+  queued,           // Q
+  disabled,         // D
+  disabled_active,  // A: something arrived while disabled
+  disabled_queued,  // P: disabled with the event still in the queue
 };
 
 enum class verb { add, add_disable, add_enable, enable, disable, none, remove };
@@ -46,13 +47,16 @@ constexpr unsigned flags_of(verb v) {
   return 0;
 }
 
-constexpr const char* kStateNames[] = {"absent", "absent_ready",    "idle",           "queued",
+constexpr const char* kStateNames[] = {"absent",   "absent_ready",    "idle",           "queued",
                                        "disabled", "disabled_active", "disabled_queued"};
-constexpr const char* kVerbNames[] = {"add", "add_disable", "add_enable", "enable", "disable", "none", "remove"};
+constexpr const char* kVerbNames[] = {"add",     "add_disable", "add_enable", "enable",
+                                      "disable", "none",        "remove"};
 
 constexpr bool exists(state s) { return s != state::absent && s != state::absent_ready; }
 constexpr bool enabled_in(state s) { return s == state::idle || s == state::queued; }
-constexpr bool readable_in(state s) { return s != state::absent && s != state::idle && s != state::disabled; }
+constexpr bool readable_in(state s) {
+  return s != state::absent && s != state::idle && s != state::disabled;
+}
 constexpr bool creates(verb v) { return (flags_of(v) & EV_ADD) != 0; }
 
 constexpr bool enabled_after(state s, verb v) {
@@ -113,29 +117,33 @@ TEST_P(Kqueue_Matrix, Holds) {
     EXPECT_THAT(poll(kq), ElementsAre(Event(fd, EVFILT_READ).data(bytes)));
   } else {
     EXPECT_THAT(poll(kq), IsEmpty());
-    EXPECT_THAT(submit(kq, {enable(fd, EVFILT_READ)}), Returns(ElementsAre(Event(fd, EVFILT_READ).data(bytes))));
+    EXPECT_THAT(submit(kq, {enable(fd, EVFILT_READ)}),
+                Returns(ElementsAre(Event(fd, EVFILT_READ).data(bytes))));
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(
     State, Kqueue_Matrix,
-    testing::Combine(testing::Values(QUAY_DIALECT_FREEBSD, QUAY_DIALECT_NETBSD, QUAY_DIALECT_DRAGONFLY,
-                                     QUAY_DIALECT_OPENBSD),
-                     testing::Values(state::absent, state::absent_ready, state::idle, state::queued, state::disabled,
-                                     state::disabled_active, state::disabled_queued),
-                     testing::Values(verb::add, verb::add_disable, verb::add_enable, verb::enable, verb::disable,
-                                     verb::none, verb::remove)),
+    testing::Combine(testing::Values(QUAY_DIALECT_FREEBSD, QUAY_DIALECT_NETBSD,
+                                     QUAY_DIALECT_DRAGONFLY, QUAY_DIALECT_OPENBSD),
+                     testing::Values(state::absent, state::absent_ready, state::idle, state::queued,
+                                     state::disabled, state::disabled_active,
+                                     state::disabled_queued),
+                     testing::Values(verb::add, verb::add_disable, verb::add_enable, verb::enable,
+                                     verb::disable, verb::none, verb::remove)),
     [](const auto& info) {
-      return dialect_name(std::get<0>(info.param)) + "_" + kStateNames[static_cast<int>(std::get<1>(info.param))] +
-             "_" + kVerbNames[static_cast<int>(std::get<2>(info.param))];
+      return dialect_name(std::get<0>(info.param)) + "_" +
+             kStateNames[static_cast<int>(std::get<1>(info.param))] + "_" +
+             kVerbNames[static_cast<int>(std::get<2>(info.param))];
     });
 
-// A note taken out of the queue while it is disabled goes to the end when it is enabled; one that was not keeps its
-// place. Three triggers show the order.
+// A note taken out of the queue while it is disabled goes to the end when it is enabled; one that
+// was not keeps its place. Three triggers show the order.
 class Kqueue_MatrixOrder : public dialect_test {
  protected:
   void SetUp() override {
-    ASSERT_THAT(alter(kq, {add(1, EVFILT_USER, EV_CLEAR), add(2, EVFILT_USER, EV_CLEAR), trigger(1), trigger(2)}),
+    ASSERT_THAT(alter(kq, {add(1, EVFILT_USER, EV_CLEAR), add(2, EVFILT_USER, EV_CLEAR), trigger(1),
+                           trigger(2)}),
                 Succeeds());
   }
   static event_matcher event(uintptr_t ident) { return Event(ident, EVFILT_USER).flags(EV_CLEAR); }

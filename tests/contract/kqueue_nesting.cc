@@ -73,7 +73,8 @@ TEST_P(Kqueue_Nesting, TimersPassThrough) {
 
 TEST_P(Kqueue_Nesting, AnEdgeComesForEveryArrival) {
   ASSERT_THAT(alter(kq, {add(inner, EVFILT_READ, EV_CLEAR)}), Succeeds());
-  ASSERT_THAT(alter(inner, {add(1, EVFILT_USER, EV_CLEAR), add(2, EVFILT_USER, EV_CLEAR)}), Succeeds());
+  ASSERT_THAT(alter(inner, {add(1, EVFILT_USER, EV_CLEAR), add(2, EVFILT_USER, EV_CLEAR)}),
+              Succeeds());
   ASSERT_THAT(alter(inner, {trigger(1)}), Succeeds());
   EXPECT_THAT(poll(kq), ElementsAre(outer_event(1).flags(EV_CLEAR)));
   EXPECT_THAT(poll(kq), IsEmpty());
@@ -83,12 +84,14 @@ TEST_P(Kqueue_Nesting, AnEdgeComesForEveryArrival) {
 
 TEST_P(Kqueue_Nesting, OneShotAndDispatchWorkOnQueues) {
   ASSERT_THAT(alter(inner, {add(1, EVFILT_USER), trigger(1)}), Succeeds());
-  EXPECT_THAT(submit(kq, {add(inner, EVFILT_READ, EV_ONESHOT)}), Returns(ElementsAre(outer_event(1).flags(EV_ONESHOT))));
+  EXPECT_THAT(submit(kq, {add(inner, EVFILT_READ, EV_ONESHOT)}),
+              Returns(ElementsAre(outer_event(1).flags(EV_ONESHOT))));
   EXPECT_THAT(poll(kq), IsEmpty());
   EXPECT_THAT(submit(kq, {add(inner, EVFILT_READ, EV_DISPATCH)}),
               Returns(ElementsAre(outer_event(1).flags(EV_DISPATCH))));
   EXPECT_THAT(poll(kq), IsEmpty());
-  EXPECT_THAT(submit(kq, {enable(inner, EVFILT_READ)}), Returns(ElementsAre(outer_event(1).flags(EV_DISPATCH))));
+  EXPECT_THAT(submit(kq, {enable(inner, EVFILT_READ)}),
+              Returns(ElementsAre(outer_event(1).flags(EV_DISPATCH))));
 }
 
 TEST_P(Kqueue_Nesting, TwoQueuesMayWatchOne) {
@@ -112,7 +115,8 @@ TEST_P(Kqueue_Nesting, AChainOfThreePassesEventsOn) {
   ASSERT_THAT(alter(outermost, {add(kq, EVFILT_READ)}), Succeeds());
   ASSERT_THAT(alter(kq, {add(inner, EVFILT_READ)}), Succeeds());
   const pipe_ends p = make_pipe();
-  ASSERT_THAT(alter(inner, {add(p.reader, EVFILT_READ), add(1, EVFILT_USER, EV_CLEAR)}), Succeeds());
+  ASSERT_THAT(alter(inner, {add(p.reader, EVFILT_READ), add(1, EVFILT_USER, EV_CLEAR)}),
+              Succeeds());
   put(p.writer, "x");
   EXPECT_THAT(await(outermost), ElementsAre(Event(kq, EVFILT_READ).data(1)));
   drain(p.reader);
@@ -176,7 +180,8 @@ TEST_P(Kqueue_Nesting, ClosingTheOuterQueueLeavesTheInnerOneAlone) {
   EXPECT_THAT(submit(inner, {add(1, EVFILT_USER), trigger(1)}), Returns(SizeIs(1)));
 }
 
-// Row 35. NetBSD and DragonFly do not refuse it and then deadlock; what counts there is that nothing hangs.
+// Row 35. NetBSD and DragonFly do not refuse it and then deadlock; what counts there is that
+// nothing hangs.
 TEST_P(Kqueue_Nesting, AQueueThatWatchesItself) {
   const outcome got = alter(kq, {add(kq, EVFILT_READ)});
   if (is(QUAY_DIALECT_FREEBSD)) {

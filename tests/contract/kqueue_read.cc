@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: EVFILT_READ on sockets: bytes, end of file, pending errors, low-water marks, backlogs.
-// Contract: kqueue semantics, 5.1 (READ) and the general rule of EV_EOF in 5.0; row 5 of what real programs need.
+// Contract: kqueue semantics, 5.1 (READ) and the general rule of EV_EOF in 5.0; row 5 of what real
+// programs need.
 #include "support/dialects.hpp"
 #include "support/matchers.hpp"
 #include "support/threads.hpp"
@@ -22,7 +23,8 @@ TEST_P(Kqueue_Read, DataIsTheNumberOfUnreadBytes) {
   ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ)}), Succeeds());
   for (const size_t bytes : {1u, 10u, 100u, 5000u}) {
     put_bytes(s.there, bytes);
-    EXPECT_THAT(poll(kq), ElementsAre(Event(s.here, EVFILT_READ).data(static_cast<intptr_t>(bytes))));
+    EXPECT_THAT(poll(kq),
+                ElementsAre(Event(s.here, EVFILT_READ).data(static_cast<intptr_t>(bytes))));
     EXPECT_EQ(drain(s.here), bytes);
     EXPECT_THAT(poll(kq), IsEmpty());
   }
@@ -37,7 +39,8 @@ TEST_P(Kqueue_Read, EofArrivesWithBufferedBytes) {
   take(s.here, 2);
   EXPECT_THAT(poll(kq), ElementsAre(Event(s.here, EVFILT_READ).data(1).flags(EV_EOF)));
   take(s.here, 1);
-  EXPECT_THAT(poll(kq), ElementsAre(Event(s.here, EVFILT_READ).data(0).flags(EV_EOF))) << "EOF is a level";
+  EXPECT_THAT(poll(kq), ElementsAre(Event(s.here, EVFILT_READ).data(0).flags(EV_EOF)))
+      << "EOF is a level";
 }
 
 TEST_P(Kqueue_Read, EofIsSeenAtRegistration) {
@@ -74,7 +77,8 @@ TEST_P(Kqueue_Read, EofWakesAWaiter) {
   waiter thread(kq);
   ASSERT_TRUE(thread.falls_asleep());
   s.there.close();
-  EXPECT_THAT(thread.result(), Returns(ElementsAre(Event(s.here, EVFILT_READ).data(0).flags(EV_EOF))));
+  EXPECT_THAT(thread.result(),
+              Returns(ElementsAre(Event(s.here, EVFILT_READ).data(0).flags(EV_EOF))));
 }
 
 // The error belongs to the program: it finds it with SO_ERROR or in its next call.
@@ -193,7 +197,8 @@ TEST_P(Kqueue_Read, LowWaterHoldsBackUntilEnoughIsThere) {
 
 TEST_P(Kqueue_Read, LowWaterHoldsForATcpSocketToo) {
   const socket_pair s = make_tcp_pair();
-  ASSERT_THAT(submit(kq, {add(s.here, EVFILT_READ, EV_CLEAR).fflags(NOTE_LOWAT).data(100)}), Succeeds());
+  ASSERT_THAT(submit(kq, {add(s.here, EVFILT_READ, EV_CLEAR).fflags(NOTE_LOWAT).data(100)}),
+              Succeeds());
   put_bytes(s.there, 60);
   ASSERT_TRUE(wait_readable(s.here));
   EXPECT_THAT(poll(kq), IsEmpty());
@@ -269,7 +274,8 @@ TEST(Kqueue_SocketErrors, OnRequestFflagsCarryTheErrorAndTheSocketNoLonger) {
   socket_pair s = make_tcp_pair();
   ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ)}), Succeeds());
   close_with_reset(s.there);
-  EXPECT_THAT(await(kq), ElementsAre(Event(s.here, EVFILT_READ).data(0).flags(EV_EOF).fflags(ECONNRESET)));
+  EXPECT_THAT(await(kq),
+              ElementsAre(Event(s.here, EVFILT_READ).data(0).flags(EV_EOF).fflags(ECONNRESET)));
   EXPECT_EQ(quay_tunable_set("so_error_in_fflags", before), 0);
 }
 

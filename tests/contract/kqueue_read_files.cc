@@ -23,7 +23,8 @@ class Kqueue_ReadFile : public dialect_test {
 
 TEST_P(Kqueue_ReadFile, DataIsTheDistanceToTheEnd) {
   const unique_fd file = make("0123456789");
-  EXPECT_THAT(submit(kq, {add(file, EVFILT_READ)}), Returns(ElementsAre(Event(file, EVFILT_READ).data(10))));
+  EXPECT_THAT(submit(kq, {add(file, EVFILT_READ)}),
+              Returns(ElementsAre(Event(file, EVFILT_READ).data(10))));
   take(file, 4);
   EXPECT_THAT(poll(kq), ElementsAre(Event(file, EVFILT_READ).data(6)));
   take(file, 100);
@@ -46,7 +47,8 @@ TEST_P(Kqueue_ReadFile, TheOffsetBelongsToTheOpenFile) {
 TEST_P(Kqueue_ReadFile, BehindTheEndDataIsNegativeAndReady) {
   const unique_fd file = make("0123456789");
   ::lseek(file, 15, SEEK_SET);
-  EXPECT_THAT(submit(kq, {add(file, EVFILT_READ)}), Returns(ElementsAre(Event(file, EVFILT_READ).data(-5))));
+  EXPECT_THAT(submit(kq, {add(file, EVFILT_READ)}),
+              Returns(ElementsAre(Event(file, EVFILT_READ).data(-5))));
 }
 
 TEST_P(Kqueue_ReadFile, AnAppendMakesAFinishedReaderReadyAgain) {
@@ -110,13 +112,15 @@ TEST_P(Kqueue_ReadFile, DisableAndEnableWork) {
   const unique_fd file = make("abc");
   ASSERT_THAT(submit(kq, {add(file, EVFILT_READ, EV_DISABLE)}), Succeeds());
   EXPECT_THAT(poll(kq), IsEmpty());
-  EXPECT_THAT(submit(kq, {enable(file, EVFILT_READ)}), Returns(ElementsAre(Event(file, EVFILT_READ).data(3))));
+  EXPECT_THAT(submit(kq, {enable(file, EVFILT_READ)}),
+              Returns(ElementsAre(Event(file, EVFILT_READ).data(3))));
 }
 
-// POSIX locks of a process vanish when it closes any descriptor of the file: a library that opens it would drop them.
+// POSIX locks of a process vanish when it closes any descriptor of the file: a library that opens
+// it would drop them.
 TEST_P(Kqueue_ReadFile, LocksSurviveTheNotesAndTheQueue) {
   const unique_fd file = make("abc");
-  struct flock lock{};
+  struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   ASSERT_EQ(::fcntl(file, F_SETLK, &lock), 0);
@@ -152,7 +156,8 @@ TEST_P(Kqueue_ReadFile, ManyFilesAreReadyTogether) {
 }
 
 TEST_P(Kqueue_ReadFile, ADirectoryIsMeasuredLikeAFile) {
-  const unique_fd directory(checked(::open(directory_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open"));
+  const unique_fd directory(
+      checked(::open(directory_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open"));
   struct stat status;
   ASSERT_EQ(::fstat(directory, &status), 0);
   const outcome got = submit(kq, {add(directory, EVFILT_READ)});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: EVFILT_READ on everything that can be read: one set of promises for each kind of object, and what only pipes,
-// fifos, terminals and descriptors like eventfd do.
+// What: EVFILT_READ on everything that can be read: one set of promises for each kind of object,
+// and what only pipes, fifos, terminals and descriptors like eventfd do.
 // Contract: kqueue semantics, 5.1 (READ, table of objects).
 #include <sys/timerfd.h>
 
@@ -15,7 +15,18 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-enum class kind { pipe, fifo, unix_stream, unix_datagram, unix_seqpacket, tcp, udp, raw_tty, line_tty, pty_master };
+enum class kind {
+  pipe,
+  fifo,
+  unix_stream,
+  unix_datagram,
+  unix_seqpacket,
+  tcp,
+  udp,
+  raw_tty,
+  line_tty,
+  pty_master
+};
 
 struct readable_kind {
   kind what;
@@ -115,7 +126,8 @@ TEST_P(Kqueue_Readable, DispatchAndEnableAlternate) {
   send();
   EXPECT_THAT(await(kq), ElementsAre(event().flags(EV_DISPATCH)));
   EXPECT_THAT(poll(kq), IsEmpty());
-  EXPECT_THAT(submit(kq, {enable(reader, EVFILT_READ)}), Returns(ElementsAre(event().flags(EV_DISPATCH))));
+  EXPECT_THAT(submit(kq, {enable(reader, EVFILT_READ)}),
+              Returns(ElementsAre(event().flags(EV_DISPATCH))));
   take(reader, 100);
   EXPECT_THAT(submit(kq, {enable(reader, EVFILT_READ)}), Succeeds());
   send();
@@ -131,11 +143,13 @@ TEST_P(Kqueue_Readable, IsSilentAfterDelete) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Object, Kqueue_Readable,
-                         testing::Values(readable_kind{kind::pipe, "pipe"}, readable_kind{kind::fifo, "fifo"},
+                         testing::Values(readable_kind{kind::pipe, "pipe"},
+                                         readable_kind{kind::fifo, "fifo"},
                                          readable_kind{kind::unix_stream, "unix_stream"},
                                          readable_kind{kind::unix_datagram, "unix_datagram"},
                                          readable_kind{kind::unix_seqpacket, "unix_seqpacket"},
-                                         readable_kind{kind::tcp, "tcp"}, readable_kind{kind::udp, "udp"},
+                                         readable_kind{kind::tcp, "tcp"},
+                                         readable_kind{kind::udp, "udp"},
                                          readable_kind{kind::raw_tty, "raw_tty"},
                                          readable_kind{kind::line_tty, "line_tty"},
                                          readable_kind{kind::pty_master, "pty_master"}),
@@ -270,7 +284,8 @@ TEST(Kqueue_ReadOthers, EveryPostOfAnEventfdIsAnEdge) {
 
 TEST(Kqueue_ReadOthers, ATimerfdIsReadyWhenItHasExpired) {
   const queue kq = make_queue();
-  const unique_fd timer(checked(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd"));
+  const unique_fd timer(
+      checked(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd"));
   ASSERT_THAT(submit(kq, {add(timer, EVFILT_READ)}), Succeeds());
   const itimerspec soon{{0, 0}, {0, 1'000'000}};
   ASSERT_EQ(::timerfd_settime(timer, 0, &soon, nullptr), 0);
@@ -282,14 +297,16 @@ TEST(Kqueue_ReadOthers, ATimerfdIsReadyWhenItHasExpired) {
 TEST(Kqueue_ReadOthers, TheRandomDeviceIsReady) {
   const queue kq = make_queue();
   const unique_fd device = open_file("/dev/urandom", O_RDONLY);
-  EXPECT_THAT(submit(kq, {add(device, EVFILT_READ)}), Returns(ElementsAre(Event(device, EVFILT_READ))));
+  EXPECT_THAT(submit(kq, {add(device, EVFILT_READ)}),
+              Returns(ElementsAre(Event(device, EVFILT_READ))));
 }
 
 TEST(Kqueue_ReadOthers, DevicesWithoutStateAreAlwaysReady) {
   const queue kq = make_queue();
   for (const char* path : {"/dev/null", "/dev/zero"}) {
     const unique_fd device = open_file(path, O_RDWR);
-    EXPECT_THAT(submit(kq, {add(device, EVFILT_READ)}), Returns(ElementsAre(Event(device, EVFILT_READ).data(0))));
+    EXPECT_THAT(submit(kq, {add(device, EVFILT_READ)}),
+                Returns(ElementsAre(Event(device, EVFILT_READ).data(0))));
     EXPECT_THAT(poll(kq), ElementsAre(Event(device, EVFILT_READ).data(0))) << path;
     EXPECT_THAT(submit(kq, {remove(device, EVFILT_READ)}), Succeeds());
   }

@@ -77,11 +77,13 @@ TEST_P(Kqueue_Scan, OneShotsThatFindNoRoomWaitForTheNextCall) {
 
 // Two filters on one descriptor arrive in one report of the kernel.
 TEST_P(Kqueue_Scan, WithRoomForOneNeitherFilterOfADescriptorIsLost) {
-  for (const unsigned flags : {0u, static_cast<unsigned>(EV_CLEAR), static_cast<unsigned>(EV_ONESHOT),
-                               static_cast<unsigned>(EV_DISPATCH)}) {
+  for (const unsigned flags :
+       {0u, static_cast<unsigned>(EV_CLEAR), static_cast<unsigned>(EV_ONESHOT),
+        static_cast<unsigned>(EV_DISPATCH)}) {
     const socket_pair s = make_socketpair();
     put(s.there, "x");
-    ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ, flags), add(s.here, EVFILT_WRITE, flags)}), Succeeds());
+    ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ, flags), add(s.here, EVFILT_WRITE, flags)}),
+                Succeeds());
     const events first = poll(kq, 1);
     const events second = poll(kq, 1);
     ASSERT_THAT(first, SizeIs(1)) << flags;
@@ -116,8 +118,9 @@ TEST_P(Kqueue_Scan, ANoteThatIsNoLongerTrueTakesNoRoom) {
   make_ready(4);
   drain(pipes_[0].reader);
   drain(pipes_[2].reader);
-  EXPECT_THAT(poll(kq, 2), testing::UnorderedElementsAre(Event(pipes_[1].reader, EVFILT_READ).data(1),
-                                                         Event(pipes_[3].reader, EVFILT_READ).data(1)));
+  EXPECT_THAT(poll(kq, 2),
+              testing::UnorderedElementsAre(Event(pipes_[1].reader, EVFILT_READ).data(1),
+                                            Event(pipes_[3].reader, EVFILT_READ).data(1)));
 }
 
 TEST_P(Kqueue_Scan, WithoutAnEventlistNothingIsTakenAndNothingWaitedFor) {
@@ -148,9 +151,10 @@ TEST_P(Kqueue_Scan, ReadyObjectsAreFoundAmongManyIdleOnes) {
   }
   ASSERT_THAT(alter(kq, list), Succeeds());
   for (const size_t i : {0u, 150u, 299u}) put(idle[i].writer, "x");
-  EXPECT_THAT(poll(kq), testing::UnorderedElementsAre(Event(idle[0].reader, EVFILT_READ).data(1),
-                                                      Event(idle[150].reader, EVFILT_READ).data(1),
-                                                      Event(idle[299].reader, EVFILT_READ).data(1)));
+  EXPECT_THAT(poll(kq),
+              testing::UnorderedElementsAre(Event(idle[0].reader, EVFILT_READ).data(1),
+                                            Event(idle[150].reader, EVFILT_READ).data(1),
+                                            Event(idle[299].reader, EVFILT_READ).data(1)));
 }
 
 TEST_P(Kqueue_Scan, AClosedQueueIsNoQueueAnyMore) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: several threads on one queue: who is woken, who gets the event, what a change by another thread does.
-// Contract: kqueue semantics, 4.4 (guarantees and races), 1.5 (activate); rows 40, 41 and 49 of section 7.
+// What: several threads on one queue: who is woken, who gets the event, what a change by another
+// thread does.
+// Contract: kqueue semantics, 4.4 (guarantees and races), 1.5 (activate); rows 40, 41 and 49 of
+// section 7.
 #include <algorithm>
 #include <atomic>
 
@@ -23,16 +25,18 @@ class sleepers {
     for (size_t i = 0; i < count; ++i) threads_.push_back(std::make_unique<waiter>(kq, 1));
   }
   bool all_asleep() const {
-    return std::all_of(threads_.begin(), threads_.end(), [](const auto& t) { return t->falls_asleep(); });
+    return std::all_of(threads_.begin(), threads_.end(),
+                       [](const auto& t) { return t->falls_asleep(); });
   }
   size_t returned() const {
-    return static_cast<size_t>(
-        std::count_if(threads_.begin(), threads_.end(), [](const auto& t) { return t->returned(); }));
+    return static_cast<size_t>(std::count_if(threads_.begin(), threads_.end(),
+                                             [](const auto& t) { return t->returned(); }));
   }
   // Waits, without judging by time, until `count` have returned and the rest sleep again.
   bool settle(size_t count) const {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (returned() < count && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    while (returned() < count && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::yield();
     for (const auto& t : threads_) {
       if (!t->returned() && !t->falls_asleep()) return false;
     }
@@ -104,7 +108,8 @@ TEST_P(Kqueue_Threads, ADispatchedNoteEnabledByAnotherThreadWakesAWaiter) {
     waiter thread(kq);
     ASSERT_TRUE(thread.falls_asleep());
     ASSERT_THAT(alter(kq, {enable(p.reader, EVFILT_READ)}), Succeeds());
-    EXPECT_THAT(thread.result(), Returns(ElementsAre(Event(p.reader, EVFILT_READ).flags(EV_DISPATCH).data(1))));
+    EXPECT_THAT(thread.result(),
+                Returns(ElementsAre(Event(p.reader, EVFILT_READ).flags(EV_DISPATCH).data(1))));
     ASSERT_THAT(alter(kq, {enable(p.reader, EVFILT_READ)}), Succeeds());
   }
 }
@@ -221,7 +226,8 @@ TEST_P(Kqueue_Threads, AChangelistThatMakesManyThingsReadyWakesAsManyWaiters) {
 // Row 49: closing wakes them all, in every dialect: a thread that sleeps for ever helps nobody.
 TEST_P(Kqueue_Threads, ClosingTheQueueWakesAllItsWaiters) {
   const pipe_ends p = make_pipe();
-  ASSERT_THAT(alter(kq, {add(p.reader, EVFILT_READ), add(1, EVFILT_TIMER).data(1000000)}), Succeeds());
+  ASSERT_THAT(alter(kq, {add(p.reader, EVFILT_READ), add(1, EVFILT_TIMER).data(1000000)}),
+              Succeeds());
   const sleepers some(kq, 3);
   ASSERT_TRUE(some.all_asleep());
   kq.close();
@@ -230,7 +236,8 @@ TEST_P(Kqueue_Threads, ClosingTheQueueWakesAllItsWaiters) {
 
 // Row 41: a level note must not look absent while another thread re-validates it.
 TEST_P(Kqueue_Threads, PollersNeverMissALevelNote) {
-  if (is(QUAY_DIALECT_NETBSD) || is(QUAY_DIALECT_OPENBSD)) GTEST_SKIP() << "their kernels have the race";
+  if (is(QUAY_DIALECT_NETBSD) || is(QUAY_DIALECT_OPENBSD))
+    GTEST_SKIP() << "their kernels have the race";
   const pipe_ends p = make_pipe();
   put(p.writer, "x");
   ASSERT_THAT(alter(kq, {add(p.reader, EVFILT_READ)}), Succeeds());
@@ -265,7 +272,8 @@ TEST_P(Kqueue_Threads, NothingIsLostBetweenManyProducersAndConsumers) {
   const auto produce = [&](uintptr_t ident) {
     for (int i = 0; i < kRounds; ++i) {
       EXPECT_THAT(alter(kq, {trigger(ident)}), Succeeds());
-      while (received[ident] <= i) std::this_thread::yield();  // each trigger must arrive before the next
+      while (received[ident] <= i)
+        std::this_thread::yield();  // each trigger must arrive before the next
     }
   };
   std::vector<std::thread> consumers;
@@ -291,7 +299,8 @@ TEST_P(Kqueue_Threads, AddDeleteAndTriggerMayRaceWithWaiters) {
     });
   }
   for (int i = 0; i < 3000; ++i) {
-    ASSERT_THAT(alter(kq, {add(1, EVFILT_USER, i % 2 == 0 ? EV_CLEAR : 0), trigger(1)}), Succeeds());
+    ASSERT_THAT(alter(kq, {add(1, EVFILT_USER, i % 2 == 0 ? EV_CLEAR : 0), trigger(1)}),
+                Succeeds());
     ASSERT_THAT(alter(kq, {remove(1, EVFILT_USER)}), Succeeds());
   }
   stop = true;
@@ -309,13 +318,15 @@ TEST_P(Kqueue_Threads, DescriptorsMayBeAddedAndDeletedWhileTheyFire) {
       while (!stop) {
         const outcome got = submit_for(kq, {}, std::chrono::milliseconds(1), 1);
         ASSERT_GE(got.result, 0);
-        for (const struct kevent& e : got.events) ASSERT_EQ(e.ident, static_cast<uintptr_t>(s.here.get()));
+        for (const struct kevent& e : got.events)
+          ASSERT_EQ(e.ident, static_cast<uintptr_t>(s.here.get()));
       }
     });
   }
   for (int i = 0; i < 2000; ++i) {
     const unsigned flags = i % 3 == 0 ? EV_CLEAR : i % 3 == 1 ? EV_DISPATCH : 0;
-    ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ, flags), add(s.here, EVFILT_WRITE, flags)}), Succeeds());
+    ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ, flags), add(s.here, EVFILT_WRITE, flags)}),
+                Succeeds());
     ASSERT_THAT(alter(kq, {remove(s.here, EVFILT_READ), remove(s.here, EVFILT_WRITE)}), Succeeds());
   }
   stop = true;

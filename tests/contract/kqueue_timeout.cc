@@ -43,7 +43,8 @@ TEST_P(Kqueue_Timeout, ATinyWaitStillReturns) {
 
 TEST_P(Kqueue_Timeout, AWaitWithSomethingReadyDoesNotWait) {
   ASSERT_THAT(alter(kq, {armed(), trigger(1)}), Succeeds());
-  EXPECT_THAT(submit_for(kq, {}, kPatience), Returns(ElementsAre(Event(1, EVFILT_USER).flags(EV_CLEAR))));
+  EXPECT_THAT(submit_for(kq, {}, kPatience),
+              Returns(ElementsAre(Event(1, EVFILT_USER).flags(EV_CLEAR))));
 }
 
 TEST_P(Kqueue_Timeout, WithoutTimeoutItWaitsForAnEvent) {
@@ -77,10 +78,11 @@ TEST_P(Kqueue_Timeout, AStaleNoteInTheQueueDoesNotEndTheWait) {
 
 // Row 8.
 TEST_P(Kqueue_Timeout, ImpossibleTimesAreInvalidExceptInDragonfly) {
-  for (const timespec& bad : {timespec{-1, 0}, timespec{0, -1}, timespec{0, 1'000'000'000}, timespec{0, LONG_MAX},
-                              timespec{LONG_MIN, 0}}) {
+  for (const timespec& bad : {timespec{-1, 0}, timespec{0, -1}, timespec{0, 1'000'000'000},
+                              timespec{0, LONG_MAX}, timespec{LONG_MIN, 0}}) {
     if (is(QUAY_DIALECT_DRAGONFLY)) {
-      if (bad.tv_nsec > 1'000'000'000) continue;  // two thousand years of nanoseconds are honoured there
+      if (bad.tv_nsec > 1'000'000'000)
+        continue;  // two thousand years of nanoseconds are honoured there
       EXPECT_THAT(call({}, &bad), Succeeds());
     } else {
       EXPECT_THAT(call({}, &bad), FailsWith(EINVAL)) << bad.tv_sec << " " << bad.tv_nsec;
@@ -127,8 +129,9 @@ TEST_P(Kqueue_Timeout, AnImpossibleTimeLosesNoEvent) {
 
 // Row 9: none of the systems comes back at once.
 TEST_P(Kqueue_Timeout, AHugeTimeIsALongWait) {
-  for (const time_t seconds : {std::numeric_limits<time_t>::max(), static_cast<time_t>(INT32_MAX) + 1,
-                               static_cast<time_t>(INT32_MAX), static_cast<time_t>(100 * 365) * 86400}) {
+  for (const time_t seconds :
+       {std::numeric_limits<time_t>::max(), static_cast<time_t>(INT32_MAX) + 1,
+        static_cast<time_t>(INT32_MAX), static_cast<time_t>(100 * 365) * 86400}) {
     ASSERT_THAT(alter(kq, {armed()}), Succeeds());
     thread_in_call<outcome> thread([this, seconds] {
       const timespec huge{seconds, 999'999'999};
@@ -155,14 +158,14 @@ void no_action(int) {}
 class Kqueue_Signals : public dialect_test {
  protected:
   void SetUp() override {
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_handler = no_action;
     action.sa_flags = SA_RESTART;
     ASSERT_EQ(::sigaction(SIGUSR2, &action, &before_), 0);
   }
   void TearDown() override { ::sigaction(SIGUSR2, &before_, nullptr); }
 
-  struct sigaction before_{};
+  struct sigaction before_ {};
 };
 
 TEST_P(Kqueue_Signals, ASignalEndsTheWaitWithEintrEvenIfItRestartsCalls) {

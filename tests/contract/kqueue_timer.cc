@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: EVFILT_TIMER: expirations and their count, one-shot and periodic, units, absolute times.
-// Contract: kqueue semantics, 5.7 (TIMER); rows 25 and 27 of section 7. Time is asserted in one direction only: never
-// early. How late a loaded machine is, is not the library's promise.
+// Contract: kqueue semantics, 5.7 (TIMER); rows 25 and 27 of section 7. Time is asserted in one
+// direction only: never early. How late a loaded machine is, is not the library's promise.
 #include <chrono>
 
 #include "support/dialects.hpp"
@@ -76,7 +76,8 @@ TEST_P(Kqueue_Timer, DataCountsTheExpirationsSinceTheLastLook) {
   pass(milliseconds(105));
   const events got = poll(kq);
   const intptr_t most = periods_since(start, milliseconds(10));
-  EXPECT_THAT(got, ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR).data(AllOf(Ge(8), Le(most)))));
+  EXPECT_THAT(got,
+              ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR).data(AllOf(Ge(8), Le(most)))));
 }
 
 TEST_P(Kqueue_Timer, TheCountStartsAgainAfterDelivery) {
@@ -120,20 +121,25 @@ TEST_P(Kqueue_Timer, DisableDropsAPendingExpiration) {
 }
 
 TEST_P(Kqueue_Timer, DispatchDisablesAfterTheExpiration) {
-  if (is(QUAY_DIALECT_NETBSD)) GTEST_SKIP() << "EV_CLEAR, which every timer has, wins over EV_DISPATCH";
+  if (is(QUAY_DIALECT_NETBSD))
+    GTEST_SKIP() << "EV_CLEAR, which every timer has, wins over EV_DISPATCH";
   ASSERT_THAT(submit(kq, {timer(1, 1, EV_DISPATCH)}), Succeeds());
-  ASSERT_THAT(await(kq), ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR | EV_DISPATCH).data(Ge(1))));
+  ASSERT_THAT(await(kq),
+              ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR | EV_DISPATCH).data(Ge(1))));
   pass(milliseconds(5));
   EXPECT_THAT(poll(kq), IsEmpty());
   ASSERT_THAT(alter(kq, {change(1, EVFILT_TIMER, EV_ENABLE).data(1)}), Succeeds());
-  EXPECT_THAT(await(kq), ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR | EV_DISPATCH).data(Ge(1))));
+  EXPECT_THAT(await(kq),
+              ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR | EV_DISPATCH).data(Ge(1))));
 }
 
 TEST_P(Kqueue_Timer, IdentifiersAreTheProgramsOwn) {
   const uintptr_t a = UINTPTR_MAX;
   const uintptr_t b = reinterpret_cast<uintptr_t>(this);
   ASSERT_THAT(alter(kq, {timer(a, kHour), timer(b, kHour), timer(0, kHour)}), Succeeds());
-  EXPECT_THAT(alter(kq, {remove(0, EVFILT_TIMER), remove(b, EVFILT_TIMER), remove(a, EVFILT_TIMER)}), Succeeds());
+  EXPECT_THAT(
+      alter(kq, {remove(0, EVFILT_TIMER), remove(b, EVFILT_TIMER), remove(a, EVFILT_TIMER)}),
+      Succeeds());
   EXPECT_THAT(alter(kq, {remove(a, EVFILT_TIMER)}), FailsWith(ENOENT));
 }
 
@@ -147,10 +153,13 @@ TEST_P(Kqueue_Timer, TimersOfTwoQueuesAreApart) {
 }
 
 TEST_P(Kqueue_Timer, TimersThatAreDueTogetherComeInTheOrderOfTheirDeadlines) {
-  ASSERT_THAT(alter(kq, {timer(1, 30, EV_ONESHOT), timer(2, 10, EV_ONESHOT), timer(3, 20, EV_ONESHOT)}), Succeeds());
+  ASSERT_THAT(
+      alter(kq, {timer(1, 30, EV_ONESHOT), timer(2, 10, EV_ONESHOT), timer(3, 20, EV_ONESHOT)}),
+      Succeeds());
   pass(milliseconds(40));
-  EXPECT_THAT(poll(kq), ElementsAre(Event(2, EVFILT_TIMER).any_flags(), Event(3, EVFILT_TIMER).any_flags(),
-                                    Event(1, EVFILT_TIMER).any_flags()));
+  EXPECT_THAT(poll(kq),
+              ElementsAre(Event(2, EVFILT_TIMER).any_flags(), Event(3, EVFILT_TIMER).any_flags(),
+                          Event(1, EVFILT_TIMER).any_flags()));
 }
 
 TEST_P(Kqueue_Timer, ALaterTimerDoesNotHoldUpAnEarlierOne) {
@@ -184,7 +193,8 @@ TEST_P(Kqueue_Timer, AHugePeriodNeverFiresAndDoesNotOverflow) {
 TEST_P(Kqueue_Timer, ThousandsOfTimersAllFire) {
   changes list;
   constexpr uintptr_t kTimers = 2000;
-  for (uintptr_t i = 0; i < kTimers; ++i) list.push_back(timer(i, 1 + static_cast<intptr_t>(i % 20), EV_ONESHOT));
+  for (uintptr_t i = 0; i < kTimers; ++i)
+    list.push_back(timer(i, 1 + static_cast<intptr_t>(i % 20), EV_ONESHOT));
   ASSERT_THAT(alter(kq, list), Succeeds());
   std::vector<int> seen(kTimers);
   for (size_t n = 0; n < kTimers;) {
@@ -198,7 +208,8 @@ TEST_P(Kqueue_Timer, ThousandsOfTimersAllFire) {
 }
 
 TEST_P(Kqueue_Timer, AddAndDeleteInQuickSuccessionLeaveNothingBehind) {
-  for (int i = 0; i < 2000; ++i) ASSERT_THAT(alter(kq, {timer(1, 1), remove(1, EVFILT_TIMER)}), Succeeds());
+  for (int i = 0; i < 2000; ++i)
+    ASSERT_THAT(alter(kq, {timer(1, 1), remove(1, EVFILT_TIMER)}), Succeeds());
   pass(milliseconds(5));
   EXPECT_THAT(poll(kq), IsEmpty());
 }
@@ -214,12 +225,15 @@ TEST_P(Kqueue_TimerUnits, AreNeverEarly) {
     intptr_t data;
     std::chrono::nanoseconds period;
   };
-  for (const unit& u : {unit{NOTE_MSECONDS, 10, milliseconds(10)}, unit{NOTE_USECONDS, 10'000, milliseconds(10)},
-                        unit{NOTE_NSECONDS, 10'000'000, milliseconds(10)}, unit{0, 10, milliseconds(10)},
-                        unit{NOTE_SECONDS, 1, std::chrono::seconds(1)}}) {
+  for (const unit& u :
+       {unit{NOTE_MSECONDS, 10, milliseconds(10)}, unit{NOTE_USECONDS, 10'000, milliseconds(10)},
+        unit{NOTE_NSECONDS, 10'000'000, milliseconds(10)}, unit{0, 10, milliseconds(10)},
+        unit{NOTE_SECONDS, 1, std::chrono::seconds(1)}}) {
     const auto start = steady_clock::now();
-    ASSERT_THAT(submit(kq, {add(1, EVFILT_TIMER, EV_ONESHOT).fflags(u.fflags).data(u.data)}), Succeeds());
-    EXPECT_THAT(await(kq), ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR | EV_ONESHOT).data(1).fflags(0)))
+    ASSERT_THAT(submit(kq, {add(1, EVFILT_TIMER, EV_ONESHOT).fflags(u.fflags).data(u.data)}),
+                Succeeds());
+    EXPECT_THAT(await(kq),
+                ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR | EV_ONESHOT).data(1).fflags(0)))
         << "units are not echoed";
     EXPECT_GE(steady_clock::now() - start, u.period) << u.fflags;
   }
@@ -232,7 +246,8 @@ TEST_P(Kqueue_TimerUnits, ShortPeriodsCountManyExpirations) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Dialect, Kqueue_TimerUnits,
-                         testing::Values(QUAY_DIALECT_FREEBSD, QUAY_DIALECT_NETBSD, QUAY_DIALECT_OPENBSD),
+                         testing::Values(QUAY_DIALECT_FREEBSD, QUAY_DIALECT_NETBSD,
+                                         QUAY_DIALECT_OPENBSD),
                          name_of_parameter);
 
 class Kqueue_TimerBits : public dialect_test {};
@@ -244,13 +259,15 @@ TEST_P(Kqueue_TimerBits, UnknownOnesAreInvalid) {
   EXPECT_THAT(alter(kq, {remove(1, EVFILT_TIMER)}), FailsWith(ENOENT));
 }
 
-INSTANTIATE_TEST_SUITE_P(Dialect, Kqueue_TimerBits, testing::Values(QUAY_DIALECT_FREEBSD, QUAY_DIALECT_OPENBSD),
+INSTANTIATE_TEST_SUITE_P(Dialect, Kqueue_TimerBits,
+                         testing::Values(QUAY_DIALECT_FREEBSD, QUAY_DIALECT_OPENBSD),
                          name_of_parameter);
 
 TEST(Kqueue_TimerDragonfly, FflagsAreIgnoredAndDataIsMilliseconds) {
   const queue kq = make_queue(QUAY_DIALECT_DRAGONFLY);
   const auto start = steady_clock::now();
-  ASSERT_THAT(submit(kq, {add(1, EVFILT_TIMER, EV_ONESHOT).fflags(NOTE_NSECONDS).data(20)}), Succeeds());
+  ASSERT_THAT(submit(kq, {add(1, EVFILT_TIMER, EV_ONESHOT).fflags(NOTE_NSECONDS).data(20)}),
+              Succeeds());
   EXPECT_THAT(await(kq), ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR | EV_ONESHOT).data(1)));
   EXPECT_GE(steady_clock::now() - start, milliseconds(20));
   EXPECT_THAT(alter(kq, {add(1, EVFILT_TIMER).fflags(0x10000).data(kHour)}), Succeeds());
@@ -260,7 +277,8 @@ class Kqueue_TimerAbsolute : public dialect_test {
  protected:
   static intptr_t wall_clock(std::chrono::microseconds from_now = {}) {
     const auto at = std::chrono::system_clock::now() + from_now;
-    return static_cast<intptr_t>(std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch()).count());
+    return static_cast<intptr_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch()).count());
   }
   static change deadline(intptr_t microseconds, unsigned flags = 0) {
     return add(1, EVFILT_TIMER, flags).fflags(NOTE_ABSTIME | NOTE_USECONDS).data(microseconds);
@@ -300,7 +318,8 @@ TEST_P(Kqueue_TimerAbsolute, AddAgainMovesTheDeadline) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Dialect, Kqueue_TimerAbsolute,
-                         testing::Values(QUAY_DIALECT_FREEBSD, QUAY_DIALECT_NETBSD, QUAY_DIALECT_OPENBSD),
+                         testing::Values(QUAY_DIALECT_FREEBSD, QUAY_DIALECT_NETBSD,
+                                         QUAY_DIALECT_OPENBSD),
                          name_of_parameter);
 
 // Row 25.
@@ -315,7 +334,8 @@ TEST_P(Kqueue_TimerPeriods, ZeroIsTheShortestPeriodOrRefused) {
   }
   EXPECT_THAT(got, Succeeds());
   EXPECT_THAT(await(kq), ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR).data(Ge(1))));
-  EXPECT_THAT(await(kq), ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR).data(Ge(1)))) << "it is periodic";
+  EXPECT_THAT(await(kq), ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR).data(Ge(1))))
+      << "it is periodic";
 }
 
 TEST_P(Kqueue_TimerPeriods, AZeroOneShotFiresNow) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: changing a timer that exists, and the limit on how many there may be.
-// Contract: kqueue semantics, 5.7 (TIMER: re-ADD, invalid values, ENABLE without ADD, limit); rows 11, 24 and 26 of
-// section 7; section 8 (kq_calloutmax).
+// Contract: kqueue semantics, 5.7 (TIMER: re-ADD, invalid values, ENABLE without ADD, limit); rows
+// 11, 24 and 26 of section 7; section 8 (kq_calloutmax).
 #include "support/dialects.hpp"
 #include "support/matchers.hpp"
 #include "support/threads.hpp"
@@ -23,7 +23,9 @@ void pass(milliseconds duration) { std::this_thread::sleep_for(duration); }
 
 class Kqueue_TimerAgain : public dialect_test {
  protected:
-  static change timer(intptr_t period, unsigned flags = 0) { return add(1, EVFILT_TIMER, flags).data(period); }
+  static change timer(intptr_t period, unsigned flags = 0) {
+    return add(1, EVFILT_TIMER, flags).data(period);
+  }
   bool restarts() const { return is(QUAY_DIALECT_FREEBSD) || is(QUAY_DIALECT_OPENBSD); }
 };
 
@@ -35,7 +37,9 @@ TEST_P(Kqueue_TimerAgain, AnUnreadExpirationIsDroppedOrKept) {
     EXPECT_THAT(got, Succeeds()) << "dropped: the timer starts again";
     EXPECT_THAT(alter(kq, {remove(1, EVFILT_TIMER)}), Succeeds());
   } else {
-    EXPECT_THAT(got, Returns(ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR | EV_ONESHOT).data(1).udata(2))));
+    EXPECT_THAT(
+        got,
+        Returns(ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR | EV_ONESHOT).data(1).udata(2))));
   }
 }
 
@@ -80,7 +84,8 @@ TEST_P(Kqueue_TimerAgain, TheUnitIsReplacedAndNotAddedTo) {
   EXPECT_THAT(await(kq), ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR | EV_ONESHOT).data(1)));
 }
 
-// Whenever the change falls, before or after the expiry, there is one event, and not before the new time.
+// Whenever the change falls, before or after the expiry, there is one event, and not before the new
+// time.
 TEST_P(Kqueue_TimerAgain, AChangeAroundTheExpiryGivesOneEvent) {
   if (!restarts()) GTEST_SKIP() << "the running shot keeps its old expiry";
   for (int offset = 0; offset < 100; ++offset) {
@@ -90,7 +95,8 @@ TEST_P(Kqueue_TimerAgain, AChangeAroundTheExpiryGivesOneEvent) {
     }
     const auto start = steady_clock::now();
     ASSERT_THAT(alter(kq, {timer(1000, EV_ONESHOT).fflags(NOTE_USECONDS).udata(2)}), Succeeds());
-    ASSERT_THAT(await(kq), ElementsAre(Event(1, EVFILT_TIMER).any_flags().data(1).udata(2))) << offset;
+    ASSERT_THAT(await(kq), ElementsAre(Event(1, EVFILT_TIMER).any_flags().data(1).udata(2)))
+        << offset;
     EXPECT_GE(steady_clock::now() - start, std::chrono::microseconds(1000)) << offset;
     ASSERT_THAT(poll(kq), IsEmpty());
   }
@@ -141,7 +147,8 @@ QUAY_IN_ALL_DIALECTS(Kqueue_TimerAgain);
 TEST(Kqueue_TimerBadValues, FreebsdReportsThemThroughTheNote) {
   const queue kq = make_queue();
   ASSERT_THAT(alter(kq, {add(1, EVFILT_TIMER).data(kHour)}), Succeeds());
-  EXPECT_THAT(submit(kq, {add(1, EVFILT_TIMER).data(-1)}), Returns(ElementsAre(ErrorEntry(1, EVFILT_TIMER, EINVAL))))
+  EXPECT_THAT(submit(kq, {add(1, EVFILT_TIMER).data(-1)}),
+              Returns(ElementsAre(ErrorEntry(1, EVFILT_TIMER, EINVAL))))
       << "the call succeeds; the note carries EV_ERROR and the errno";
 }
 
@@ -173,19 +180,23 @@ TEST_P(Kqueue_TimerLimit, OneTimerTooManyIsRefused) {
     ASSERT_THAT(alter(kq, {add(i, EVFILT_TIMER).data(kHour)}), Succeeds()) << i;
   }
   EXPECT_THAT(alter(kq, {add(allowed, EVFILT_TIMER).data(kHour)}), FailsWith(ENOMEM));
-  EXPECT_THAT(alter(kq, {add(0, EVFILT_TIMER).data(kHour)}), Succeeds()) << "one that exists is no new one";
+  EXPECT_THAT(alter(kq, {add(0, EVFILT_TIMER).data(kHour)}), Succeeds())
+      << "one that exists is no new one";
   ASSERT_THAT(alter(kq, {remove(0, EVFILT_TIMER)}), Succeeds());
-  EXPECT_THAT(alter(kq, {add(allowed, EVFILT_TIMER).data(kHour)}), Succeeds()) << "a removal makes room";
+  EXPECT_THAT(alter(kq, {add(allowed, EVFILT_TIMER).data(kHour)}), Succeeds())
+      << "a removal makes room";
 }
 
 INSTANTIATE_TEST_SUITE_P(Dialect, Kqueue_TimerLimit,
-                         testing::Values(QUAY_DIALECT_FREEBSD, QUAY_DIALECT_NETBSD, QUAY_DIALECT_DRAGONFLY),
+                         testing::Values(QUAY_DIALECT_FREEBSD, QUAY_DIALECT_NETBSD,
+                                         QUAY_DIALECT_DRAGONFLY),
                          name_of_parameter);
 
 TEST(Kqueue_TimerLimitOpenbsd, TimersAndUserEventsShareOneLimit) {
   const queue kq = make_queue(QUAY_DIALECT_OPENBSD);
   for (uintptr_t i = 0; i < 512; ++i) {
-    ASSERT_THAT(alter(kq, {add(i, EVFILT_TIMER).data(kHour), add(i, EVFILT_USER)}), Succeeds()) << i;
+    ASSERT_THAT(alter(kq, {add(i, EVFILT_TIMER).data(kHour), add(i, EVFILT_USER)}), Succeeds())
+        << i;
   }
   EXPECT_THAT(alter(kq, {add(1000, EVFILT_TIMER).data(kHour)}), FailsWith(ENOMEM));
   EXPECT_THAT(alter(kq, {add(1000, EVFILT_USER)}), FailsWith(ENOMEM));

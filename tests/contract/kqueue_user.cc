@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: EVFILT_USER: triggers, the 24 bits of fflags and their operations, data, udata.
-// Contract: kqueue semantics, 5.8 (USER); rows 30, 50, 51, 52 and 55 of section 7. Where OpenBSD's code and its own
-// regression test disagree, the test counts. NetBSD's filter is that of its newer kernels.
+// Contract: kqueue semantics, 5.8 (USER); rows 30, 50, 51, 52 and 55 of section 7. Where OpenBSD's
+// code and its own regression test disagree, the test counts. NetBSD's filter is that of its newer
+// kernels.
 #include "support/dialects.hpp"
 #include "support/matchers.hpp"
 #include "support/threads.hpp"
@@ -17,7 +18,9 @@ class Kqueue_User : public dialect_test {
  protected:
   static change user(uintptr_t ident, unsigned flags = 0) { return add(ident, EVFILT_USER, flags); }
   static event_matcher event(uintptr_t ident = 1) { return Event(ident, EVFILT_USER); }
-  static change with(unsigned fflags, unsigned flags = 0) { return change(1, EVFILT_USER, flags).fflags(fflags); }
+  static change with(unsigned fflags, unsigned flags = 0) {
+    return change(1, EVFILT_USER, flags).fflags(fflags);
+  }
 };
 
 TEST_P(Kqueue_User, IsSilentUntilTriggered) {
@@ -56,7 +59,8 @@ TEST_P(Kqueue_User, DispatchDisablesAfterTheEvent) {
   ASSERT_THAT(alter(kq, {user(1, EV_DISPATCH)}), Succeeds());
   EXPECT_THAT(submit(kq, {trigger(1)}), Returns(ElementsAre(event().flags(EV_DISPATCH))));
   EXPECT_THAT(submit(kq, {trigger(1)}), Succeeds()) << "disabled";
-  EXPECT_THAT(submit(kq, {enable(1, EVFILT_USER)}), Returns(ElementsAre(event().flags(EV_DISPATCH))));
+  EXPECT_THAT(submit(kq, {enable(1, EVFILT_USER)}),
+              Returns(ElementsAre(event().flags(EV_DISPATCH))));
   EXPECT_THAT(poll(kq), IsEmpty());
 }
 
@@ -72,7 +76,8 @@ TEST_P(Kqueue_User, DispatchOutlivesModificationsAndEnables) {
 TEST_P(Kqueue_User, EnableAndTriggerInOneChangeFire) {
   ASSERT_THAT(alter(kq, {user(1, EV_DISPATCH)}), Succeeds());
   for (int i = 0; i < 3; ++i) {
-    EXPECT_THAT(submit(kq, {with(NOTE_TRIGGER, EV_ENABLE)}), Returns(ElementsAre(event().flags(EV_DISPATCH))));
+    EXPECT_THAT(submit(kq, {with(NOTE_TRIGGER, EV_ENABLE)}),
+                Returns(ElementsAre(event().flags(EV_DISPATCH))));
   }
 }
 
@@ -92,7 +97,8 @@ TEST_P(Kqueue_User, DisableDropsAPendingTriggerUntilEnable) {
 TEST_P(Kqueue_User, DeleteDropsAPendingTrigger) {
   ASSERT_THAT(alter(kq, {user(1), trigger(1)}), Succeeds());
   EXPECT_THAT(submit(kq, {remove(1, EVFILT_USER)}), Succeeds());
-  EXPECT_THAT(submit(kq, {user(1)}), Succeeds()) << "a new note knows nothing of the old one's trigger";
+  EXPECT_THAT(submit(kq, {user(1)}), Succeeds())
+      << "a new note knows nothing of the old one's trigger";
 }
 
 TEST_P(Kqueue_User, ACopyReplacesTheBits) {
@@ -103,9 +109,11 @@ TEST_P(Kqueue_User, ACopyReplacesTheBits) {
 
 TEST_P(Kqueue_User, AndOrAndNopCombine) {
   ASSERT_THAT(alter(kq, {user(1), with(NOTE_FFCOPY | 0x0f0)}), Succeeds());
-  EXPECT_THAT(submit(kq, {with(NOTE_FFOR | NOTE_TRIGGER | 0xf00)}), Returns(ElementsAre(event().fflags(0xff0))));
+  EXPECT_THAT(submit(kq, {with(NOTE_FFOR | NOTE_TRIGGER | 0xf00)}),
+              Returns(ElementsAre(event().fflags(0xff0))));
   EXPECT_THAT(submit(kq, {with(NOTE_FFAND | 0x3c0)}), Returns(ElementsAre(event().fflags(0x3c0))));
-  EXPECT_THAT(submit(kq, {with(NOTE_FFNOP | 0xffffff)}), Returns(ElementsAre(event().fflags(0x3c0))));
+  EXPECT_THAT(submit(kq, {with(NOTE_FFNOP | 0xffffff)}),
+              Returns(ElementsAre(event().fflags(0x3c0))));
   EXPECT_THAT(submit(kq, {with(NOTE_FFAND)}), Returns(ElementsAre(event().fflags(0))));
 }
 
@@ -118,8 +126,10 @@ TEST_P(Kqueue_User, TriggersAccumulateTheirBits) {
 
 TEST_P(Kqueue_User, TriggerAndOperationBitsNeverComeBack) {
   ASSERT_THAT(alter(kq, {user(1)}), Succeeds());
-  EXPECT_THAT(submit(kq, {with(NOTE_FFCOPY | NOTE_TRIGGER | 0xffffffu)}), Returns(ElementsAre(event().fflags(0xffffff))));
-  EXPECT_THAT(submit(kq, {with(NOTE_FFCOPY | 0x3e000000u)}), Returns(ElementsAre(event().fflags(0))));
+  EXPECT_THAT(submit(kq, {with(NOTE_FFCOPY | NOTE_TRIGGER | 0xffffffu)}),
+              Returns(ElementsAre(event().fflags(0xffffff))));
+  EXPECT_THAT(submit(kq, {with(NOTE_FFCOPY | 0x3e000000u)}),
+              Returns(ElementsAre(event().fflags(0))));
 }
 
 TEST_P(Kqueue_User, DataTravelsWithTheEvent) {
@@ -131,7 +141,8 @@ TEST_P(Kqueue_User, DataTravelsWithTheEvent) {
 
 TEST_P(Kqueue_User, EveryIdentifierIsItsOwn) {
   const uintptr_t wide = UINTPTR_MAX;
-  ASSERT_THAT(alter(kq, {user(0), user(1), user(wide), user(wide - (uintptr_t{1} << 32))}), Succeeds());
+  ASSERT_THAT(alter(kq, {user(0), user(1), user(wide), user(wide - (uintptr_t{1} << 32))}),
+              Succeeds());
   EXPECT_THAT(submit(kq, {trigger(wide)}), Returns(ElementsAre(event(wide))));
   EXPECT_THAT(submit(kq, {remove(wide, EVFILT_USER), trigger(0)}), Returns(ElementsAre(event(0))));
 }
@@ -139,7 +150,8 @@ TEST_P(Kqueue_User, EveryIdentifierIsItsOwn) {
 TEST_P(Kqueue_User, EventsComeInTheOrderOfTheirTriggers) {
   ASSERT_THAT(alter(kq, {user(1, EV_CLEAR), user(2, EV_CLEAR), user(3, EV_CLEAR)}), Succeeds());
   ASSERT_THAT(alter(kq, {trigger(3), trigger(1), trigger(2)}), Succeeds());
-  EXPECT_THAT(poll(kq), ElementsAre(event(3).flags(EV_CLEAR), event(1).flags(EV_CLEAR), event(2).flags(EV_CLEAR)));
+  EXPECT_THAT(poll(kq), ElementsAre(event(3).flags(EV_CLEAR), event(1).flags(EV_CLEAR),
+                                    event(2).flags(EV_CLEAR)));
 }
 
 TEST_P(Kqueue_User, TwoQueuesDoNotShareIdentifiers) {
@@ -172,7 +184,8 @@ TEST_P(Kqueue_User, ATriggerInTheCreatingAddFiresOrIsIgnored) {
 
 TEST_P(Kqueue_User, ATriggerInALaterAddFires) {
   ASSERT_THAT(alter(kq, {user(1, EV_CLEAR)}), Succeeds());
-  EXPECT_THAT(submit(kq, {user(1).fflags(NOTE_TRIGGER).data(7)}), Returns(ElementsAre(event().flags(EV_CLEAR).data(7))));
+  EXPECT_THAT(submit(kq, {user(1).fflags(NOTE_TRIGGER).data(7)}),
+              Returns(ElementsAre(event().flags(EV_CLEAR).data(7))));
 }
 
 // Row 52: what the operation bits of the creating change do with the low 24.
@@ -211,18 +224,22 @@ TEST_P(Kqueue_User, UdataOfAModification) {
 
 // Row 55: FreeBSD hands out the saved event of a one-shot, in which the filter never put anything.
 TEST_P(Kqueue_User, ValuesOfAOneShot) {
-  ASSERT_THAT(alter(kq, {user(1, EV_ONESHOT), user(1).fflags(NOTE_FFCOPY | 6).data(8)}), Succeeds());
+  ASSERT_THAT(alter(kq, {user(1, EV_ONESHOT), user(1).fflags(NOTE_FFCOPY | 6).data(8)}),
+              Succeeds());
   const unsigned bits = expected<unsigned>({0, 6, 6, 6});
   EXPECT_THAT(submit(kq, {user(1).fflags(NOTE_TRIGGER).data(8)}),
-              Returns(ElementsAre(event().flags(EV_ONESHOT).fflags(bits).data(is(QUAY_DIALECT_FREEBSD) ? 0 : 8))));
+              Returns(ElementsAre(
+                  event().flags(EV_ONESHOT).fflags(bits).data(is(QUAY_DIALECT_FREEBSD) ? 0 : 8))));
 }
 
 TEST_P(Kqueue_User, ClearInAModificationTakesTheTriggerBack) {
   ASSERT_THAT(alter(kq, {user(1), with(NOTE_TRIGGER)}), Succeeds());
   ASSERT_THAT(poll(kq), ElementsAre(event()));
-  EXPECT_THAT(submit(kq, {with(NOTE_TRIGGER, EV_CLEAR)}), Succeeds()) << "even a trigger in the same change";
+  EXPECT_THAT(submit(kq, {with(NOTE_TRIGGER, EV_CLEAR)}), Succeeds())
+      << "even a trigger in the same change";
   EXPECT_THAT(poll(kq), IsEmpty());
-  EXPECT_THAT(submit(kq, {trigger(1)}), Returns(ElementsAre(event()))) << "and the note is as level as before";
+  EXPECT_THAT(submit(kq, {trigger(1)}), Returns(ElementsAre(event())))
+      << "and the note is as level as before";
   EXPECT_THAT(poll(kq), ElementsAre(event()));
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: EVFILT_WRITE: free space, end of file, connections in the making, low-water marks, pipes and fifos.
-// Contract: kqueue semantics, 5.2 (WRITE); rows 31 and 32 of section 7; row 8 of what real programs need.
+// What: EVFILT_WRITE: free space, end of file, connections in the making, low-water marks, pipes
+// and fifos.
+// Contract: kqueue semantics, 5.2 (WRITE); rows 31 and 32 of section 7; row 8 of what real programs
+// need.
 #include <limits.h>
 
 #include "support/dialects.hpp"
@@ -24,7 +26,8 @@ class Kqueue_Write : public dialect_test {
 
 TEST_P(Kqueue_Write, ASocketWithRoomIsReadyAtOnceAndStaysSo) {
   for (const socket_pair& s : {make_socketpair(), make_tcp_pair()}) {
-    EXPECT_THAT(submit(kq, {add(s.here, EVFILT_WRITE)}), Returns(ElementsAre(writable(s.here).data(Gt(0)))));
+    EXPECT_THAT(submit(kq, {add(s.here, EVFILT_WRITE)}),
+                Returns(ElementsAre(writable(s.here).data(Gt(0)))));
     EXPECT_THAT(poll(kq), ElementsAre(writable(s.here).data(Gt(0))));
     ASSERT_THAT(submit(kq, {remove(s.here, EVFILT_WRITE)}), Succeeds());
   }
@@ -54,7 +57,8 @@ TEST_P(Kqueue_Write, AFullSocketIsSilentUntilThePeerReads) {
 
 TEST_P(Kqueue_Write, AnEdgeComesAgainAfterTheBufferWasFull) {
   const socket_pair s = make_socketpair();
-  EXPECT_THAT(submit(kq, {add(s.here, EVFILT_WRITE, EV_CLEAR)}), Returns(ElementsAre(writable(s.here).flags(EV_CLEAR))));
+  EXPECT_THAT(submit(kq, {add(s.here, EVFILT_WRITE, EV_CLEAR)}),
+              Returns(ElementsAre(writable(s.here).flags(EV_CLEAR))));
   EXPECT_THAT(poll(kq), IsEmpty());
   fill(s.here);
   EXPECT_THAT(poll(kq), IsEmpty());
@@ -71,9 +75,11 @@ TEST_P(Kqueue_Write, OneShotDispatchDisableAndDeleteWorkAsForReading) {
   EXPECT_THAT(submit(kq, {add(s.here, EVFILT_WRITE, EV_DISPATCH)}),
               Returns(ElementsAre(writable(s.here).flags(EV_DISPATCH))));
   EXPECT_THAT(poll(kq), IsEmpty());
-  EXPECT_THAT(submit(kq, {enable(s.here, EVFILT_WRITE)}), Returns(ElementsAre(writable(s.here).flags(EV_DISPATCH))));
+  EXPECT_THAT(submit(kq, {enable(s.here, EVFILT_WRITE)}),
+              Returns(ElementsAre(writable(s.here).flags(EV_DISPATCH))));
   ASSERT_THAT(submit(kq, {remove(s.here, EVFILT_WRITE)}), Succeeds());
-  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_WRITE).udata(1), add(s.here, EVFILT_WRITE).udata(2)}), Succeeds());
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_WRITE).udata(1), add(s.here, EVFILT_WRITE).udata(2)}),
+              Succeeds());
   EXPECT_THAT(poll(kq), ElementsAre(writable(s.here).udata(2)));
   EXPECT_THAT(submit(kq, {disable(s.here, EVFILT_WRITE)}), Succeeds());
   EXPECT_THAT(submit(kq, {enable(s.here, EVFILT_WRITE)}), Returns(ElementsAre(writable(s.here))));
@@ -121,15 +127,17 @@ TEST_P(Kqueue_Write, ATcpPeersHalfCloseIsNoEofForTheWriter) {
   ASSERT_THAT(alter(kq, {add(s.here, EVFILT_WRITE), add(s.here, EVFILT_READ)}), Succeeds());
   ::shutdown(s.there, SHUT_WR);
   ASSERT_TRUE(wait_readable(s.here));
-  EXPECT_THAT(poll(kq), testing::UnorderedElementsAre(writable(s.here).data(Gt(0)),
-                                                      Event(s.here, EVFILT_READ).data(0).flags(EV_EOF)));
+  EXPECT_THAT(poll(kq),
+              testing::UnorderedElementsAre(writable(s.here).data(Gt(0)),
+                                            Event(s.here, EVFILT_READ).data(0).flags(EV_EOF)));
 }
 
 TEST_P(Kqueue_Write, AResetIsEofAndLeavesTheErrorToTheProgram) {
   socket_pair s = make_tcp_pair();
   close_with_reset(s.there);
   ASSERT_TRUE(wait_readable(s.here));
-  EXPECT_THAT(submit(kq, {add(s.here, EVFILT_WRITE)}), Returns(ElementsAre(writable(s.here).flags(EV_EOF).any_fflags())));
+  EXPECT_THAT(submit(kq, {add(s.here, EVFILT_WRITE)}),
+              Returns(ElementsAre(writable(s.here).flags(EV_EOF).any_fflags())));
   EXPECT_EQ(pending_socket_error(s.here), ECONNRESET);
 }
 
@@ -144,7 +152,8 @@ TEST_P(Kqueue_Write, AListenerNeverFires) {
 
 TEST_P(Kqueue_Write, AnUnconnectedDatagramSocketIsReady) {
   const endpoint socket = bind_anywhere(AF_INET, SOCK_DGRAM);
-  EXPECT_THAT(submit(kq, {add(socket.fd, EVFILT_WRITE)}), Returns(ElementsAre(writable(socket.fd).data(Gt(0)))));
+  EXPECT_THAT(submit(kq, {add(socket.fd, EVFILT_WRITE)}),
+              Returns(ElementsAre(writable(socket.fd).data(Gt(0)))));
 }
 
 // A listener whose queue is full lets the next connection wait in its handshake.
@@ -152,7 +161,8 @@ TEST_P(Kqueue_Write, AConnectingSocketIsReadyWhenItIsConnected) {
   const endpoint server = make_listener(AF_INET, SOCK_STREAM, 0);
   const unique_fd first = connect_to(server);
   const unique_fd second(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (::connect(second, server.where(), server.length) == 0) GTEST_SKIP() << "this kernel queues one more connection";
+  if (::connect(second, server.where(), server.length) == 0)
+    GTEST_SKIP() << "this kernel queues one more connection";
   ASSERT_EQ(errno, EINPROGRESS);
   EXPECT_THAT(submit(kq, {add(second, EVFILT_WRITE)}), Succeeds());
   const unique_fd accepted = accept_from(server);
@@ -180,7 +190,8 @@ TEST_P(Kqueue_Write, LowWaterIsHeldAgainstTheFreeSpace) {
   ASSERT_THAT(alter(kq, {add(s.here, EVFILT_WRITE)}), Succeeds());
   const events all = poll(kq);
   ASSERT_THAT(all, SizeIs(1));
-  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_WRITE).fflags(NOTE_LOWAT).data(all[0].data)}), Succeeds());
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_WRITE).fflags(NOTE_LOWAT).data(all[0].data)}),
+              Succeeds());
   EXPECT_THAT(poll(kq), ElementsAre(writable(s.here)));
   put_bytes(s.here, 100);
   EXPECT_THAT(poll(kq), IsEmpty());
@@ -196,7 +207,8 @@ TEST_P(Kqueue_Write, DataNobodyWantsIsLeftZero) {
 
 TEST_P(Kqueue_Write, APipeIsReadyWithRoomForAnAtomicWrite) {
   const pipe_ends p = make_pipe();
-  EXPECT_THAT(submit(kq, {add(p.writer, EVFILT_WRITE)}), Returns(ElementsAre(writable(p.writer).data(Ge(PIPE_BUF)))));
+  EXPECT_THAT(submit(kq, {add(p.writer, EVFILT_WRITE)}),
+              Returns(ElementsAre(writable(p.writer).data(Ge(PIPE_BUF)))));
   fill(p.writer, PIPE_BUF);
   EXPECT_THAT(poll(kq), IsEmpty());
   take(p.reader, 1);
@@ -224,7 +236,9 @@ TEST_P(Kqueue_Write, APipeWithoutReaderIsAtItsEnd) {
 TEST_P(Kqueue_Write, TheEndsMayBeClosedInEitherOrder) {
   for (const bool reader_first : {true, false}) {
     pipe_ends p = make_pipe();
-    ASSERT_THAT(alter(kq, {add(p.writer, EVFILT_WRITE, EV_CLEAR), add(p.reader, EVFILT_READ, EV_CLEAR)}), Succeeds());
+    ASSERT_THAT(
+        alter(kq, {add(p.writer, EVFILT_WRITE, EV_CLEAR), add(p.reader, EVFILT_READ, EV_CLEAR)}),
+        Succeeds());
     (reader_first ? p.reader : p.writer).close();
     poll(kq);
     (reader_first ? p.writer : p.reader).close();
@@ -256,7 +270,8 @@ TEST_P(Kqueue_Write, AFifosEofGoesAwayWhenAReaderComesBack) {
   const std::string path = directory.make_fifo();
   unique_fd reader = open_file(path, O_RDONLY);
   const unique_fd writer = open_file(path, O_WRONLY);
-  EXPECT_THAT(submit(kq, {add(writer, EVFILT_WRITE)}), Returns(ElementsAre(writable(writer).data(Ge(PIPE_BUF)))));
+  EXPECT_THAT(submit(kq, {add(writer, EVFILT_WRITE)}),
+              Returns(ElementsAre(writable(writer).data(Ge(PIPE_BUF)))));
   reader.close();
   EXPECT_THAT(poll(kq), ElementsAre(writable(writer).flags(EV_EOF)));
   reader = open_file(path, O_RDONLY);
@@ -298,7 +313,8 @@ TEST_P(Kqueue_Write, AnEventfdIsReadyUnlessItsCounterIsAtTheMaximum) {
 
 TEST_P(Kqueue_Write, ReadAndWriteRaceThroughOneSocketWithoutLoss) {
   const socket_pair s = make_socketpair();
-  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_WRITE, EV_CLEAR), add(s.there, EVFILT_READ, EV_CLEAR)}), Succeeds());
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_WRITE, EV_CLEAR), add(s.there, EVFILT_READ, EV_CLEAR)}),
+              Succeeds());
   constexpr size_t kTotal = 4 << 20;
   size_t sent = 0;
   size_t received = 0;
@@ -323,8 +339,8 @@ class Kqueue_WriteRefusals : public dialect_test {
   }
 };
 
-// Row 32. FreeBSD's and OpenBSD's pipes refuse, NetBSD's says that the descriptor is bad; in DragonFly's recorded
-// traces the note is made and reports the end.
+// Row 32. FreeBSD's and OpenBSD's pipes refuse, NetBSD's says that the descriptor is bad; in
+// DragonFly's recorded traces the note is made and reports the end.
 TEST_P(Kqueue_WriteRefusals, AddOnAPipeWhoseReaderIsGone) {
   pipe_ends p = make_pipe();
   p.reader.close();
@@ -353,7 +369,8 @@ TEST_P(Kqueue_WriteRefusals, AFileIsAlwaysWritableOrRefused) {
 
 TEST_P(Kqueue_WriteRefusals, ADirectoryIsTreatedLikeAFile) {
   const temporary_directory directory;
-  const unique_fd fd(checked(::open(directory.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open"));
+  const unique_fd fd(
+      checked(::open(directory.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open"));
   const outcome got = submit(kq, {add(fd, EVFILT_WRITE)});
   if (is(QUAY_DIALECT_NETBSD)) {
     EXPECT_THAT(got, Returns(ElementsAre(refusal(fd))));
@@ -374,7 +391,8 @@ QUAY_IN_ALL_DIALECTS(Kqueue_WriteRefusals);
 TEST(Kqueue_WriteDevices, DevNullTakesEverything) {
   const queue kq = make_queue();
   const unique_fd device = open_file("/dev/null", O_RDWR);
-  EXPECT_THAT(submit(kq, {add(device, EVFILT_WRITE)}), Returns(ElementsAre(Event(device, EVFILT_WRITE).data(0))));
+  EXPECT_THAT(submit(kq, {add(device, EVFILT_WRITE)}),
+              Returns(ElementsAre(Event(device, EVFILT_WRITE).data(0))));
   EXPECT_THAT(poll(kq), ElementsAre(Event(device, EVFILT_WRITE).data(0)));
 }
 

@@ -22,7 +22,7 @@ STATIC_CHECK(EVFILT_LIO == -10);
 STATIC_CHECK(EVFILT_USER == -11);
 STATIC_CHECK(EVFILT_SENDFILE == -12);
 STATIC_CHECK(EVFILT_EMPTY == -13);
-/* Ours: the first free one below the numbers that FreeBSD has given out. */
+/* Ours: no BSD's number; a JAILDESC filter of FreeBSD's, should it come, needs another. */
 STATIC_CHECK(EVFILT_EXCEPT == -15);
 STATIC_CHECK(EVFILT_SYSCOUNT == 15);
 STATIC_CHECK(EVFILT_SYSCOUNT == -EVFILT_EXCEPT);

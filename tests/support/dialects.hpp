@@ -62,12 +62,14 @@ class dialect_test : public testing::TestWithParam<int> {
   queue kq = make_queue(GetParam());
 };
 
-inline std::string name_of_parameter(const testing::TestParamInfo<int>& info) { return dialect_name(info.param); }
+inline std::string name_of_parameter(const testing::TestParamInfo<int>& info) {
+  return dialect_name(info.param);
+}
 
-#define QUAY_IN_ALL_DIALECTS(suite)                                                                            \
-  INSTANTIATE_TEST_SUITE_P(Dialect, suite,                                                                     \
-                           testing::Values(QUAY_DIALECT_FREEBSD, QUAY_DIALECT_NETBSD, QUAY_DIALECT_DRAGONFLY, \
-                                           QUAY_DIALECT_OPENBSD),                                              \
+#define QUAY_IN_ALL_DIALECTS(suite)                                                       \
+  INSTANTIATE_TEST_SUITE_P(Dialect, suite,                                                \
+                           testing::Values(QUAY_DIALECT_FREEBSD, QUAY_DIALECT_NETBSD,     \
+                                           QUAY_DIALECT_DRAGONFLY, QUAY_DIALECT_OPENBSD), \
                            ::quay::test::name_of_parameter)
 
 }  // namespace quay::test

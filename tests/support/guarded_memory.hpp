@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: memory whose end, or all of it, cannot be read or written.
-// Invariants: the last byte of guarded_array's accessible part is the last byte of a page; the next page faults.
+// Invariants: the last byte of guarded_array's accessible part is the last byte of a page; the next
+// page faults.
 #pragma once
 
 #include <sys/mman.h>
@@ -16,7 +17,8 @@ namespace quay::test {
 // Whole pages with a protection.
 class pages {
  public:
-  pages(size_t count, int protection) : bytes_(count * static_cast<size_t>(::sysconf(_SC_PAGESIZE))) {
+  pages(size_t count, int protection)
+      : bytes_(count * static_cast<size_t>(::sysconf(_SC_PAGESIZE))) {
     start_ = ::mmap(nullptr, bytes_, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (start_ == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap");
   }
@@ -37,7 +39,8 @@ class pages {
   size_t bytes_;
 };
 
-// An array of which `accessible` elements can be used; those behind lie in a page with `beyond` as its protection.
+// An array of which `accessible` elements can be used; those behind lie in a page with `beyond` as
+// its protection.
 template <typename T>
 class guarded_array {
  public:

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: the vocabulary of kqueue tests: a queue that closes itself, changes as expressions, calls whose results can be
-// looked at as a whole.
-// Contract: `poll` never waits; `await` waits up to a generous limit, so that a lost event is a failure and not a hang.
+// What: the vocabulary of kqueue tests: a queue that closes itself, changes as expressions, calls
+// whose results can be looked at as a whole.
+// Contract: `poll` never waits; `await` waits up to a generous limit, so that a lost event is a
+// failure and not a hang.
 #pragma once
 
 #include <errno.h>
@@ -25,10 +26,12 @@ namespace quay::test {
 inline constexpr std::chrono::seconds kPatience{30};
 
 inline timespec to_timespec(std::chrono::nanoseconds t) {
-  return {static_cast<time_t>(t.count() / 1'000'000'000), static_cast<long>(t.count() % 1'000'000'000)};
+  return {static_cast<time_t>(t.count() / 1'000'000'000),
+          static_cast<long>(t.count() % 1'000'000'000)};
 }
 
-// A queue descriptor. It is closed through quay_close(), which the library sees with and without hooks.
+// A queue descriptor. It is closed through quay_close(), which the library sees with and without
+// hooks.
 class queue {
  public:
   queue() = default;
@@ -58,7 +61,8 @@ struct change {
   struct kevent entry;
 
   change(uintptr_t ident, int filter, unsigned flags) {
-    EV_SET(&entry, ident, static_cast<short>(filter), static_cast<unsigned short>(flags), 0, 0, nullptr);
+    EV_SET(&entry, ident, static_cast<short>(filter), static_cast<unsigned short>(flags), 0, 0,
+           nullptr);
   }
   change& fflags(unsigned value) { return entry.fflags = value, *this; }
   change& data(intptr_t value) { return entry.data = value, *this; }
@@ -66,7 +70,9 @@ struct change {
   change& udata(uintptr_t value) { return entry.udata = reinterpret_cast<void*>(value), *this; }
 };
 
-inline change add(uintptr_t ident, int filter, unsigned more = 0) { return {ident, filter, EV_ADD | more}; }
+inline change add(uintptr_t ident, int filter, unsigned more = 0) {
+  return {ident, filter, EV_ADD | more};
+}
 inline change remove(uintptr_t ident, int filter) { return {ident, filter, EV_DELETE}; }
 inline change enable(uintptr_t ident, int filter) { return {ident, filter, EV_ENABLE}; }
 inline change disable(uintptr_t ident, int filter) { return {ident, filter, EV_DISABLE}; }
@@ -95,7 +101,8 @@ inline outcome call(int kq, const std::vector<change>& list, int room, const tim
   out.result = ::kevent(kq, in.empty() ? nullptr : in.data(), static_cast<int>(in.size()),
                         room == 0 ? nullptr : out.events.data(), room, timeout);
   out.error = out.result < 0 ? errno : 0;
-  if (out.result > room) ADD_FAILURE() << "kevent() returned " << out.result << " with room for " << room;
+  if (out.result > room)
+    ADD_FAILURE() << "kevent() returned " << out.result << " with room for " << room;
   out.events.resize(static_cast<size_t>(std::clamp(out.result, 0, room)));
   return out;
 }
@@ -112,7 +119,8 @@ inline outcome submit(int kq, const changes& list, int room = 16) {
 }
 
 // The same with any timeout.
-inline outcome submit_for(int kq, const changes& list, std::chrono::nanoseconds timeout, int room = 16) {
+inline outcome submit_for(int kq, const changes& list, std::chrono::nanoseconds timeout,
+                          int room = 16) {
   const timespec t = to_timespec(timeout);
   return detail::call(kq, list, room, &t);
 }
@@ -150,10 +158,11 @@ inline bool hooked() {
   return stats.hooked != 0;
 }
 
-#define QUAY_SKIP_UNLESS_HOOKED()                                                                   \
-  do {                                                                                              \
-    if (!::quay::test::hooked())                                                                    \
-      GTEST_SKIP() << "needs the hooks library: nothing else can see close(), dup2() and their like"; \
+#define QUAY_SKIP_UNLESS_HOOKED()                                                            \
+  do {                                                                                       \
+    if (!::quay::test::hooked())                                                             \
+      GTEST_SKIP()                                                                           \
+          << "needs the hooks library: nothing else can see close(), dup2() and their like"; \
   } while (false)
 
 }  // namespace quay::test

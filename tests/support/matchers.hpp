@@ -3,9 +3,10 @@
 // What: matchers that read as sentences and print events by their names.
 //   EXPECT_THAT(poll(kq), ElementsAre(Event(fd, EVFILT_READ).data(3).flags(EV_CLEAR)));
 //   EXPECT_THAT(alter(kq, {remove(fd, EVFILT_READ)}), FailsWith(ENOENT));
-// Contract: an Event without `.flags()` has no flag set and without `.fflags()` none of those; `data` and `udata` are
-// looked at only where given. Of the flags, those that systems echo or not (EV_ADD, EV_DELETE, EV_ENABLE, EV_DISABLE) and
-// DragonFly's additions (EV_NODATA, EV_HUP) count only in `.exactly_flags()`.
+// Contract: an Event without `.flags()` has no flag set and without `.fflags()` none of those;
+// `data` and `udata` are looked at only where given. Of the flags, those that systems echo or not
+// (EV_ADD, EV_DELETE, EV_ENABLE, EV_DISABLE) and DragonFly's additions (EV_NODATA, EV_HUP) count
+// only in `.exactly_flags()`.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -44,9 +45,10 @@ inline std::string flag_words(unsigned flags) {
   static constexpr struct {
     unsigned bit;
     const char* word;
-  } kWords[] = {{EV_ADD, "ADD"},         {EV_DELETE, "DELETE"},   {EV_ENABLE, "ENABLE"}, {EV_DISABLE, "DISABLE"},
-                {EV_ONESHOT, "ONESHOT"}, {EV_CLEAR, "CLEAR"},     {EV_RECEIPT, "RECEIPT"}, {EV_DISPATCH, "DISPATCH"},
-                {EV_HUP, "HUP"},         {EV_NODATA, "NODATA"},   {EV_ERROR, "ERROR"},   {EV_EOF, "EOF"}};
+  } kWords[] = {{EV_ADD, "ADD"},         {EV_DELETE, "DELETE"},     {EV_ENABLE, "ENABLE"},
+                {EV_DISABLE, "DISABLE"}, {EV_ONESHOT, "ONESHOT"},   {EV_CLEAR, "CLEAR"},
+                {EV_RECEIPT, "RECEIPT"}, {EV_DISPATCH, "DISPATCH"}, {EV_HUP, "HUP"},
+                {EV_NODATA, "NODATA"},   {EV_ERROR, "ERROR"},       {EV_EOF, "EOF"}};
   std::string out;
   for (const auto& [bit, word] : kWords) {
     if ((flags & bit) == 0) continue;
@@ -58,9 +60,10 @@ inline std::string flag_words(unsigned flags) {
 }
 
 inline void describe_event(const struct kevent& e, std::ostream& os) {
-  os << "{" << filter_word(e.filter) << " " << e.ident << " flags " << flag_words(e.flags) << " fflags 0x" << std::hex
-     << e.fflags << std::dec << " data " << e.data;
-  if ((e.flags & EV_ERROR) != 0 && e.data != 0) os << " (" << ::strerrorname_np(static_cast<int>(e.data)) << ")";
+  os << "{" << filter_word(e.filter) << " " << e.ident << " flags " << flag_words(e.flags)
+     << " fflags 0x" << std::hex << e.fflags << std::dec << " data " << e.data;
+  if ((e.flags & EV_ERROR) != 0 && e.data != 0)
+    os << " (" << ::strerrorname_np(static_cast<int>(e.data)) << ")";
   os << " udata " << e.udata << "}";
 }
 
@@ -70,7 +73,9 @@ class event_matcher {
 
   event_matcher(uintptr_t ident, int filter) : ident_(ident), filter_(filter) {}
 
-  event_matcher& flags(unsigned value) { return flags_ = value, flag_mask_ = kPortableFlags, *this; }
+  event_matcher& flags(unsigned value) {
+    return flags_ = value, flag_mask_ = kPortableFlags, *this;
+  }
   event_matcher& exactly_flags(unsigned value) { return flags_ = value, flag_mask_ = ~0u, *this; }
   event_matcher& any_flags() { return flag_mask_ = 0, *this; }
   event_matcher& fflags(unsigned value) { return fflags_ = value, *this; }
@@ -81,7 +86,9 @@ class event_matcher {
     return data_ = testing::SafeMatcherCast<intptr_t>(matcher), *this;
   }
   event_matcher& udata(const void* value) { return udata_ = value, *this; }
-  event_matcher& udata(uintptr_t value) { return udata_ = reinterpret_cast<const void*>(value), *this; }
+  event_matcher& udata(uintptr_t value) {
+    return udata_ = reinterpret_cast<const void*>(value), *this;
+  }
 
   bool MatchAndExplain(const struct kevent& e, std::ostream* os) const {
     const auto wrong = [os](const char* what) {
@@ -128,17 +135,21 @@ class event_matcher {
 
 inline event_matcher Event(uintptr_t ident, int filter) { return {ident, filter}; }
 
-// The entry that answers a change: EV_ERROR with an errno, or with 0 as a receipt. Only that flag is compared.
+// The entry that answers a change: EV_ERROR with an errno, or with 0 as a receipt. Only that flag
+// is compared.
 class answer_matcher {
  public:
   using is_gtest_matcher = void;
 
-  answer_matcher(uintptr_t ident, int filter, int error) : ident_(ident), filter_(filter), error_(error) {}
-  answer_matcher& udata(uintptr_t value) { return udata_ = reinterpret_cast<const void*>(value), *this; }
+  answer_matcher(uintptr_t ident, int filter, int error)
+      : ident_(ident), filter_(filter), error_(error) {}
+  answer_matcher& udata(uintptr_t value) {
+    return udata_ = reinterpret_cast<const void*>(value), *this;
+  }
 
   bool MatchAndExplain(const struct kevent& e, std::ostream*) const {
-    return e.ident == ident_ && e.filter == filter_ && (e.flags & EV_ERROR) != 0 && e.data == error_ &&
-           (!udata_ || e.udata == *udata_);
+    return e.ident == ident_ && e.filter == filter_ && (e.flags & EV_ERROR) != 0 &&
+           e.data == error_ && (!udata_ || e.udata == *udata_);
   }
   void DescribeTo(std::ostream* os) const {
     *os << "answers the change of " << filter_word(filter_) << " " << ident_ << " with "
@@ -157,7 +168,9 @@ class answer_matcher {
   std::optional<const void*> udata_;
 };
 
-inline answer_matcher ErrorEntry(uintptr_t ident, int filter, int error) { return {ident, filter, error}; }
+inline answer_matcher ErrorEntry(uintptr_t ident, int filter, int error) {
+  return {ident, filter, error};
+}
 inline answer_matcher Receipt(uintptr_t ident, int filter) { return {ident, filter, 0}; }
 
 inline void PrintTo(const outcome& o, std::ostream* os) {
@@ -173,7 +186,8 @@ inline void PrintTo(const outcome& o, std::ostream* os) {
   }
 }
 
-MATCHER_P(FailsWith, error, std::string(negation ? "does not fail" : "fails") + " with " + ::strerrorname_np(error)) {
+MATCHER_P(FailsWith, error,
+          std::string(negation ? "does not fail" : "fails") + " with " + ::strerrorname_np(error)) {
   (void)result_listener;
   return arg.result == -1 && arg.error == error;
 }
@@ -185,11 +199,14 @@ MATCHER(Succeeds, negation ? "does not return 0" : "returns 0") {
 }
 
 // Returned entries that `matcher` accepts.
-MATCHER_P(Returns, matcher, "returns entries that " + testing::DescribeMatcher<events>(matcher, negation)) {
+MATCHER_P(Returns, matcher,
+          "returns entries that " + testing::DescribeMatcher<events>(matcher, negation)) {
   return arg.result >= 0 && testing::ExplainMatchResult(matcher, arg.events, result_listener);
 }
 
 }  // namespace quay::test
 
 // Found by argument-dependent look-up: struct kevent lives in the global namespace.
-inline void PrintTo(const struct kevent& e, std::ostream* os) { quay::test::describe_event(e, *os); }
+inline void PrintTo(const struct kevent& e, std::ostream* os) {
+  quay::test::describe_event(e, *os);
+}

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: makers of the objects that tests watch: pipes, sockets, terminals, files; and the few things done to them.
-// Invariants: everything is non-blocking and close-on-exec; a maker that fails throws, so a test never runs on half.
+// What: makers of the objects that tests watch: pipes, sockets, terminals, files; and the few
+// things done to them.
+// Invariants: everything is non-blocking and close-on-exec; a maker that fails throws, so a test
+// never runs on half.
 #pragma once
 
 #include <arpa/inet.h>
@@ -75,7 +77,8 @@ inline endpoint bind_anywhere(int family, int type) {
   }
   checked(::bind(out.fd, reinterpret_cast<const sockaddr*>(&any), length), "bind");
   out.length = sizeof out.address;
-  checked(::getsockname(out.fd, reinterpret_cast<sockaddr*>(&out.address), &out.length), "getsockname");
+  checked(::getsockname(out.fd, reinterpret_cast<sockaddr*>(&out.address), &out.length),
+          "getsockname");
   return out;
 }
 
@@ -100,7 +103,8 @@ inline bool wait_readable(int fd) {
 
 inline unique_fd accept_from(const endpoint& server) {
   if (!wait_readable(server.fd)) throw std::runtime_error("no connection arrives");
-  return unique_fd(checked(::accept4(server.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC), "accept4"));
+  return unique_fd(
+      checked(::accept4(server.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC), "accept4"));
 }
 
 inline socket_pair make_tcp_pair() {
@@ -126,12 +130,14 @@ struct terminal {
 // `line_by_line`: the slave is in canonical mode; otherwise raw. No echo in either.
 inline terminal make_pty(bool line_by_line = false) {
   terminal out;
-  out.master = unique_fd(checked(::posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), "posix_openpt"));
+  out.master = unique_fd(
+      checked(::posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), "posix_openpt"));
   checked(::grantpt(out.master), "grantpt");
   checked(::unlockpt(out.master), "unlockpt");
   std::array<char, 64> name;
   if (::ptsname_r(out.master, name.data(), name.size()) != 0) throw std::runtime_error("ptsname_r");
-  out.slave = unique_fd(checked(::open(name.data(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), "open of the slave"));
+  out.slave = unique_fd(checked(::open(name.data(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC),
+                                "open of the slave"));
   termios mode;
   checked(::tcgetattr(out.slave, &mode), "tcgetattr");
   ::cfmakeraw(&mode);
@@ -148,7 +154,8 @@ class temporary_directory {
  public:
   temporary_directory() {
     std::string name = (std::filesystem::temp_directory_path() / "quay-test-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::system_error(errno, std::generic_category(), "mkdtemp");
+    if (::mkdtemp(name.data()) == nullptr)
+      throw std::system_error(errno, std::generic_category(), "mkdtemp");
     path_ = name;
   }
   ~temporary_directory() {
@@ -169,7 +176,8 @@ class temporary_directory {
   // A new file, opened for reading and writing, with the offset at its start.
   unique_fd make_file(std::string_view content, const std::string& name = "file") const {
     const std::string where = path_ + "/" + name;
-    unique_fd fd(checked(::open(where.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600), "open of a new file"));
+    unique_fd fd(checked(::open(where.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600),
+                         "open of a new file"));
     checked(static_cast<int>(::pwrite(fd, content.data(), content.size(), 0)), "pwrite");
     return fd;
   }
@@ -202,7 +210,8 @@ inline std::string take(int fd, size_t count) {
 inline size_t drain(int fd) {
   size_t total = 0;
   std::vector<char> scratch(65536);
-  for (ssize_t n; (n = ::read(fd, scratch.data(), scratch.size())) > 0;) total += static_cast<size_t>(n);
+  for (ssize_t n; (n = ::read(fd, scratch.data(), scratch.size())) > 0;)
+    total += static_cast<size_t>(n);
   return total;
 }
 
@@ -210,7 +219,8 @@ inline size_t drain(int fd) {
 inline size_t fill(int fd, size_t step = 4096) {
   size_t total = 0;
   const std::vector<char> block(step, 'x');
-  for (ssize_t n; (n = ::write(fd, block.data(), block.size())) > 0;) total += static_cast<size_t>(n);
+  for (ssize_t n; (n = ::write(fd, block.data(), block.size())) > 0;)
+    total += static_cast<size_t>(n);
   return total;
 }
 

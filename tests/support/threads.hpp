@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: threads that are known to sleep in a call.
-// Contract: "asleep" is what the kernel says about the thread (its state in /proc and that it has not run between two
-// looks), never a guess from time that went by.
-// Locking: none; the thread publishes its id before the call, and its result is read after the join.
+// Contract: "asleep" is what the kernel says about the thread (its state in /proc and that it has
+// not run between two looks), never a guess from time that went by.
+// Locking: none; the thread publishes its id before the call, and its result is read after the
+// join.
 #pragma once
 
 #include <gtest/gtest.h>

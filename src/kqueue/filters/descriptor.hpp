@@ -12,29 +12,31 @@ namespace quay::kqueue {
 
 class descriptor_filter : public filter {
  public:
-  bool on_descriptor() const noexcept override { return true; }
-  int attach(queue& q, core::slot_index i) noexcept override;
-  void detach(queue& q, core::slot_index i) noexcept override;
-  int touch(queue& q, core::slot_index i, core::event& change) noexcept override;
-  int evaluate(queue& q, core::slot_index i) noexcept override;
-  void enabled(queue& q, core::slot_index i) noexcept override;
-  void deliver(queue& q, core::slot_index i, core::event& out) noexcept override;
+  int attach(queue& q, core::slot_index i) noexcept override QUAY_REQUIRES(q.lock());
+  void detach(queue& q, core::slot_index i) noexcept override QUAY_REQUIRES(q.lock());
+  int touch(queue& q, core::slot_index i, core::event& change) noexcept override
+      QUAY_REQUIRES(q.lock());
+  int evaluate(queue& q, core::slot_index i) noexcept override QUAY_REQUIRES(q.lock());
+  void enabled(queue& q, core::slot_index i) noexcept override QUAY_REQUIRES(q.lock());
   void expired(queue& q, core::slot_index i, std::int64_t deadline,
-               std::int64_t now) noexcept override;
-  bool reported_again(queue& q, core::slot_index i) noexcept override;
+               std::int64_t now) noexcept override QUAY_REQUIRES(q.lock());
 
  protected:
+  explicit constexpr descriptor_filter(bool has_delivery) noexcept : filter(true, has_delivery) {}
+  ~descriptor_filter() = default;
+
   // The object cannot be polled, or is a queue: accept (0) or refuse.
-  virtual int accept(queue& q, core::slot_index i) noexcept = 0;
+  virtual int accept(queue& q, core::slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
 
   // Finds out what the descriptor refers to; kind is known afterwards.
-  static void examine(queue& q, core::interest& it) noexcept;
+  static void examine(queue& q, core::interest& it) noexcept QUAY_REQUIRES(q.lock());
   // State of the descriptor now: the report being worked on, or a fresh look.
-  static std::uint32_t events_now(queue& q, core::slot_index i) noexcept;
+  static std::uint32_t events_now(queue& q, core::slot_index i) noexcept QUAY_REQUIRES(q.lock());
   // Looks at the note again soon: for conditions of which the kernel says nothing.
-  static void check_again(queue& q, core::slot_index i) noexcept;
+  static void check_again(queue& q, core::slot_index i) noexcept QUAY_REQUIRES(q.lock());
   // Sets or clears EV_EOF and what a dialect adds to it.
-  static void mark_eof(queue& q, core::note& n, bool eof, bool drained, bool both_ways) noexcept;
+  static void mark_eof(queue& q, core::note& n, bool eof, bool drained, bool both_ways) noexcept
+      QUAY_REQUIRES(q.lock());
   static bool is_socket(core::object kind) noexcept {
     return kind == core::object::stream_socket || kind == core::object::listening_socket ||
            kind == core::object::datagram_socket || kind == core::object::seqpacket_socket;

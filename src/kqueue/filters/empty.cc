@@ -16,7 +16,9 @@ using core::slot_index;
 
 class empty_filter_type final : public descriptor_filter {
  public:
-  int attach(queue& q, slot_index i) noexcept override {
+  constexpr empty_filter_type() noexcept : descriptor_filter(true) {}
+
+  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     core::interest& it = q.interest_of_note_locked(i);
     const int error = descriptor_filter::attach(q, i);
     if (error != 0) return error;
@@ -25,14 +27,14 @@ class empty_filter_type final : public descriptor_filter {
     return evaluate(q, i);
   }
 
-  int evaluate(queue& q, slot_index i) noexcept override {
+  int evaluate(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     if (event(q, i)) q.activate_locked(i);
     return 0;
   }
 
-  void enabled(queue& q, slot_index i) noexcept override { evaluate(q, i); }
+  void enabled(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) { evaluate(q, i); }
 
-  bool event(queue& q, slot_index i) noexcept override {
+  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     core::note& n = q.at(i);
     const core::interest& it = q.interest_of_note_locked(i);
     n.data = 0;
@@ -52,17 +54,15 @@ class empty_filter_type final : public descriptor_filter {
     return true;
   }
 
-  void deliver(queue& q, slot_index i, core::event&) noexcept override {
+  void deliver(queue& q, slot_index i, core::event&) noexcept override QUAY_REQUIRES(q.lock()) {
     core::note& n = q.at(i);
     if (!(n.flags & EV_CLEAR)) return;
     n.descriptor.reported = kTold;
     check_again(q, i);
   }
 
-  bool reported_again(queue&, slot_index) noexcept override { return false; }
-
  protected:
-  int accept(queue& q, slot_index i) noexcept override {
+  int accept(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     const core::interest& it = q.interest_of_note_locked(i);
     if (it.kind == object::kqueue) return q.rules().not_read_on_kqueue;
     return is_socket(it.kind) ? 0 : q.rules().unsupported_filter;
@@ -75,9 +75,9 @@ class empty_filter_type final : public descriptor_filter {
 
 }  // namespace
 
-filter& empty_filter() noexcept {
-  static empty_filter_type instance;
-  return instance;
-}
+namespace {
+constinit empty_filter_type instance;
+}  // namespace
+constinit filter& empty_filter = instance;
 
 }  // namespace quay::kqueue

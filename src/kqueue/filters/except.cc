@@ -15,7 +15,9 @@ using core::slot_index;
 
 class except_filter_type final : public descriptor_filter {
  public:
-  int attach(queue& q, slot_index i) noexcept override {
+  constexpr except_filter_type() noexcept : descriptor_filter(false) {}
+
+  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     core::interest& it = q.interest_of_note_locked(i);
     const int error = descriptor_filter::attach(q, i);
     if (error != 0) return error;
@@ -23,7 +25,7 @@ class except_filter_type final : public descriptor_filter {
     return accept(q, i);
   }
 
-  bool event(queue& q, slot_index i) noexcept override {
+  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     core::note& n = q.at(i);
     const core::interest& it = q.interest_of_note_locked(i);
     const std::uint32_t now = events_now(q, i);
@@ -39,7 +41,7 @@ class except_filter_type final : public descriptor_filter {
   }
 
  protected:
-  int accept(queue& q, slot_index i) noexcept override {
+  int accept(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     const core::interest& it = q.interest_of_note_locked(i);
     if (it.kind == object::kqueue) return q.rules().not_read_on_kqueue;
     if (is_socket(it.kind)) return 0;
@@ -49,9 +51,9 @@ class except_filter_type final : public descriptor_filter {
 
 }  // namespace
 
-filter& except_filter() noexcept {
-  static except_filter_type instance;
-  return instance;
-}
+namespace {
+constinit except_filter_type instance;
+}  // namespace
+constinit filter& except_filter = instance;
 
 }  // namespace quay::kqueue

@@ -10,24 +10,26 @@
 
 namespace quay::kqueue {
 
-lookup find_filter(const dialect& d, std::int16_t number) noexcept {
-  switch (number) {
-    case EVFILT_READ:
-      return {&read_filter()};
-    case EVFILT_WRITE:
-      return {&write_filter()};
-    case EVFILT_TIMER:
-      return {&timer_filter()};
-    case EVFILT_USER:
-      return {d.has_user ? &user_filter() : nullptr};
-    case EVFILT_EXCEPT:
-      return {d.has_except ? &except_filter() : nullptr};
-    case EVFILT_EMPTY:
-      return {d.has_empty ? &empty_filter() : nullptr};
-    default:
-      return {nullptr};
-  }
-}
+filter* const kFilters[kFilterNumbers] = {
+    &read_filter,    // -1
+    &write_filter,   // -2
+    nullptr,         // -3 AIO
+    nullptr,         // -4 VNODE
+    nullptr,         // -5 PROC
+    nullptr,         // -6 SIGNAL
+    &timer_filter,   // -7
+    nullptr,         // -8 PROCDESC
+    nullptr,         // -9 FS
+    nullptr,         // -10 LIO
+    &user_filter,    // -11
+    nullptr,         // -12 SENDFILE
+    &empty_filter,   // -13
+    nullptr,         // -14
+    &except_filter,  // -15
+    nullptr,         // -16
+};
+static_assert(EVFILT_READ == -1 && EVFILT_WRITE == -2 && EVFILT_TIMER == -7 && EVFILT_USER == -11 &&
+              EVFILT_EMPTY == -13 && EVFILT_EXCEPT == -15);
 
 namespace {
 

@@ -9,18 +9,27 @@
 
 namespace quay::kqueue {
 
-// One instance each, without state of its own.
-filter& read_filter() noexcept;
-filter& write_filter() noexcept;
-filter& except_filter() noexcept;
-filter& empty_filter() noexcept;
-filter& timer_filter() noexcept;
-filter& user_filter() noexcept;
+// Indexed by ~number, as the numbers count down from -1; null where there is no such filter.
+inline constexpr std::size_t kFilterNumbers = 16;
+extern filter* const kFilters[kFilterNumbers];
 
-struct lookup {
-  filter* source;  // null: no such filter in this dialect, or one that refuses registration
-};
-lookup find_filter(const dialect& d, std::int16_t number) noexcept;
+// The filter of a note that exists.
+inline filter& filter_of(const core::note& n) noexcept {
+  return *kFilters[static_cast<std::uint16_t>(~n.filter)];
+}
+// The filter a change names; null when the dialect has none such, or one that only refuses.
+inline filter* find_filter(const dialect& d, std::int16_t number) noexcept {
+  const auto index = static_cast<std::uint16_t>(~number);
+  return index < kFilterNumbers && (d.filters >> index & 1) != 0 ? kFilters[index] : nullptr;
+}
+
+// The instances, one for each filter, without state of their own.
+extern filter& read_filter;
+extern filter& write_filter;
+extern filter& except_filter;
+extern filter& empty_filter;
+extern filter& timer_filter;
+extern filter& user_filter;
 
 // The errno for a change of a filter that cannot be registered.
 int refuse(core::event& change, queue& q) noexcept;

@@ -19,7 +19,9 @@ using core::slot_index;
 
 class read_filter_type final : public descriptor_filter {
  public:
-  bool event(queue& q, slot_index i) noexcept override {
+  constexpr read_filter_type() noexcept : descriptor_filter(false) {}
+
+  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     const interest& it = q.interest_of_note_locked(i);
     if (it.kind == object::kqueue) return nested(q, i);
     if (!it.pollable) return file(q, i);
@@ -27,7 +29,7 @@ class read_filter_type final : public descriptor_filter {
   }
 
  protected:
-  int accept(queue& q, slot_index i) noexcept override {
+  int accept(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     const interest& it = q.interest_of_note_locked(i);
     if (it.kind == object::kqueue && it.descriptor == q.descriptor()) return q.rules().self_watch;
     if (it.kind == object::kqueue) q.owner().expose(it.descriptor);
@@ -35,7 +37,7 @@ class read_filter_type final : public descriptor_filter {
   }
 
  private:
-  static bool polled(queue& q, slot_index i) noexcept {
+  static bool polled(queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
     interest& it = q.interest_of_note_locked(i);
     const std::uint32_t now = events_now(q, i);
@@ -80,7 +82,7 @@ class read_filter_type final : public descriptor_filter {
   }
 
   // Objects without a byte count: a listener's backlog, or the size of the record a read returns.
-  static std::int64_t figure(queue& q, interest& it) noexcept {
+  static std::int64_t figure(queue& q, interest& it) noexcept QUAY_REQUIRES(q.lock()) {
     examine(q, it);
     if (it.kind == object::stream_socket || it.kind == object::seqpacket_socket ||
         it.kind == object::listening_socket) {
@@ -91,7 +93,7 @@ class read_filter_type final : public descriptor_filter {
   }
 
   // No bytes, yet reported readable: right for packets of no length and for what has no count.
-  static bool drained_ok(queue& q, interest& it) noexcept {
+  static bool drained_ok(queue& q, interest& it) noexcept QUAY_REQUIRES(q.lock()) {
     examine(q, it);
     return it.kind == object::datagram_socket || it.kind == object::seqpacket_socket ||
            it.kind == object::other;
@@ -99,7 +101,7 @@ class read_filter_type final : public descriptor_filter {
 
   static bool tcp(queue&, const interest& it) noexcept { return it.identity == core::kInetMark; }
 
-  static bool file(queue& q, slot_index i) noexcept {
+  static bool file(queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
     interest& it = q.interest_of_note_locked(i);
     if (!is_file(it.kind)) {
@@ -129,9 +131,9 @@ class read_filter_type final : public descriptor_filter {
 
 }  // namespace
 
-filter& read_filter() noexcept {
-  static read_filter_type instance;
-  return instance;
-}
+namespace {
+constinit read_filter_type instance;
+}  // namespace
+constinit filter& read_filter = instance;
 
 }  // namespace quay::kqueue

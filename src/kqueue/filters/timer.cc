@@ -36,9 +36,9 @@ std::int64_t saturating_multiply(std::int64_t a, std::int64_t unit) noexcept {
 
 class timer_filter_type final : public filter {
  public:
-  bool on_descriptor() const noexcept override { return false; }
+  constexpr timer_filter_type() noexcept : filter(false, false) {}
 
-  int attach(queue& q, slot_index i) noexcept override {
+  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
     if (const int error = check(q, n.sfflags, n.sdata); error != 0) return error;
     if (!q.reserve_timer_locked(absolute(q, n))) return ENOMEM;
@@ -49,16 +49,16 @@ class timer_filter_type final : public filter {
     return 0;
   }
 
-  void detach(queue& q, slot_index i) noexcept override {
+  void detach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     q.stop_timer_locked(i, q.at(i).timer.wall != 0);
     q.owner().return_callout();
   }
 
-  bool event(queue& q, slot_index i) noexcept override {
+  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     return q.at(i).data != 0 || (q.at(i).status & state::kFailed);
   }
 
-  int touch(queue& q, slot_index i, core::event& change) noexcept override {
+  int touch(queue& q, slot_index i, core::event& change) noexcept override QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
     const dialect& d = q.rules();
     const bool adds = (change.flags & EV_ADD) != 0;
@@ -92,14 +92,14 @@ class timer_filter_type final : public filter {
     return 0;
   }
 
-  int evaluate(queue& q, slot_index i) noexcept override {
+  int evaluate(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     if (event(q, i)) q.activate_locked(i);
     return 0;
   }
   void enabled(queue&, slot_index) noexcept override {}
-  void deliver(queue&, slot_index, core::event&) noexcept override {}
 
-  void expired(queue& q, slot_index i, std::int64_t deadline, std::int64_t now) noexcept override {
+  void expired(queue& q, slot_index i, std::int64_t deadline, std::int64_t now) noexcept override
+      QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
     if ((n.flags & EV_ONESHOT) || n.timer.wall != 0) {
       ++n.data;
@@ -129,7 +129,7 @@ class timer_filter_type final : public filter {
     return 0;
   }
 
-  static int refuse_update(queue& q, slot_index i, int error) noexcept {
+  static int refuse_update(queue& q, slot_index i, int error) noexcept QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
     switch (q.rules().bad_timer_update) {
       case bad_update::refused_stopped:
@@ -154,7 +154,7 @@ class timer_filter_type final : public filter {
     return kTick;
   }
 
-  static void start(queue& q, slot_index i) noexcept {
+  static void start(queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
     n.timer.wall = absolute(q, n) ? 1 : 0;
     if (n.timer.wall != 0) {
@@ -170,9 +170,9 @@ class timer_filter_type final : public filter {
 
 }  // namespace
 
-filter& timer_filter() noexcept {
-  static timer_filter_type instance;
-  return instance;
-}
+namespace {
+constinit timer_filter_type instance;
+}  // namespace
+constinit filter& timer_filter = instance;
 
 }  // namespace quay::kqueue

@@ -36,9 +36,9 @@ std::uint32_t apply_op(std::uint32_t value, std::uint32_t word) noexcept {
 
 class user_filter_type final : public filter {
  public:
-  bool on_descriptor() const noexcept override { return false; }
+  constexpr user_filter_type() noexcept : filter(false, true) {}
 
-  int attach(queue& q, slot_index i) noexcept override {
+  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
     const std::uint32_t word = n.sfflags;
     bool fires = (word & NOTE_TRIGGER) != 0;
@@ -60,13 +60,15 @@ class user_filter_type final : public filter {
     return evaluate(q, i);
   }
 
-  void detach(queue& q, slot_index) noexcept override { q.remove_poster_locked(); }
+  void detach(queue& q, slot_index) noexcept override QUAY_REQUIRES(q.lock()) {
+    q.remove_poster_locked();
+  }
 
-  bool event(queue& q, slot_index i) noexcept override {
+  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     return (q.at(i).status & state::kTriggered) != 0;
   }
 
-  int touch(queue& q, slot_index i, core::event& change) noexcept override {
+  int touch(queue& q, slot_index i, core::event& change) noexcept override QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
     const dialect& d = q.rules();
     if (change.fflags & NOTE_TRIGGER) set_trigger(n, true);
@@ -83,13 +85,13 @@ class user_filter_type final : public filter {
     return 0;
   }
 
-  int evaluate(queue& q, slot_index i) noexcept override {
+  int evaluate(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     if (event(q, i)) q.activate_locked(i);
     return 0;
   }
   void enabled(queue&, slot_index) noexcept override {}
 
-  void deliver(queue& q, slot_index i, core::event& out) noexcept override {
+  void deliver(queue& q, slot_index i, core::event& out) noexcept override QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
     const dialect& d = q.rules();
     if ((n.flags & EV_ONESHOT) && d.user_oneshot_reports_zero) {
@@ -107,9 +109,9 @@ class user_filter_type final : public filter {
 
 }  // namespace
 
-filter& user_filter() noexcept {
-  static user_filter_type instance;
-  return instance;
-}
+namespace {
+constinit user_filter_type instance;
+}  // namespace
+constinit filter& user_filter = instance;
 
 }  // namespace quay::kqueue

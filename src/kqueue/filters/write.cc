@@ -19,7 +19,9 @@ using core::slot_index;
 
 class write_filter_type final : public descriptor_filter {
  public:
-  int attach(queue& q, slot_index i) noexcept override {
+  constexpr write_filter_type() noexcept : descriptor_filter(false) {}
+
+  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     const int error = descriptor_filter::attach(q, i);
     if (error != 0) return error;
     const int orphan = q.rules().write_on_orphan_pipe;
@@ -30,7 +32,7 @@ class write_filter_type final : public descriptor_filter {
     return it.kind == object::pipe && it.writable ? orphan : 0;
   }
 
-  bool event(queue& q, slot_index i) noexcept override {
+  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
     interest& it = q.interest_of_note_locked(i);
     if (!it.pollable) {
@@ -88,7 +90,7 @@ class write_filter_type final : public descriptor_filter {
   }
 
  protected:
-  int accept(queue& q, slot_index i) noexcept override {
+  int accept(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     const interest& it = q.interest_of_note_locked(i);
     if (it.kind == object::kqueue) return q.rules().not_read_on_kqueue;
     return is_file(it.kind) ? q.rules().write_on_vnode : 0;
@@ -97,9 +99,9 @@ class write_filter_type final : public descriptor_filter {
 
 }  // namespace
 
-filter& write_filter() noexcept {
-  static write_filter_type instance;
-  return instance;
-}
+namespace {
+constinit write_filter_type instance;
+}  // namespace
+constinit filter& write_filter = instance;
 
 }  // namespace quay::kqueue

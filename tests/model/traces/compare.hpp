@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: holds the answer of one kevent() against the recorded one.
-// Contract: everything is compared (order only where the sequence says so), except `data` that Linux counts otherwise;
-// the reader has already marked those entries.
+// Contract: everything is compared (order only where the sequence says so), except `data` that
+// Linux counts otherwise; the reader has already marked those entries.
 #pragma once
 
 #include <string>
@@ -19,7 +19,8 @@ struct answer {
   std::vector<entry> events;
 };
 
-// Empty `kind` means equal. `kind` is worded so that the same mistake in two sequences has the same text.
+// Empty `kind` means equal. `kind` is worded so that the same mistake in two sequences has the same
+// text.
 struct difference {
   std::string kind;
   std::string expected;

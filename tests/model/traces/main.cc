@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: trace_replay, which performs recorded operation sequences of the BSD kernels' own kqueue code on this library
-// and compares every answer of kevent().
+// What: trace_replay, which performs recorded operation sequences of the BSD kernels' own kqueue
+// code on this library and compares every answer of kevent().
 // Contract: exit status 0 iff every sequence of every file matches; public headers only.
 #include <fmt/format.h>
 #include <signal.h>
@@ -26,7 +26,8 @@ void print_kinds(const std::vector<report>& reports, size_t limit) {
   std::map<std::string, kind_of_divergence> kinds;
   for (const report& r : reports) {
     if (r.outcome == verdict::match) continue;
-    kind_of_divergence& kind = kinds[(r.outcome == verdict::unplayable ? "cannot be played: " : "") + r.what.kind];
+    kind_of_divergence& kind =
+        kinds[(r.outcome == verdict::unplayable ? "cannot be played: " : "") + r.what.kind];
     if (kind.count++ == 0) kind.first = r;
   }
   std::vector<std::pair<std::string, kind_of_divergence>> sorted(kinds.begin(), kinds.end());
@@ -37,10 +38,12 @@ void print_kinds(const std::vector<report>& reports, size_t limit) {
     fmt::print("  {:4}  {}\n        first in {} at op {}\n", kind.count, text, kind.first.id,
                kind.first.operation_index);
     if (!kind.first.what.expected.empty()) {
-      fmt::print("        expected {}\n        got      {}\n", kind.first.what.expected, kind.first.what.got);
+      fmt::print("        expected {}\n        got      {}\n", kind.first.what.expected,
+                 kind.first.what.got);
     }
   }
-  if (sorted.size() > limit) fmt::print("  and {} more kinds; --kinds shows more\n", sorted.size() - limit);
+  if (sorted.size() > limit)
+    fmt::print("  and {} more kinds; --kinds shows more\n", sorted.size() - limit);
 }
 
 bool print_summary(const std::string& path, const std::vector<report>& reports, size_t kinds) {
@@ -57,8 +60,10 @@ bool print_summary(const std::string& path, const std::vector<report>& reports, 
     good += matches;
     ++all;
   }
-  fmt::print("{}: {} of {} sequences match", path.substr(path.rfind('/') + 1), matching, reports.size());
-  for (const auto& [tier, counts] : tiers) fmt::print(", tier {} {}/{}", tier, counts.first, counts.second);
+  fmt::print("{}: {} of {} sequences match", path.substr(path.rfind('/') + 1), matching,
+             reports.size());
+  for (const auto& [tier, counts] : tiers)
+    fmt::print(", tier {} {}/{}", tier, counts.first, counts.second);
   fmt::print("; {} of {} kevent() calls\n", calls_matching, calls);
   print_kinds(reports, kinds);
   return matching == reports.size();
@@ -73,20 +78,26 @@ void raise_descriptor_limit() {
 }
 
 int main(int argc, char** argv) {
-  CLI::App app{"Performs recorded kqueue operation sequences on this library and compares the answers."};
+  CLI::App app{
+      "Performs recorded kqueue operation sequences on this library and compares the answers."};
   std::vector<std::string> files;
   std::vector<std::string> ids;
   options how;
   size_t kinds = 12;
   int tier = 0;
   bool in_process = false;
-  app.add_option("FILE", files, "traces, .jsonl or .jsonl.gz")->required()->check(CLI::ExistingFile);
+  app.add_option("FILE", files, "traces, .jsonl or .jsonl.gz")
+      ->required()
+      ->check(CLI::ExistingFile);
   app.add_option("--id", ids, "only this sequence, with every operation shown (may be repeated)");
   app.add_option("--tier", tier, "only sequences of this tier")->check(CLI::Range(1, 3));
-  app.add_option("-j,--jobs", how.jobs, "sequences under way at once (default: 1, or 8 where they mostly sleep)");
+  app.add_option("-j,--jobs", how.jobs,
+                 "sequences under way at once (default: 1, or 8 where they mostly sleep)");
   app.add_option("--kinds", kinds, "kinds of divergence shown for a file")->capture_default_str();
-  app.add_option("--stretch", how.stretch, "multiply all times, for a slow machine")->check(CLI::PositiveNumber);
-  app.add_option("--time-limit", how.time_limit_s, "seconds for one sequence")->capture_default_str();
+  app.add_option("--stretch", how.stretch, "multiply all times, for a slow machine")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--time-limit", how.time_limit_s, "seconds for one sequence")
+      ->capture_default_str();
   app.add_flag("--no-fork", in_process, "play in this process, for debuggers and sanitizers");
   CLI11_PARSE(app, argc, argv);
 

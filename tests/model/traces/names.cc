@@ -19,16 +19,18 @@ struct named_value {
   unsigned long value;
 };
 
-#define NAMED(x) {#x, static_cast<unsigned long>(x)}
+#define NAMED(x) \
+  { #x, static_cast<unsigned long>(x) }
 
 constexpr named_value kFilters[] = {
-    NAMED(EVFILT_READ),   NAMED(EVFILT_WRITE), NAMED(EVFILT_AIO),  NAMED(EVFILT_VNODE), NAMED(EVFILT_PROC),
-    NAMED(EVFILT_SIGNAL), NAMED(EVFILT_TIMER), NAMED(EVFILT_USER),
+    NAMED(EVFILT_READ), NAMED(EVFILT_WRITE),  NAMED(EVFILT_AIO),   NAMED(EVFILT_VNODE),
+    NAMED(EVFILT_PROC), NAMED(EVFILT_SIGNAL), NAMED(EVFILT_TIMER), NAMED(EVFILT_USER),
 };
 
 constexpr named_value kFlags[] = {
-    NAMED(EV_ADD),   NAMED(EV_DELETE),  NAMED(EV_ENABLE),   NAMED(EV_DISABLE), NAMED(EV_ONESHOT), NAMED(EV_CLEAR),
-    NAMED(EV_RECEIPT), NAMED(EV_DISPATCH), NAMED(EV_NODATA), NAMED(EV_EOF),  NAMED(EV_ERROR),
+    NAMED(EV_ADD),     NAMED(EV_DELETE), NAMED(EV_ENABLE),  NAMED(EV_DISABLE),
+    NAMED(EV_ONESHOT), NAMED(EV_CLEAR),  NAMED(EV_RECEIPT), NAMED(EV_DISPATCH),
+    NAMED(EV_NODATA),  NAMED(EV_EOF),    NAMED(EV_ERROR),
 };
 
 // Wider operations first: NOTE_FFCOPY is both bits of the two others.
@@ -40,10 +42,11 @@ constexpr named_value kFflags[] = {
 };
 
 constexpr named_value kErrors[] = {
-    NAMED(EPERM),  NAMED(ENOENT), NAMED(ESRCH),      NAMED(EINTR),      NAMED(EIO),    NAMED(ENXIO),
-    NAMED(EBADF),  NAMED(EAGAIN), NAMED(ENOMEM),     NAMED(EACCES),     NAMED(EFAULT), NAMED(EBUSY),
-    NAMED(EEXIST), NAMED(ENODEV), NAMED(EINVAL),     NAMED(ENFILE),     NAMED(EMFILE), NAMED(ENOTTY),
-    NAMED(EPIPE),  NAMED(ENOSYS), NAMED(EOPNOTSUPP), NAMED(ECONNRESET), NAMED(ELOOP),
+    NAMED(EPERM),      NAMED(ENOENT),     NAMED(ESRCH),  NAMED(EINTR),  NAMED(EIO),
+    NAMED(ENXIO),      NAMED(EBADF),      NAMED(EAGAIN), NAMED(ENOMEM), NAMED(EACCES),
+    NAMED(EFAULT),     NAMED(EBUSY),      NAMED(EEXIST), NAMED(ENODEV), NAMED(EINVAL),
+    NAMED(ENFILE),     NAMED(EMFILE),     NAMED(ENOTTY), NAMED(EPIPE),  NAMED(ENOSYS),
+    NAMED(EOPNOTSUPP), NAMED(ECONNRESET), NAMED(ELOOP),
 };
 
 #undef NAMED
@@ -109,7 +112,8 @@ unsigned fflag_bits(std::string_view names) { return bits_of(kFflags, names); }
 
 int errno_value(std::string_view name) {
   const named_value* entry = find(kErrors, name);
-  if (entry == nullptr) throw std::runtime_error(fmt::format("the trace uses an unknown error '{}'", name));
+  if (entry == nullptr)
+    throw std::runtime_error(fmt::format("the trace uses an unknown error '{}'", name));
   return static_cast<int>(entry->value);
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: the names that recorded traces use for filters, flags and errors, and their values in this <sys/event.h>.
-// Contract: a name that the header or this table lacks throws std::runtime_error; a trace is never read half.
+// What: the names that recorded traces use for filters, flags and errors, and their values in this
+// <sys/event.h>.
+// Contract: a name that the header or this table lacks throws std::runtime_error; a trace is never
+// read half.
 #pragma once
 
 #include <string>

@@ -41,7 +41,8 @@ class low_numbers_taken {
  public:
   explicit low_numbers_taken(int limit) {
     int fd;
-    while ((fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0 && fd < limit) taken_.push_back(fd);
+    while ((fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0 && fd < limit)
+      taken_.push_back(fd);
     if (fd >= 0) ::close(fd);
   }
   ~low_numbers_taken() {
@@ -61,7 +62,8 @@ bool move_descriptor(int from, int to) {
 }
 
 bool ident_is_descriptor(int filter) {
-  return filter != EVFILT_USER && filter != EVFILT_TIMER && filter != EVFILT_PROC && filter != EVFILT_SIGNAL;
+  return filter != EVFILT_USER && filter != EVFILT_TIMER && filter != EVFILT_PROC &&
+         filter != EVFILT_SIGNAL;
 }
 
 std::array<char, 65536> scratch;
@@ -69,7 +71,11 @@ std::array<char, 65536> scratch;
 }  // namespace
 
 player::player(const sequence& script, int stretch, bool narrate)
-    : script_(script), stretch_(stretch), narrate_(narrate), next_end_(kFirstEnd), next_queue_(kFirstQueue) {}
+    : script_(script),
+      stretch_(stretch),
+      narrate_(narrate),
+      next_end_(kFirstEnd),
+      next_queue_(kFirstQueue) {}
 
 player::~player() {
   for (const auto& [object, is_open] : open_) {
@@ -81,8 +87,9 @@ report player::play() {
   report out;
   out.id = script_.id;
   out.tier = script_.tier;
-  out.calls = static_cast<int>(std::count_if(script_.operations.begin(), script_.operations.end(),
-                                             [](const operation& op) { return op.what == action::kevent; }));
+  out.calls = static_cast<int>(
+      std::count_if(script_.operations.begin(), script_.operations.end(),
+                    [](const operation& op) { return op.what == action::kevent; }));
   origin_ns_ = now_ns();
   for (size_t i = 0; i < script_.operations.size(); ++i) {
     const operation& op = script_.operations[i];
@@ -151,7 +158,8 @@ std::string player::make_channel(const operation& op) {
   int ends[2];
   if (op.by_pipe) {
     if (::pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0) return "pipe2() fails";
-    if (::fcntl(ends[1], F_SETPIPE_SZ, kPipeCapacity) != kPipeCapacity) return "the pipe cannot have 16384 bytes";
+    if (::fcntl(ends[1], F_SETPIPE_SZ, kPipeCapacity) != kPipeCapacity)
+      return "the pipe cannot have 16384 bytes";
   } else if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0) {
     return "socketpair() fails";
   }
@@ -164,7 +172,8 @@ std::string player::make_channel(const operation& op) {
   return {};
 }
 
-// Bytes that come out otherwise than recorded were lost or made up by the library, or this is another Linux.
+// Bytes that come out otherwise than recorded were lost or made up by the library, or this is
+// another Linux.
 std::string player::transfer(const operation& op) {
   const bool writes = op.what == action::write;
   const int fd = descriptor_of(op.object + (writes ? ".w" : ".r"));
@@ -173,8 +182,8 @@ std::string player::transfer(const operation& op) {
   const ssize_t n = writes ? ::write(fd, scratch.data(), size) : ::read(fd, scratch.data(), size);
   const int error = n < 0 ? errno : 0;
   if (n == op.result && error == op.error) return {};
-  return fmt::format("{} gives {} ({}) and gave {} ({})", writes ? "write()" : "read()", n, errno_name(error),
-                     op.result, errno_name(op.error));
+  return fmt::format("{} gives {} ({}) and gave {} ({})", writes ? "write()" : "read()", n,
+                     errno_name(error), op.result, errno_name(op.error));
 }
 
 void player::sleep_until_advanced(const operation& op) {
@@ -187,12 +196,15 @@ void player::sleep_until_advanced(const operation& op) {
   }
 }
 
-bool player::overdue() const { return now_ns() - origin_ns_ - advanced_ns_ > kLateAfter * stretch_; }
+bool player::overdue() const {
+  return now_ns() - origin_ns_ - advanced_ns_ > kLateAfter * stretch_;
+}
 
 int player::descriptor_of(const std::string& object) const {
   if (object.starts_with("fd:")) return std::stoi(object.substr(3));
   const auto known = descriptors_.find(object);
-  if (known == descriptors_.end()) throw std::runtime_error(fmt::format("the trace names no object '{}'", object));
+  if (known == descriptors_.end())
+    throw std::runtime_error(fmt::format("the trace names no object '{}'", object));
   return known->second;
 }
 
@@ -221,7 +233,8 @@ answer player::call_kevent(const operation& op) {
   for (const entry& e : op.changes) {
     struct kevent change;
     const long long data = e.filter == EVFILT_TIMER ? e.data * stretch_ : e.data;
-    EV_SET(&change, ident_of(e), e.filter, e.flags, e.fflags, data, reinterpret_cast<void*>(e.udata));
+    EV_SET(&change, ident_of(e), e.filter, e.flags, e.fflags, data,
+           reinterpret_cast<void*>(e.udata));
     changes.push_back(change);
   }
   // A few entries more than promised, with a mark, to see a library that writes past the list.
@@ -233,10 +246,12 @@ answer player::call_kevent(const operation& op) {
   answer out;
   errno = 0;
   out.result = ::kevent(descriptor_of(op.object), changes.empty() ? nullptr : changes.data(),
-                        static_cast<int>(changes.size()), op.room == 0 ? nullptr : events.data(), op.room, &zero);
+                        static_cast<int>(changes.size()), op.room == 0 ? nullptr : events.data(),
+                        op.room, &zero);
   out.error = out.result < 0 ? errno : 0;
-  const bool overrun = out.result > op.room || std::any_of(events.begin() + op.room, events.end(),
-                                                           [](const auto& e) { return e.data != kUntouched; });
+  const bool overrun =
+      out.result > op.room || std::any_of(events.begin() + op.room, events.end(),
+                                          [](const auto& e) { return e.data != kUntouched; });
   if (overrun) throw std::runtime_error("kevent() writes past the eventlist");
   for (long i = 0; i < out.result; ++i) {
     const struct kevent& e = events[static_cast<size_t>(i)];

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: performs one recorded sequence with real descriptors and a real queue, up to the first difference.
-// Invariants: (1) the number of a closed end or queue is never used again within a sequence, as in the recording;
-// (2) all channels are non-blocking and every kevent() has a zero timeout, so only a defect can block.
+// What: performs one recorded sequence with real descriptors and a real queue, up to the first
+// difference.
+// Invariants: (1) the number of a closed end or queue is never used again within a sequence, as in
+// the recording; (2) all channels are non-blocking and every kevent() has a zero timeout, so only a
+// defect can block.
 // Ownership: the player closes what it opened.
 #pragma once
 
@@ -55,7 +57,8 @@ class player {
   const sequence& script_;
   const int stretch_;
   const bool narrate_;
-  std::map<std::string, int> descriptors_;  // kept after a close: the number goes on naming the object
+  std::map<std::string, int>
+      descriptors_;  // kept after a close: the number goes on naming the object
   std::map<std::string, bool> open_;
   int next_end_;
   int next_queue_;

@@ -28,7 +28,9 @@ constexpr int kAttempts = 8;
 constexpr int kReportPipe = 290;  // out of the way of the numbers a sequence uses
 
 // Late calls are played again, slower from the third time on.
-int stretch_of_attempt(const options& how, int attempt) { return how.stretch << std::max(0, (attempt - 1) / 2); }
+int stretch_of_attempt(const options& how, int attempt) {
+  return how.stretch << std::max(0, (attempt - 1) / 2);
+}
 
 report play_here(const sequence& script, const options& how, int attempt) {
   try {
@@ -66,7 +68,8 @@ void deserialize(const std::string& text, report& r) {
   r.calls = in.at("calls").get<int>();
   r.calls_matching = in.at("matching").get<int>();
   r.late = in.at("late").get<bool>();
-  r.what = {in.at("kind").get<std::string>(), in.at("expected").get<std::string>(), in.at("got").get<std::string>()};
+  r.what = {in.at("kind").get<std::string>(), in.at("expected").get<std::string>(),
+            in.at("got").get<std::string>()};
 }
 
 struct child {
@@ -172,7 +175,8 @@ std::vector<report> run_in_process(const std::vector<sequence>& script, const op
   std::vector<report> out;
   for (const sequence& s : script) {
     report r = play_here(s, how, 0);
-    for (int attempt = 1; worth_another_attempt(r, attempt - 1); ++attempt) r = play_here(s, how, attempt);
+    for (int attempt = 1; worth_another_attempt(r, attempt - 1); ++attempt)
+      r = play_here(s, how, attempt);
     out.push_back(std::move(r));
   }
   return out;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: plays many sequences, each in a process of its own, some at once, again when the machine was late.
-// Ownership: a child hands its report over through a pipe as one JSON text and exits; the runner reaps it.
+// What: plays many sequences, each in a process of its own, some at once, again when the machine
+// was late.
+// Ownership: a child hands its report over through a pipe as one JSON text and exits; the runner
+// reaps it.
 #pragma once
 
 #include <vector>

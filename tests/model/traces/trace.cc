@@ -24,8 +24,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 9> kActionNames = {"kqueue", "opipe", "write",   "read",  "fill",
-                                                          "drain",  "close", "advance", "kevent"};
+constexpr std::array<std::string_view, 9> kActionNames = {
+    "kqueue", "opipe", "write", "read", "fill", "drain", "close", "advance", "kevent"};
 
 action action_of(const std::string& name) {
   for (size_t i = 0; i < kActionNames.size(); ++i) {
@@ -45,7 +45,8 @@ std::string object_of(const json& op) {
 entry parse_entry(const json& in) {
   entry out;
   const json& ident = in.at("ident");
-  out.object = ident.is_string() ? ident.get<std::string>() : fmt::format("{}", ident.get<long long>());
+  out.object =
+      ident.is_string() ? ident.get<std::string>() : fmt::format("{}", ident.get<long long>());
   const json& filter = in.at("filter");
   out.filter = filter.is_string() ? filter_value(filter.get<std::string>()) : filter.get<int>();
   out.flags = flag_bits(in.value("flags", ""));

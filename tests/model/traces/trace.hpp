@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: one recorded sequence of operations as data, and the reader of trace files (JSON lines, plain or gzip).
+// What: one recorded sequence of operations as data, and the reader of trace files (JSON lines,
+// plain or gzip).
 // Contract: the format of the recordings, with every name already turned into this system's value.
 #pragma once
 
@@ -10,8 +11,8 @@
 
 namespace quay::traces {
 
-// One entry of a changelist or of an expected eventlist. `object` is an end ("p0.r"), a queue ("q1"), a descriptor
-// that is never open ("fd:999") or a plain number.
+// One entry of a changelist or of an expected eventlist. `object` is an end ("p0.r"), a queue
+// ("q1"), a descriptor that is never open ("fd:999") or a plain number.
 struct entry {
   std::string object;
   int filter = 0;
