@@ -222,6 +222,32 @@ variant_factory ping_pong(const std::vector<int>& cpus, int trips) {
   };
 }
 
+// A stream through one note, or one counter: posts that were not fetched yet merge on both sides.
+// Measured per post, until the consumer has seen the last.
+template <typename Mailbox>
+variant_factory merging_stream(const std::vector<int>& cpus, std::size_t total) {
+  return [=] {
+    auto box = std::make_shared<Mailbox>();
+    return variant([=](slice& out) {
+      std::atomic<std::size_t> posted{0};
+      const auto produce = [&] {
+        for (std::size_t i = 1; i <= total; ++i) {
+          posted.store(i, std::memory_order_release);
+          box->post();
+        }
+      };
+      const auto consume = [&] {
+        const std::int64_t start = now_ns();
+        do {
+          box->get();
+        } while (posted.load(std::memory_order_acquire) < total);
+        out.add(now_ns() - start, total);
+      };
+      run_together(cpus, produce, consume);
+    });
+  };
+}
+
 void one_way(context& ctx) {
   const std::vector<int> cpus = allowed_cpus();
   if (cpus.size() < 2) return ctx.skip("user.cross_thread.one_way", "needs two processors");
@@ -240,6 +266,12 @@ void one_way(context& ctx) {
   row.baseline = "an eventfd each, epoll ET, no read, per event";
   row.target.reset();
   row.base = stream_of<identity_stream>(cpus, total);
+  ctx.compare(row);
+  row.name = "user.cross_thread.one_way.merging";
+  row.subject = "EVFILT_USER, one note, thread to thread, private queue, per post";
+  row.baseline = "eventfd (counter) + epoll + read, per post";
+  row.ours = merging_stream<note_mailbox>(cpus, total);
+  row.base = merging_stream<eventfd_mailbox>(cpus, total);
   ctx.compare(row);
 }
 

@@ -98,10 +98,10 @@ check 'it ended by itself, with exit status 0' ended
 server_pid=''
 
 title '5. What a queue sees: standard input, timers and user events'
-show "quay watch --read - --timer 400ms --after 1s --user 7@300ms --for 1500ms"
+show "quay watch --read - --drain --timer 400ms --after 1s --user 7@300ms --for 1500ms"
 events=$work/events
 { printf 'hello\n'; sleep 0.5; printf 'a second line\n'; sleep 0.2; } |
-  "$quay" watch --read - --timer 400ms --after 1s --user 7@300ms --for 1500ms | tee "$events" | sed 's/^/  /'
+  "$quay" watch --read - --drain --timer 400ms --after 1s --user 7@300ms --for 1500ms | tee "$events" | sed 's/^/  /'
 check 'input came with its number of bytes' grep -Eq 'READ .* 14 +0x1 ' "$events"
 check 'the end of input is an event too (EV_EOF)' grep -Eq 'READ .*EOF' "$events"
 check 'the periodic timer expired' grep -Eq 'TIMER +1 ' "$events"

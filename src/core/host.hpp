@@ -43,6 +43,7 @@ class host {
   // Readiness sets (epoll).
   virtual int set_create(bool close_on_exec) noexcept = 0;
   virtual bool is_set(int fd) noexcept = 0;
+  virtual bool is_same_file(int a, int b) noexcept = 0;
   virtual int set_add(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept = 0;
   virtual int set_modify(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept = 0;
   virtual int set_remove(int set, int fd) noexcept = 0;

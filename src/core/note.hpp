@@ -51,6 +51,7 @@ struct note {
     std::uint32_t epoch;     // harvest that brought it
     std::uint16_t asks;      // epoll events the note is about
     std::uint16_t backoff;   // re-check interval in 16 microseconds, 0 = not re-checking
+    std::uint32_t seen;      // notes on queues: activations of the inner queue when last reported
   };
   struct on_clock {
     std::uint32_t wall;  // 1: the deadline is on the wall clock
@@ -60,7 +61,7 @@ struct note {
     on_clock timer;
   };
 
-  note() noexcept : descriptor{kNil, 0, 0, 0, 0} {}
+  note() noexcept : descriptor{kNil, 0, 0, 0, 0, 0} {}
 };
 static_assert(sizeof(void*) != 8 || sizeof(note) <= 96, "a note stays within 96 bytes");
 

@@ -66,7 +66,9 @@ void queue::disown_locked() noexcept {
 void queue::activate_locked(slot_index i) noexcept {
   note& n = at(i);
   n.status |= state::kActive;
-  if ((n.status & (state::kQueued | state::kDisabled)) == 0) ready_.append(i);
+  if ((n.status & (state::kQueued | state::kDisabled)) != 0) return;
+  ++activations_;
+  ready_.append(i);
 }
 
 void queue::retire_locked(slot_index i) noexcept {

@@ -58,7 +58,7 @@ class queue {
   virtual ~queue() = default;
 
   mutex& lock() const noexcept QUAY_RETURN_CAPABILITY(lock_) { return lock_; }
-  int descriptor() const noexcept { return public_; }
+  int descriptor() const noexcept { return public_.load(std::memory_order_relaxed); }
   bool closed_locked() const noexcept QUAY_REQUIRES(lock_) { return closed_; }
   bool pollable_locked() const noexcept QUAY_REQUIRES(lock_) { return pollable_; }
   void make_pollable_locked() noexcept QUAY_REQUIRES(lock_) { pollable_ = true; }
@@ -122,12 +122,19 @@ class queue {
   bool kernel_may_know_locked() const noexcept QUAY_REQUIRES(lock_) {
     return registered_ != 0 || bell_rung_ || timer_ >= 0 || wall_timer_ >= 0 || watcher_ >= 0;
   }
+  // How often a note was queued: tells a watching queue whether something is new.
+  std::uint32_t activations_locked() const noexcept QUAY_REQUIRES(lock_) { return activations_; }
   std::uint64_t harvests_locked() const noexcept QUAY_REQUIRES(lock_) { return harvests_; }
   std::uint32_t epoch_locked() const noexcept QUAY_REQUIRES(lock_) { return epoch_; }
 
   // --- ends ---------------------------------------------------------------------------------
   // Marks the queue closed, wakes all waiters (they see closed_locked()) and drops the sets.
   void shut_locked() noexcept QUAY_REQUIRES(lock_);
+  // The public descriptor was closed, but a duplicate of it lives on as `fd`.
+  void renumber_locked(int fd) noexcept QUAY_REQUIRES(lock_) {
+    if (sets_[0] == public_.load(std::memory_order_relaxed)) sets_[0] = fd;
+    public_.store(fd, std::memory_order_relaxed);
+  }
   // In a child of fork: lets go of everything inherited without editing the parent's sets.
   void disown_locked() noexcept QUAY_REQUIRES(lock_);
   // Whether nobody sleeps in the queue any more: its storage may serve another.
@@ -187,14 +194,15 @@ class queue {
 
   environment& env_;
   mutable mutex lock_{rank::queue};
-  int public_ = -1;  // written while nobody else knows the queue
+  std::atomic<int> public_{-1};  // changes only when a queue loses its first number
   bool closed_ QUAY_GUARDED_BY(lock_) = true;
   bool pollable_ QUAY_GUARDED_BY(lock_) = false;
   bool bell_rung_ QUAY_GUARDED_BY(lock_) = false;  // rung since the bell was last harvested
   bool rebuild_due_[kDirections] QUAY_GUARDED_BY(lock_) = {};
   std::uint32_t sleepers_ QUAY_GUARDED_BY(lock_) = 0;
-  std::uint32_t posters_ QUAY_GUARDED_BY(lock_) = 0;     // notes that are fed from user space
-  std::uint32_t epoch_ QUAY_GUARDED_BY(lock_) = 0;       // raised by every harvest
+  std::uint32_t posters_ QUAY_GUARDED_BY(lock_) = 0;  // notes that are fed from user space
+  std::uint32_t epoch_ QUAY_GUARDED_BY(lock_) = 0;    // raised by every harvest
+  std::uint32_t activations_ QUAY_GUARDED_BY(lock_) = 0;
   std::uint64_t harvests_ QUAY_GUARDED_BY(lock_) = 0;    // waits and looks at the kernel
   std::uint32_t registered_ QUAY_GUARDED_BY(lock_) = 0;  // registrations the kernel holds
   ready_list ready_ QUAY_GUARDED_BY(lock_);

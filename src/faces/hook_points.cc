@@ -30,6 +30,15 @@ void quay_hook_closed(int fd) {
   if (quay::kqueue::system* sys = existing_system(); sys != nullptr) sys->closed(fd);
 }
 
+int quay_hook_is_queue(int fd) {
+  const quay::kqueue::system* sys = existing_system();
+  return sys != nullptr && sys->queue_at(fd) != nullptr ? 1 : 0;
+}
+
+void quay_hook_duplicated(int from, int to) {
+  if (quay::kqueue::system* sys = existing_system(); sys != nullptr) sys->duplicated(from, to);
+}
+
 int quay_hook_is_closing(int fd) {
   const quay::kqueue::system* sys = existing_system();
   return sys != nullptr && sys->is_closing(fd) ? 1 : 0;

@@ -20,6 +20,7 @@ namespace {
 using quay::hooks::original;
 
 constinit original<int(int)> libc_close{"close"};
+constinit original<int(int)> libc_dup{"dup"};
 constinit original<int(int, int)> libc_dup2{"dup2"};
 constinit original<int(int, int, int)> libc_dup3{"dup3"};
 constinit original<int(unsigned, unsigned, int)> libc_close_range{"close_range"};
@@ -30,6 +31,7 @@ constinit original<FILE*(const char*, const char*, FILE*)> libc_freopen{"freopen
 // Look-ups take the loader's lock: do them before a signal handler may need one.
 [[gnu::constructor]] void look_up_originals() {
   libc_close.get();
+  libc_dup.get();
   libc_dup2.get();
   libc_dup3.get();
   libc_close_range.get();
@@ -90,17 +92,37 @@ QUAY_HOOK int close(int fd) {
   return libc_close.get()(fd);
 }
 
+// A duplicate of a queue is the queue.
+static int followed(int from, int made) noexcept {
+  if (made >= 0 && made != from && quay_hook_is_queue(from)) quay_hook_duplicated(from, made);
+  return made;
+}
+
+QUAY_HOOK int dup(int from) noexcept { return followed(from, libc_dup.get()(from)); }
+
 QUAY_HOOK int dup2(int from, int to) noexcept {
-  if (from == to || !quay_hook_concerns(to) || !is_open(from)) return libc_dup2.get()(from, to);
-  const announcement telling(to);
-  return libc_dup2.get()(from, to);
+  if (from == to || !quay_hook_concerns(to) || !is_open(from)) {
+    return followed(from, libc_dup2.get()(from, to));
+  }
+  int made = 0;
+  {
+    const announcement telling(to);
+    made = libc_dup2.get()(from, to);
+  }
+  return followed(from, made);
 }
 
 QUAY_HOOK int dup3(int from, int to, int flags) noexcept {
   const bool fails = from == to || (flags & ~O_CLOEXEC) != 0;
-  if (fails || !quay_hook_concerns(to) || !is_open(from)) return libc_dup3.get()(from, to, flags);
-  const announcement telling(to);
-  return libc_dup3.get()(from, to, flags);
+  if (fails || !quay_hook_concerns(to) || !is_open(from)) {
+    return followed(from, libc_dup3.get()(from, to, flags));
+  }
+  int made = 0;
+  {
+    const announcement telling(to);
+    made = libc_dup3.get()(from, to, flags);
+  }
+  return followed(from, made);
 }
 
 QUAY_HOOK int close_range(unsigned first, unsigned last, int flags) noexcept {

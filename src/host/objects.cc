@@ -104,6 +104,16 @@ bool linux_host::is_open(int fd) noexcept {
   return fcntl(fd, F_GETFD) >= 0;
 }
 
+bool linux_host::is_same_file(int a, int b) noexcept {
+  errno_guard keep;
+  constexpr int kDupfdQuery = 1024 + 3;  // F_DUPFD_QUERY, Linux 6.10
+  const int answer = fcntl(a, kDupfdQuery, b);
+  if (answer >= 0) return answer == 1;
+  constexpr int kKcmpFile = 0;
+  const long pid = syscall(SYS_getpid);
+  return syscall(SYS_kcmp, pid, pid, kKcmpFile, a, b) == 0;
+}
+
 // The system call itself: our own descriptors are no business of an interposed close().
 void linux_host::discard(int fd) noexcept {
   errno_guard keep;

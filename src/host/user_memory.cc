@@ -36,8 +36,9 @@ inline bool in_callers_frames(std::uintptr_t at, std::size_t n) noexcept {
 }
 
 bool page_reads(std::uintptr_t at) noexcept {
-  // Eight bytes that stay within the page.
+  // Eight bytes that stay within the page. A null set means "none" to the call: page 0 is no one's.
   const std::uintptr_t word = at & ~std::uintptr_t{7};
+  if (word < kPage) return false;
   return syscall(SYS_rt_sigprocmask, -1, reinterpret_cast<void*>(word), nullptr, 8) >= 0 ||
          errno != EFAULT;
 }

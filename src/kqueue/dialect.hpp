@@ -101,6 +101,7 @@ struct dialect {
   bad_update bad_timer_update;    // 25
   bool plain_modify_sets_period;  // §5.7: ENABLE/DISABLE take the change's data as period
   int timer_limit_margin;         // 26: at most kq_calloutmax minus this
+  long user_events_limit;         // 26: timers and user events of a process together; 0 = none
 
   // User events
   user_creation creation;              // 50, 52

@@ -27,6 +27,7 @@ class call {
 
   outcome run(const timespec* timeout) noexcept {
     queue* q = sys_.queue_at(fd_);
+    if (q == nullptr) q = sys_.adopt(fd_);
     if (timeout != nullptr && os_.readable_prefix(timeout, sizeof *timeout) < sizeof *timeout) {
       return fail(q == nullptr && fd_ < 0 ? EBADF : EFAULT);
     }
@@ -138,20 +139,41 @@ class call {
     std::int64_t deadline = core::queue::kNever;
     if (left != nullptr && !poll) deadline = deadline_of(q.rules(), *left);
 
-    sink out{shape_.store, static_cast<char*>(io_.events), shape_.size, all ? most : writable_, 0};
+    sink out{shape_.store, static_cast<char*>(io_.events), shape_.size, most, 0};
     int error = 0;
     {
       core::queue::section hold(q);
       if (!q.matches_locked(fd_)) return fail(EBADF);
       if (io_.change_count == 0) q.count_call_locked();
-      if (out.room == 0) return q.pending_locked() > 0 || !poll ? fail(EFAULT) : outcome{0, 0};
-      error = poll ? q.collect_locked(out) : q.wait_locked(out, deadline);
+      if (!all) {
+        error = scan_short_list(q, out, poll, deadline);
+      } else {
+        error = poll ? q.collect_locked(out) : q.wait_locked(out, deadline);
+      }
     }
     if (error == EBADF || error == EINVAL) {
       sys_.end_queue(fd_);  // the descriptor is not the queue's any more
       return fail(EBADF);
     }
     return error != 0 ? fail(error) : outcome{out.filled, 0};
+  }
+
+  // Only the first entries of the list can be written: EFAULT as soon as there are more events than
+  // those, all of which stay queued.
+  int scan_short_list(queue& q, sink& out, bool poll, std::int64_t deadline) noexcept
+      QUAY_REQUIRES(q.lock()) {
+    out.room = writable_;
+    for (;;) {
+      const std::uint32_t pending = q.pending_locked();
+      if (pending > static_cast<std::uint32_t>(writable_)) return EFAULT;
+      if (pending > 0) {
+        const int error = q.collect_locked(out);
+        if (error != 0 || out.filled > 0) return error;
+      }
+      if (poll || (deadline != core::queue::kNever && os_.monotonic() >= deadline)) return 0;
+      const int error = q.sleep_locked(deadline, 1);
+      if (error != 0) return error;
+    }
   }
 
   std::int64_t deadline_of(const dialect& d, const timespec& left) noexcept {

@@ -77,13 +77,50 @@ int system::open(const dialect& d, bool close_on_exec, bool private_queue) noexc
   return fd;
 }
 
+int system::other_number_of(const queue& q) const noexcept {
+  for (const auto& entry : chunks_) {
+    const slot* chunk = entry.load(std::memory_order_acquire);
+    if (chunk == nullptr) continue;
+    for (std::uint32_t i = 0; i < kChunkSlots; ++i) {
+      if (chunk[i].owner.load(std::memory_order_relaxed) != &q) continue;
+      const auto fd = static_cast<int>((&entry - chunks_) * std::ptrdiff_t{kChunkSlots} + i);
+      if (os_.is_set(fd)) return fd;
+    }
+  }
+  return -1;
+}
+
 bool system::end_queue(int fd) noexcept {
   slot* s = fd >= 0 ? find_slot(fd) : nullptr;
   queue* q = s != nullptr ? s->owner.exchange(nullptr, std::memory_order_acq_rel) : nullptr;
   if (q == nullptr) return false;
   core::guard hold(q->lock());
-  if (!q->closed_locked()) q->close_locked();
+  if (q->closed_locked()) return true;
+  const int other = other_number_of(*q);
+  if (other < 0) {
+    q->close_locked();
+  } else if (q->descriptor() == fd) {
+    q->renumber_locked(other);
+  }
   return true;
+}
+
+void system::duplicated(int from, int to) noexcept {
+  queue* q = queue_at(from);
+  slot* s = q != nullptr && to >= 0 ? demand_slot(to) : nullptr;
+  if (s != nullptr) s->owner.store(q, std::memory_order_release);
+}
+
+queue* system::adopt(int fd) noexcept {
+  if (fd < 0 || !os_.is_set(fd)) return nullptr;
+  core::guard hold(registry_);
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    core::guard locked(queues_[k]->lock());
+    if (queues_[k]->closed_locked() || !os_.is_same_file(fd, queues_[k]->descriptor())) continue;
+    duplicated(queues_[k]->descriptor(), fd);
+    return queues_[k];
+  }
+  return nullptr;
 }
 
 void system::expose(int fd) noexcept {
@@ -149,17 +186,31 @@ void system::mark_watched(int fd, const queue& q) noexcept {
 
 // --- limits and figures ---------------------------------------------------------------------------
 
-bool system::take_callout(int margin) noexcept {
-  const long most = tune_.kq_calloutmax.load(std::memory_order_relaxed) - margin;
+bool system::take_user_event(const dialect& d) noexcept {
+  if (d.user_events_limit == 0) return true;
+  if (user_events_.fetch_add(1, std::memory_order_relaxed) < d.user_events_limit) return true;
+  user_events_.fetch_sub(1, std::memory_order_relaxed);
+  return false;
+}
+
+void system::return_user_event(const dialect& d) noexcept {
+  if (d.user_events_limit != 0) user_events_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+bool system::take_callout(const dialect& d) noexcept {
+  if (!take_user_event(d)) return false;
+  const long most = tune_.kq_calloutmax.load(std::memory_order_relaxed) - d.timer_limit_margin;
   if (callouts_.fetch_add(1, std::memory_order_relaxed) >= most) {
     callouts_.fetch_sub(1, std::memory_order_relaxed);
+    return_user_event(d);
     return false;
   }
   core::bump(count_.timers);
   return true;
 }
 
-void system::return_callout() noexcept {
+void system::return_callout(const dialect& d) noexcept {
+  return_user_event(d);
   callouts_.fetch_sub(1, std::memory_order_relaxed);
   count_.timers.fetch_sub(1, std::memory_order_relaxed);
 }

@@ -35,14 +35,21 @@ class system {
 
   // Makes a queue; returns its descriptor or -errno.
   int open(const dialect& d, bool close_on_exec, bool private_queue) noexcept;
-  // The queue behind a number, null when it is none. The caller locks it and checks matches().
+  // The queue behind a number, null when it is none. The caller locks it and checks
+  // matches_locked().
   queue* queue_at(int fd) const noexcept {
     const slot* s = fd >= 0 ? find_slot(fd) : nullptr;
     return s != nullptr ? s->owner.load(std::memory_order_acquire) : nullptr;
   }
   bool is_queue(int fd, const queue& q) const noexcept { return queue_at(fd) == &q; }
-  // Ends the queue behind the number (which the caller then closes). False: not a queue.
+  // The number is no queue any more (the caller closes it); its queue ends with its last number.
+  // False: not a queue.
   bool end_queue(int fd) noexcept;
+  // The same for a number that nobody announced: a duplicate made behind our back, if the kernel
+  // says that it is one.
+  queue* adopt(int fd) noexcept;
+  // `to` has become another number of the queue behind `from`, or of none.
+  void duplicated(int from, int to) noexcept;
   // Makes a private queue pollable: it is about to be nested.
   void expose(int fd) noexcept;
 
@@ -59,8 +66,11 @@ class system {
   // `q` is about to register on `fd`.
   void mark_watched(int fd, const queue& q) noexcept;
 
-  bool take_callout(int margin) noexcept;
-  void return_callout() noexcept;
+  // The limits on timers and, where a dialect has one, on timers and user events together.
+  bool take_callout(const dialect& d) noexcept;
+  void return_callout(const dialect& d) noexcept;
+  bool take_user_event(const dialect& d) noexcept;
+  void return_user_event(const dialect& d) noexcept;
 
   core::arena<core::ext_block>& ext_blocks() noexcept { return ext_; }
   core::arena<core::note>& notes() noexcept { return notes_; }
@@ -97,6 +107,7 @@ class system {
     return chunk != nullptr ? &chunk[n & (kChunkSlots - 1)] : nullptr;
   }
   slot* demand_slot(int fd) noexcept;
+  int other_number_of(const queue& q) const noexcept;
   queue* recycle_or_make() noexcept QUAY_REQUIRES(registry_);
   // Calls f(queue) under its mutex for every open queue whose bit is in `watchers`.
   template <class F>
@@ -110,6 +121,7 @@ class system {
   core::arena<core::ext_block> ext_;
   core::environment env_;
   std::atomic<long> callouts_{0};
+  std::atomic<long> user_events_{0};  // of dialects that limit them
   core::mutex registry_{core::rank::registry};
   std::atomic<slot*> chunks_[kChunks] = {};
   core::growable<queue*> queues_ QUAY_GUARDED_BY(registry_);

@@ -4,6 +4,8 @@
 // nothing is lost.
 // Contract: kqueue semantics, 2.1 (steps 1 to 3) and 2.2 (posting faults); row 54 of section 7.
 // Where the kernels lose the events of a chunk that could not be written, this library keeps them.
+#include <map>
+
 #include "support/dialects.hpp"
 #include "support/guarded_memory.hpp"
 #include "support/matchers.hpp"
@@ -125,16 +127,30 @@ TEST_P(Kqueue_Efault, AnUnwritableEventlistLosesNoEvent) {
   EXPECT_THAT(poll(kq), all_of_them());
 }
 
+// What fits before the forbidden page may be returned, as if the list had ended there, or nothing;
+// in both cases the rest is still to come.
 TEST_P(Kqueue_Efault, AnEventlistThatRunsIntoAForbiddenPageLosesNoEvent) {
   for (const int protection : {PROT_NONE, PROT_READ}) {
     make_ready();
     const guarded_array<struct kevent> list(2, protection);
-    EXPECT_THAT(call(nullptr, 0, list.data(), 16), FailsWith(EFAULT));
-    EXPECT_THAT(poll(kq), all_of_them());
-    ASSERT_THAT(
-        alter(kq, {remove(pipes_[0].reader, EVFILT_READ), remove(pipes_[2].reader, EVFILT_READ),
-                   remove(pipes_[3].reader, EVFILT_READ), remove(1, EVFILT_USER)}),
-        Succeeds());
+    const outcome got = call(nullptr, 0, list.data(), 16);
+    events all = poll(kq);
+    if (got.result < 0) {
+      EXPECT_THAT(got, FailsWith(EFAULT));
+    } else {
+      ASSERT_LE(got.result, 2);
+      all.insert(all.begin(), list.data(), list.data() + got.result);
+    }
+    std::map<std::pair<uintptr_t, int>, int> seen;
+    for (const struct kevent& e : all) ++seen[{e.ident, e.filter}];
+    seen.erase(
+        {static_cast<uintptr_t>(pipes_[3].reader.get()), EVFILT_READ});  // a level comes again
+    EXPECT_THAT(seen, SizeIs(5));
+    for (const auto& [note, times] : seen) EXPECT_EQ(times, 1) << note.first;
+    const changes leftover{remove(pipes_[0].reader, EVFILT_READ),
+                           remove(pipes_[2].reader, EVFILT_READ),
+                           remove(pipes_[3].reader, EVFILT_READ), remove(1, EVFILT_USER)};
+    ASSERT_THAT(alter(kq, leftover), Succeeds());
     for (const pipe_ends& p : pipes_) drain(p.reader);
   }
 }
@@ -147,8 +163,11 @@ TEST_P(Kqueue_Efault, ManyEventsForALongListThatRunsIntoAForbiddenPageAreAllKept
   }
   ASSERT_THAT(alter(kq, list), Succeeds());
   const guarded_array<struct kevent> room(20, PROT_NONE);
-  EXPECT_THAT(call(nullptr, 0, room.data(), 40), FailsWith(EFAULT));
-  EXPECT_THAT(poll(kq, 64), SizeIs(40));
+  const outcome got = call(nullptr, 0, room.data(), 40);
+  if (got.result < 0) {
+    EXPECT_THAT(got, FailsWith(EFAULT));
+  }
+  EXPECT_THAT(poll(kq, 64), SizeIs(static_cast<size_t>(40 - std::max(got.result, 0))));
 }
 
 TEST_P(Kqueue_Efault, AForbiddenPageBehindTheReturnedEventsIsNotTouched) {
@@ -194,7 +213,7 @@ TEST_P(Kqueue_Efault, AWaiterWithAnUnwritableListLeavesTheEventToTheNext) {
   const timespec patience = to_timespec(kPatience);
   thread_in_call<outcome> thread(
       [&] { return call(nullptr, 0, nowhere<struct kevent>(), 1, &patience); });
-  ASSERT_TRUE(thread.falls_asleep());
+  ASSERT_TRUE(thread.falls_asleep() || thread.returned()) << "it may look before it sleeps";
   ASSERT_THAT(alter(kq, {trigger(1)}), Succeeds());
   EXPECT_THAT(thread.result(), FailsWith(EFAULT));
   EXPECT_THAT(poll(kq), ElementsAre(Event(1, EVFILT_USER).flags(EV_CLEAR)));

@@ -120,7 +120,9 @@ TEST_P(Kqueue_Nesting, AChainOfThreePassesEventsOn) {
   put(p.writer, "x");
   EXPECT_THAT(await(outermost), ElementsAre(Event(kq, EVFILT_READ).data(1)));
   drain(p.reader);
-  EXPECT_THAT(poll(outermost), IsEmpty());
+  EXPECT_THAT(poll(inner), IsEmpty());
+  EXPECT_THAT(poll(kq), IsEmpty());
+  EXPECT_THAT(poll(outermost), IsEmpty()) << "each queue's count falls when it is scanned";
   waiter thread(outermost);
   ASSERT_TRUE(thread.falls_asleep());
   ASSERT_THAT(alter(inner, {trigger(1)}), Succeeds());

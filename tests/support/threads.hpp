@@ -44,13 +44,14 @@ inline thread_look look_at(pid_t tid) {
 
 }  // namespace detail
 
-// True once thread `tid` sleeps in the kernel; false when it does not within kPatience.
-inline bool falls_asleep(pid_t tid) {
+// True once thread `tid` sleeps in the kernel; false when it does not within kPatience, or when it
+// has left its call instead.
+inline bool falls_asleep(pid_t tid, const std::atomic<bool>& left) {
   constexpr int kQuietLooks = 20;
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   detail::thread_look before = detail::look_at(tid);
   int quiet = 0;
-  while (std::chrono::steady_clock::now() < deadline) {
+  while (!left.load(std::memory_order_acquire) && std::chrono::steady_clock::now() < deadline) {
     ::sched_yield();
     const detail::thread_look now = detail::look_at(tid);
     quiet = now.state == 'S' && now == before ? quiet + 1 : 0;
@@ -81,7 +82,7 @@ class thread_in_call {
     while ((tid = tid_.load(std::memory_order_acquire)) == 0) std::this_thread::yield();
     return tid;
   }
-  bool falls_asleep() const { return test::falls_asleep(tid()); }
+  bool falls_asleep() const { return test::falls_asleep(tid(), returned_); }
   bool returned() const { return returned_.load(std::memory_order_acquire); }
   pthread_t handle() { return thread_.native_handle(); }
 

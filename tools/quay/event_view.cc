@@ -37,11 +37,8 @@ constexpr bit kUserNotes[] = {QUAY_BIT(NOTE_TRIGGER)};
 std::vector<std::string> names(std::span<const bit> bits, unsigned value) {
   std::vector<std::string> found;
   for (const bit& each : bits) {
-    if ((value & each.value) == 0) continue;
-    found.emplace_back(each.name);
-    value &= ~each.value;
+    if ((value & each.value) != 0) found.emplace_back(each.name);
   }
-  if (value != 0) found.push_back(fmt::format("{:#x}", value));
   return found;
 }
 

@@ -14,10 +14,10 @@ namespace quay::tool {
 enum class object_kind { other, listener, file };
 
 std::string filter_name(int filter);  // "EVFILT_READ"; an unknown one as its number
-std::vector<std::string> flag_names(
-    unsigned flags);  // {"EV_CLEAR", "EV_EOF"}; unknown bits as one number
-std::vector<std::string> fflag_names(int filter,
-                                     unsigned fflags);  // the same for the filter's NOTE_*
+
+// The names of the bits that have one: {"EV_CLEAR", "EV_EOF"}, and the filter's NOTE_*.
+std::vector<std::string> flag_names(unsigned flags);
+std::vector<std::string> fflag_names(int filter, unsigned fflags);
 
 // "6 bytes to read", "expired 3 times", ...
 std::string meaning(const struct kevent& event, object_kind kind);

@@ -143,21 +143,20 @@ class printer {
  private:
   static constexpr const char* kRow = "{:>9}  {:<6}  {:>5}  {:<17}  {:<9}  {:>6}  {:>5}  {}";
 
-  static std::string joined(std::vector<std::string> names, size_t prefix) {
-    for (std::string& name : names) {
-      if (name.find('_') == std::string::npos) continue;  // a number
-      name.erase(0, prefix);
-    }
-    return names.empty() ? "-" : fmt::format("{}", fmt::join(names, "|"));
+  // "CLEAR|EOF"; bits without a name as a number.
+  static std::string joined(std::vector<std::string> names, size_t prefix, unsigned value) {
+    for (std::string& name : names) name.erase(0, prefix);
+    if (names.empty()) return value == 0 ? "-" : fmt::format("{:#x}", value);
+    return fmt::format("{}", fmt::join(names, "|"));
   }
 
   void print_row(const struct kevent& event, const watched& from, double seconds) const {
-    const std::string row =
-        fmt::format(kRow, fmt::format("{:.6f}", seconds),
-                    filter_name(event.filter).substr(sizeof "EVFILT_" - 1), event.ident,
-                    joined(flag_names(event.flags), sizeof "EV_" - 1),
-                    joined(fflag_names(event.filter, event.fflags), sizeof "NOTE_" - 1), event.data,
-                    fmt::format("{:#x}", reinterpret_cast<uintptr_t>(event.udata)), "");
+    const std::string row = fmt::format(
+        kRow, fmt::format("{:.6f}", seconds),
+        filter_name(event.filter).substr(sizeof "EVFILT_" - 1), event.ident,
+        joined(flag_names(event.flags), sizeof "EV_" - 1, event.flags),
+        joined(fflag_names(event.filter, event.fflags), sizeof "NOTE_" - 1, event.fflags),
+        event.data, fmt::format("{:#x}", reinterpret_cast<uintptr_t>(event.udata)), "");
     const std::string text = meaning(event, from.kind);
     const bool end = (event.flags & (EV_EOF | EV_ERROR)) != 0;
     fmt::print("{}{}  {}\n", row, end ? colours_.yellow(text) : colours_.green(text),

@@ -125,6 +125,9 @@ class read_filter_type final : public descriptor_filter {
     core::queue::section hold(*inner);
     if (inner->closed_locked()) return false;
     n.data = inner->pending_locked();
+    // Looking may ring the inner queue's bell anew; with EV_CLEAR only a newly queued note counts.
+    if ((n.flags & EV_CLEAR) && n.descriptor.seen == inner->activations_locked()) return false;
+    n.descriptor.seen = inner->activations_locked();
     return n.data > 0;
   }
 };

@@ -42,7 +42,7 @@ class timer_filter_type final : public filter {
     note& n = q.at(i);
     if (const int error = check(q, n.sfflags, n.sdata); error != 0) return error;
     if (!q.reserve_timer_locked(absolute(q, n))) return ENOMEM;
-    if (!q.owner().take_callout(q.rules().timer_limit_margin)) return ENOMEM;
+    if (!q.owner().take_callout(q.rules())) return ENOMEM;
     if (!absolute(q, n)) n.flags |= EV_CLEAR;
     n.data = 0;
     start(q, i);
@@ -51,7 +51,7 @@ class timer_filter_type final : public filter {
 
   void detach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     q.stop_timer_locked(i, q.at(i).timer.wall != 0);
-    q.owner().return_callout();
+    q.owner().return_callout(q.rules());
   }
 
   bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {

@@ -6,7 +6,10 @@
 //             trigger. The scan zeroes nothing of a user note: what a delivery clears is said here.
 #include <sys/event.h>
 
+#include <cerrno>
+
 #include "kqueue/filters/filters.hpp"
+#include "kqueue/system.hpp"
 
 namespace quay::kqueue {
 namespace {
@@ -40,6 +43,7 @@ class user_filter_type final : public filter {
 
   int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
+    if (!q.owner().take_user_event(q.rules())) return ENOMEM;
     const std::uint32_t word = n.sfflags;
     bool fires = (word & NOTE_TRIGGER) != 0;
     switch (q.rules().creation) {
@@ -62,6 +66,7 @@ class user_filter_type final : public filter {
 
   void detach(queue& q, slot_index) noexcept override QUAY_REQUIRES(q.lock()) {
     q.remove_poster_locked();
+    q.owner().return_user_event(q.rules());
   }
 
   bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: arena, ready list, timer heap and identifier table against simple models.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "core/arena.hpp"
+#include "core/ident_table.hpp"
+#include "core/ready_list.hpp"
+#include "core/timer_heap.hpp"
+
+namespace quay::core {
+namespace {
+
+class Core_Containers : public ::testing::Test {
+ protected:
+  slot_index make() {
+    const slot_index i = notes_.allocate();
+    EXPECT_NE(i, kNil);
+    return i;
+  }
+  arena<note> notes_{1 << 16};
+  std::mt19937 random_{20240607};
+};
+
+TEST_F(Core_Containers, ArenaNeverHandsOutSlotZero) {
+  for (int i = 0; i < 100; ++i) EXPECT_NE(notes_.allocate(), kNil);
+}
+
+TEST_F(Core_Containers, ArenaRaisesTheGenerationOnRelease) {
+  const slot_index i = make();
+  const std::uint32_t before = notes_.at(i).generation;
+  notes_.release(i);
+  EXPECT_EQ(notes_.allocate(), i);
+  EXPECT_EQ(notes_.at(i).generation, before + 1);
+}
+
+TEST_F(Core_Containers, ArenaFindsOnlyTheLifeThatTheGenerationNames) {
+  const slot_index i = make();
+  const std::uint32_t generation = notes_.at(i).generation;
+  EXPECT_EQ(notes_.find(i, generation), &notes_.at(i));
+  notes_.release(i);
+  EXPECT_EQ(notes_.find(i, generation), nullptr);
+  EXPECT_EQ(notes_.find(kNil, 0), nullptr);
+  EXPECT_EQ(notes_.find(1u << 30, 0), nullptr);
+}
+
+TEST_F(Core_Containers, ArenaSaysWhenItIsFull) {
+  arena<note> small(1024);
+  std::size_t n = 0;
+  while (small.allocate() != kNil) ++n;
+  EXPECT_EQ(n, 1023u);
+  EXPECT_EQ(small.allocate(), kNil);
+  small.release(5);
+  EXPECT_EQ(small.allocate(), 5u);
+}
+
+TEST_F(Core_Containers, TokensCarryIndexGenerationAndDirection) {
+  const token t{123456, 0x0abcdef1, 2};
+  const token back = token::unpack(t.pack());
+  EXPECT_EQ(back.index, t.index);
+  EXPECT_EQ(back.generation, t.generation & token::kGenerationMask);
+  EXPECT_EQ(back.direction, t.direction);
+}
+
+TEST_F(Core_Containers, ReadyListIsAFifoUnderRandomRemoval) {
+  ready_list list(notes_);
+  std::deque<slot_index> model;
+  for (int step = 0; step < 20000; ++step) {
+    const auto what = random_() % 3;
+    if (what == 0 || model.empty()) {
+      const slot_index i = make();
+      list.append(i);
+      model.push_back(i);
+      EXPECT_TRUE(notes_.at(i).status & state::kQueued);
+    } else if (what == 1) {
+      EXPECT_EQ(list.take_first(), model.front());
+      EXPECT_FALSE(notes_.at(model.front()).status & state::kQueued);
+      notes_.release(model.front());
+      model.pop_front();
+    } else {
+      const auto at = model.begin() + static_cast<std::ptrdiff_t>(random_() % model.size());
+      list.remove(*at);
+      notes_.release(*at);
+      model.erase(at);
+    }
+    ASSERT_EQ(list.count(), model.size());
+  }
+}
+
+TEST_F(Core_Containers, TimerHeapHandsOutDeadlinesInOrder) {
+  timer_heap heap(notes_);
+  std::multiset<std::int64_t> model;
+  std::vector<slot_index> alive;
+  for (int step = 0; step < 20000; ++step) {
+    const auto what = random_() % 5;
+    const auto deadline = static_cast<std::int64_t>(random_() % 1000);
+    if (what <= 1 || alive.empty()) {
+      const slot_index i = make();
+      ASSERT_TRUE(heap.reserve());
+      heap.insert(i, deadline);
+      alive.push_back(i);
+      model.insert(deadline);
+    } else if (what == 2) {
+      const std::size_t at = random_() % alive.size();
+      model.erase(model.find(heap.deadline_of(alive[at])));
+      heap.move(alive[at], deadline);
+      model.insert(deadline);
+    } else if (what == 3) {
+      const std::size_t at = random_() % alive.size();
+      model.erase(model.find(heap.deadline_of(alive[at])));
+      heap.erase(alive[at]);
+      EXPECT_EQ(notes_.at(alive[at]).heap_place, 0u);
+      notes_.release(alive[at]);
+      alive.erase(alive.begin() + static_cast<std::ptrdiff_t>(at));
+    } else {
+      ASSERT_EQ(heap.earliest(), *model.begin());
+      const slot_index first = heap.first();
+      heap.erase(first);
+      model.erase(model.begin());
+      notes_.release(first);
+      alive.erase(std::find(alive.begin(), alive.end(), first));
+    }
+    ASSERT_EQ(heap.size(), model.size());
+    if (!model.empty()) {
+      ASSERT_EQ(heap.earliest(), *model.begin());
+    }
+  }
+}
+
+TEST_F(Core_Containers, IdentTableFindsWhatIsInItAndNothingElse) {
+  ident_table table(notes_);
+  std::map<std::pair<std::int16_t, std::uintptr_t>, slot_index> model;
+  for (int step = 0; step < 30000; ++step) {
+    const auto filter = static_cast<std::int16_t>(-1 - static_cast<int>(random_() % 3));
+    const std::uintptr_t ident = random_() % 2000;
+    const auto known = model.find({filter, ident});
+    ASSERT_EQ(table.find(filter, ident), known == model.end() ? kNil : known->second);
+    if (known == model.end()) {
+      const slot_index i = make();
+      notes_.at(i).filter = filter;
+      notes_.at(i).ident = ident;
+      ASSERT_TRUE(table.reserve());
+      table.insert(i);
+      model[{filter, ident}] = i;
+    } else if (random_() % 2 == 0) {
+      table.erase(known->second);
+      notes_.release(known->second);
+      model.erase(known);
+    }
+    ASSERT_EQ(table.size(), model.size());
+  }
+  for (slot_index i = table.any(); i != kNil; i = table.any()) table.erase(i);
+  EXPECT_EQ(table.size(), 0u);
+}
+
+}  // namespace
+}  // namespace quay::core
