@@ -40,7 +40,7 @@ format: ## lay out all sources by .clang-format
 	scripts/install-deps.sh format
 	scripts/format.sh
 
-lint: ## clang-tidy and shellcheck
+lint: ## clang-tidy, shellcheck, mandoc
 	scripts/install-deps.sh lint
 	cmake --preset clang
 	scripts/lint.sh

@@ -12,7 +12,7 @@ build=(g++ cmake ninja-build pkg-config libgtest-dev libgmock-dev libfmt-dev lib
 demo=(curl)
 bench=(gnuplot-nox)
 format=(clang-format-16 git)
-lint=(clang-16 clang-tidy-16 shellcheck git)
+lint=(clang-16 clang-tidy-16 shellcheck mandoc git)
 
 case ${1-build} in
   build) wanted=("${build[@]}") ;;

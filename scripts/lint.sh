@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# What: clang-tidy over the compiled sources and shellcheck over the scripts.
+# What: clang-tidy over the compiled sources, shellcheck over the scripts, mandoc over the manual pages.
 # Contract: lint.sh [PATH...]; with paths only the sources below them. Needs the configured preset `clang`, whose compile
 #   commands it reads. Every finding is a failure. Tests are held to -Wall -Wextra -Wpedantic only: GoogleTest's macros
 #   cost clang-tidy more time than they are worth.
@@ -17,6 +17,7 @@ database=build/clang/compile_commands.json
 
 failed=0
 scripts/sources.sh '*.sh' '.ci/run' | xargs -0 -r shellcheck || failed=1
+scripts/sources.sh 'docs/man/*' | xargs -0 -r mandoc -T lint -W warning || failed=1
 
 # Only what the build compiles: for other files there are no flags.
 pathspecs=()

@@ -71,11 +71,12 @@ class ident_table {
     const std::uint64_t key =
         (static_cast<std::uint64_t>(ident) ^ (static_cast<std::uint64_t>(filter) << 48)) *
         0x9e3779b97f4a7c15u;
-    return static_cast<std::size_t>(key >> 32) & (buckets_ - 1);
+    return static_cast<std::size_t>(key >> shift_);
   }
   void rehash(growable<slot_index>& fresh, std::size_t wanted) noexcept {
     const std::size_t before = buckets_;
     buckets_ = wanted;
+    shift_ = 64 - __builtin_ctzll(wanted);
     for (std::size_t b = 0; b < before; ++b) {
       for (slot_index i = heads_[b]; i != kNil;) {
         note& n = notes_.at(i);
@@ -92,6 +93,7 @@ class ident_table {
   arena<note>& notes_;
   growable<slot_index> heads_;
   std::size_t buckets_ = 0;
+  int shift_ = 0;  // the top bits of a key name its bucket
   std::size_t size_ = 0;
   std::size_t sweep_ = 0;
 };

@@ -33,9 +33,10 @@ bool many_cpus() noexcept {
   int n = known.load(std::memory_order_relaxed);
   if (n == 0) {
     quay::host::errno_guard keep;
+    // The process's CPUs, not those of a thread that may be pinned to one of them.
     cpu_set_t set;
     CPU_ZERO(&set);
-    n = sched_getaffinity(0, sizeof set, &set) == 0
+    n = sched_getaffinity(getpid(), sizeof set, &set) == 0
             ? CPU_COUNT(&set)
             : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
     known.store(n < 1 ? 1 : n, std::memory_order_relaxed);

@@ -52,16 +52,20 @@ bool page_writes(std::uintptr_t at) noexcept {
          errno != EFAULT;
 }
 
-// Ranges this thread found good, in whole pages; see the invariants. A range has one place, by its
-// first page: changes, events and timeouts usually lie on different ones.
+// Ranges this thread found good, in whole pages; see the invariants. Changes, events and timeouts
+// usually lie on different ones; the oldest makes room for a new one.
 struct remembered {
   std::uintptr_t begin;
   std::uintptr_t end;
   std::uint32_t generation;
 };
 constexpr std::size_t kPlaces = 4;
-thread_local remembered t_reads[kPlaces] __attribute__((tls_model("initial-exec"))) = {};
-thread_local remembered t_writes[kPlaces] __attribute__((tls_model("initial-exec"))) = {};
+struct memory_of_ranges {
+  remembered places[kPlaces];
+  std::uint32_t next;
+};
+thread_local memory_of_ranges t_reads __attribute__((tls_model("initial-exec"))) = {};
+thread_local memory_of_ranges t_writes __attribute__((tls_model("initial-exec"))) = {};
 
 std::atomic<bool> g_announced{false};        // mapping changes are announced
 std::atomic<std::uint32_t> g_generation{1};  // raised by every announced change
@@ -84,13 +88,15 @@ std::size_t prefix(std::uintptr_t begin, std::size_t n, Probe probe) noexcept {
 }
 
 template <class Probe>
-std::size_t ask(remembered* places, std::uintptr_t at, std::size_t n, Probe probe) noexcept {
-  remembered& memory = places[at / kPage % kPlaces];
-  if (recalled(memory, at, n)) return n;
+std::size_t ask(memory_of_ranges& memory, std::uintptr_t at, std::size_t n, Probe probe) noexcept {
+  for (const remembered& r : memory.places) {
+    if (recalled(r, at, n)) return n;
+  }
   const std::uint32_t generation = g_generation.load(std::memory_order_acquire);
   const std::size_t good = prefix(at, n, probe);
   if (good == n && n != 0 && g_announced.load(std::memory_order_relaxed)) {
-    memory = {at & ~(kPage - 1), (at + n + kPage - 1) & ~(kPage - 1), generation};
+    memory.places[memory.next++ % kPlaces] = {at & ~(kPage - 1),
+                                              (at + n + kPage - 1) & ~(kPage - 1), generation};
   }
   return good;
 }

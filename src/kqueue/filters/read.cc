@@ -109,7 +109,7 @@ class read_filter_type final : public descriptor_filter {
       return true;
     }
     n.data = q.os().distance_to_end(it.descriptor);
-    if (n.data == 0 && it.watch < 0) {
+    if (it.watch < 0 && (n.data == 0 || (n.flags & EV_CLEAR))) {
       // From now on growth is reported; what grew before is seen by looking once more.
       q.watch_file_locked(n.descriptor.interest);
       n.data = q.os().distance_to_end(it.descriptor);
