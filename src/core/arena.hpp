@@ -10,6 +10,7 @@
 // Locking: own mutex (rank arena) for the free list; at() needs none.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <new>
 
@@ -56,7 +57,7 @@ class arena {
 
   void release(slot_index i) noexcept {
     guard hold(lock_);
-    ++base_[i].generation;
+    std::atomic_ref(base_[i].generation).fetch_add(1, std::memory_order_relaxed);
     base_[i].link = free_;
     free_ = i;
     --live_;
@@ -66,7 +67,9 @@ class arena {
   T* find(slot_index i, std::uint32_t generation) noexcept {
     if (i == kNil || i >= used_limit()) return nullptr;
     T& slot = base_[i];
-    return (slot.generation & token::kGenerationMask) == generation ? &slot : nullptr;
+    // A stale name may meet a slot that another queue is releasing at this moment.
+    const std::uint32_t now = std::atomic_ref(slot.generation).load(std::memory_order_relaxed);
+    return (now & token::kGenerationMask) == generation ? &slot : nullptr;
   }
 
   std::size_t live() noexcept {

@@ -104,6 +104,17 @@ struct alignas(64) interest {  // one cache line: a report touches it and the no
   std::int32_t watch = -1;     // inotify watch of a file that may grow
   std::uint64_t identity = 0;  // see object_facts
   registration dir[kDirections];
+
+  // A new life of the slot: everything but the generation, which stale names are compared with.
+  void begin(int fd) noexcept {
+    descriptor = fd;
+    first = link = kNil;
+    kind = object::unknown;
+    readable = writable = pollable = true;
+    watch = -1;
+    identity = 0;
+    for (registration& r : dir) r = {};
+  }
 };
 
 // FreeBSD 12's ext[4] of a note that was registered with any.

@@ -222,12 +222,11 @@ bool queue::watch_locked(std::int64_t deadline, int room) noexcept {
   const std::int64_t left = time_left_locked(deadline);
   if (left == 0) return false;
   const std::int64_t most = env_.tune.spin_us.load(std::memory_order_relaxed) * std::int64_t{1000};
-  const ready_list& watched = ready_;  // its count is atomic
   lock_.unlock();
-  const bool seen = spin_.watch(env_.os, most, left, [this, &watched]() QUAY_NO_ANALYSIS {
-    return watched.count() != 0 || closing_.load(std::memory_order_acquire);
+  const bool seen = spin_.watch(env_.os, most, left, [this] {
+    return spinners_view().count() != 0 || closing_.load(std::memory_order_acquire);
   });
-  if (seen && room > 1) gather(watched);
+  if (seen && room > 1) gather(spinners_view());
   lock_.lock();
   if (seen) bump(env_.count.spin_hits);
   return seen;

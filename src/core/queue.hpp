@@ -188,6 +188,8 @@ class queue {
   // Watches for a post of another thread before sleeping; releases the mutex meanwhile. True when
   // sleeping is not called for.
   bool watch_locked(std::int64_t deadline, int room) noexcept QUAY_REQUIRES(lock_);
+  // The list as a thread without the mutex may see it: only its count, which is atomic.
+  const ready_list& spinners_view() const noexcept QUAY_NO_ANALYSIS { return ready_; }
   bool ring_needed_locked() const noexcept QUAY_REQUIRES(lock_) {
     return !ready_.empty() && !bell_rung_ && (sleepers_ > 0 || pollable_);
   }

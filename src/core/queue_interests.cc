@@ -22,11 +22,7 @@ slot_index queue::demand_interest_locked(int fd) noexcept {
   if (place == kNil) {
     const slot_index i = env_.interests.allocate();
     if (i == kNil) return kNil;
-    interest& it = interest_at(i);
-    const std::uint32_t generation = it.generation;
-    it = interest{};
-    it.generation = generation;
-    it.descriptor = fd;
+    interest_at(i).begin(fd);
     place = i;
   }
   return place;

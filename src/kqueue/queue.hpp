@@ -41,6 +41,8 @@ class queue final : public core::queue {
 
   // Position among the process's queues; see system.hpp, invariant 2.
   std::uint32_t number() const noexcept { return number_; }
+  // Raised each time the object begins to serve another queue.
+  std::uint32_t life() const noexcept { return life_.load(std::memory_order_acquire); }
   // Under the mutex: is this still the queue that `fd` meant when it was looked up?
   bool matches_locked(int fd) const noexcept QUAY_REQUIRES(lock());
 
@@ -115,6 +117,7 @@ class queue final : public core::queue {
 
   system& system_;
   const std::uint32_t number_;
+  std::atomic<std::uint32_t> life_{0};
   // Constant for the queue's life; atomic because a thread that comes too late may look.
   std::atomic<const dialect*> dialect_{nullptr};
   core::ident_table idents_ QUAY_GUARDED_BY(lock());

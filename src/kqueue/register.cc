@@ -258,6 +258,7 @@ void queue::verify_locked(int fd) noexcept {
 // --- life -----------------------------------------------------------------------------------------
 
 void queue::open_locked(int public_set, const dialect& d, bool pollable) noexcept {
+  life_.fetch_add(1, std::memory_order_release);
   dialect_.store(&d, std::memory_order_relaxed);
   core::queue::open_locked(public_set, pollable);
 }

@@ -48,8 +48,11 @@ queue* system::recycle_or_make() noexcept {
     if (spare) return q;
   }
   if (!queues_.reserve(made_ + 1)) return nullptr;
-  queue* q = new (std::nothrow) queue(env_, *this, made_);
-  if (q != nullptr) queues_[made_++] = q;
+  // Not from the heap: what is never freed and hangs off mapped memory would look like a leak.
+  void* place = core::map_memory(sizeof(queue));
+  if (place == nullptr) return nullptr;
+  queue* q = ::new (place) queue(env_, *this, made_);
+  queues_[made_++] = q;
   return q;
 }
 
@@ -72,7 +75,7 @@ int system::open(const dialect& d, bool close_on_exec, bool private_queue) noexc
   }
   q->lock().lock();
   q->open_locked(fd, d, !private_queue);
-  s->owner.store(q, std::memory_order_release);
+  give(*s, *q);
   q->lock().unlock();
   return fd;
 }
@@ -83,6 +86,7 @@ int system::other_number_of(const queue& q) const noexcept {
     if (chunk == nullptr) continue;
     for (std::uint32_t i = 0; i < kChunkSlots; ++i) {
       if (chunk[i].owner.load(std::memory_order_relaxed) != &q) continue;
+      if (chunk[i].life.load(std::memory_order_relaxed) != q.life()) continue;
       const auto fd = static_cast<int>((&entry - chunks_) * std::ptrdiff_t{kChunkSlots} + i);
       if (os_.is_set(fd)) return fd;
     }
@@ -91,8 +95,9 @@ int system::other_number_of(const queue& q) const noexcept {
 }
 
 bool system::end_queue(int fd) noexcept {
+  queue* q = queue_at(fd);
   slot* s = fd >= 0 ? find_slot(fd) : nullptr;
-  queue* q = s != nullptr ? s->owner.exchange(nullptr, std::memory_order_acq_rel) : nullptr;
+  if (s != nullptr) s->owner.store(nullptr, std::memory_order_release);
   if (q == nullptr) return false;
   core::guard hold(q->lock());
   if (q->closed_locked()) return true;
@@ -108,7 +113,7 @@ bool system::end_queue(int fd) noexcept {
 void system::duplicated(int from, int to) noexcept {
   queue* q = queue_at(from);
   slot* s = q != nullptr && to >= 0 ? demand_slot(to) : nullptr;
-  if (s != nullptr) s->owner.store(q, std::memory_order_release);
+  if (s != nullptr) give(*s, *q);
 }
 
 queue* system::adopt(int fd) noexcept {
@@ -124,7 +129,7 @@ queue* system::adopt(int fd) noexcept {
 }
 
 void system::expose(int fd) noexcept {
-  queue* q = queue_at(fd);
+  queue* q = queue_at(fd);  // never the caller's own
   if (q == nullptr) return;
   core::queue::section hold(*q);
   q->make_pollable_locked();

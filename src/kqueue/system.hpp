@@ -39,7 +39,9 @@ class system {
   // matches_locked().
   queue* queue_at(int fd) const noexcept {
     const slot* s = fd >= 0 ? find_slot(fd) : nullptr;
-    return s != nullptr ? s->owner.load(std::memory_order_acquire) : nullptr;
+    queue* q = s != nullptr ? s->owner.load(std::memory_order_acquire) : nullptr;
+    // A number closed unseen may still name an object that serves another queue by now.
+    return q != nullptr && s->life.load(std::memory_order_relaxed) == q->life() ? q : nullptr;
   }
   bool is_queue(int fd, const queue& q) const noexcept { return queue_at(fd) == &q; }
   // The number is no queue any more (the caller closes it); its queue ends with its last number.
@@ -93,6 +95,7 @@ class system {
  private:
   struct slot {
     std::atomic<queue*> owner{nullptr};
+    std::atomic<std::uint32_t> life{0};  // of the owner when the number became its; set before it
     std::atomic<std::uint64_t> watchers{0};
     std::atomic<std::uint32_t> closings{0};
   };
@@ -107,6 +110,10 @@ class system {
     return chunk != nullptr ? &chunk[n & (kChunkSlots - 1)] : nullptr;
   }
   slot* demand_slot(int fd) noexcept;
+  static void give(slot& s, queue& q) noexcept {
+    s.life.store(q.life(), std::memory_order_relaxed);
+    s.owner.store(&q, std::memory_order_release);
+  }
   int other_number_of(const queue& q) const noexcept;
   queue* recycle_or_make() noexcept QUAY_REQUIRES(registry_);
   // Calls f(queue) under its mutex for every open queue whose bit is in `watchers`.

@@ -238,6 +238,22 @@ TEST_P(Kqueue_Closed, ANewQueueOnAClosedQueuesNumberIsEmpty) {
   EXPECT_THAT(alter(fresh, {trigger(1)}), FailsWith(ENOENT));
 }
 
+// Without the hooks nobody told the library that the queue is gone.
+TEST_P(Kqueue_Closed, ThePlainlyClosedNumberOfAQueueMayBecomeAnythingElse) {
+  const int number = make_queue(dialect()).operator int();  // a number that is free now
+  ASSERT_EQ(quay_kqueue(dialect(), 0), number) << "the test wants a certain number";
+  ASSERT_THAT(alter(number, {add(1, EVFILT_USER), trigger(1)}), Succeeds());
+  ASSERT_EQ(::close(number), 0);
+  socket_pair s = make_socketpair();
+  const unique_fd reused = moved_to(std::move(s.here), number);
+  EXPECT_THAT(submit(reused, {}), FailsWith(EBADF));
+  EXPECT_THAT(submit(kq, {add(reused, EVFILT_READ), add(reused, EVFILT_WRITE)}),
+              Returns(ElementsAre(Event(reused, EVFILT_WRITE))));
+  put(s.there, "x");
+  EXPECT_THAT(poll(kq), testing::UnorderedElementsAre(Event(reused, EVFILT_READ).data(1),
+                                                      Event(reused, EVFILT_WRITE)));
+}
+
 TEST_P(Kqueue_Closed, APlainCloseEndsAQueueWhereTheHooksSeeIt) {
   QUAY_SKIP_UNLESS_HOOKED();
   ASSERT_THAT(alter(kq, {add(1, EVFILT_USER), trigger(1)}), Succeeds());

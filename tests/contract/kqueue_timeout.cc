@@ -144,15 +144,6 @@ TEST_P(Kqueue_Timeout, AHugeTimeIsALongWait) {
   }
 }
 
-// Row 10: which of two mistakes is seen first.
-TEST_P(Kqueue_Timeout, ABadPointerComesBeforeOrAfterABadQueue) {
-  struct kevent room;
-  const auto* const nowhere = reinterpret_cast<const timespec*>(1);
-  errno = 0;
-  EXPECT_EQ(::kevent(1000000, nullptr, 0, &room, 1, nowhere), -1);
-  EXPECT_EQ(errno, expected<int>({EFAULT, EBADF, EFAULT, EBADF}));
-}
-
 void no_action(int) {}
 
 class Kqueue_Signals : public dialect_test {
@@ -220,6 +211,16 @@ TEST_P(Kqueue_Signals, TheSecondOfSeveralWaitersCanBeInterruptedToo) {
 }
 
 QUAY_IN_ALL_DIALECTS(Kqueue_Timeout);
+
+// Row 10: which of two mistakes is seen first. What is no queue has no dialect; the default's order
+// holds.
+TEST(Kqueue_TimeoutPointer, IsReadBeforeTheQueueIsLookedUp) {
+  struct kevent room;
+  const auto* const nowhere = reinterpret_cast<const timespec*>(1);
+  errno = 0;
+  EXPECT_EQ(::kevent(1000000, nullptr, 0, &room, 1, nowhere), -1);
+  EXPECT_EQ(errno, EFAULT);
+}
 QUAY_IN_ALL_DIALECTS(Kqueue_Signals);
 
 }  // namespace

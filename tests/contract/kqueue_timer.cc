@@ -190,9 +190,9 @@ TEST_P(Kqueue_Timer, AHugePeriodNeverFiresAndDoesNotOverflow) {
   }
 }
 
-TEST_P(Kqueue_Timer, ThousandsOfTimersAllFire) {
+TEST_P(Kqueue_Timer, ManyTimersAllFire) {
   changes list;
-  constexpr uintptr_t kTimers = 2000;
+  constexpr uintptr_t kTimers = 1000;  // OpenBSD allows 1024
   for (uintptr_t i = 0; i < kTimers; ++i)
     list.push_back(timer(i, 1 + static_cast<intptr_t>(i % 20), EV_ONESHOT));
   ASSERT_THAT(alter(kq, list), Succeeds());

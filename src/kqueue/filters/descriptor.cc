@@ -61,11 +61,14 @@ void descriptor_filter::examine(queue& q, interest& it) noexcept {
 int descriptor_filter::attach(queue& q, slot_index i) noexcept {
   settle_question(q, q.at(i));
   interest& it = q.interest_of_note_locked(i);
-  if (q.owner().queue_at(it.descriptor) != nullptr) it.kind = object::kqueue;
+  if (q.owner().queue_at(it.descriptor) != nullptr &&
+      (q.env().hooked || q.os().is_set(it.descriptor))) {
+    it.kind = object::kqueue;
+  }
   if (it.kind == object::kqueue) {
     const int error = accept(q, i);
     if (error != 0) return error;
-    if (it.descriptor == q.descriptor()) return 0;  // accepted, and never ready
+    if (q.owner().is_queue(it.descriptor, q)) return 0;  // accepted, and never ready
   }
   const core::direction d = static_cast<core::direction>(q.at(i).dir);
   const int error = q.arm_locked(q.at(i).descriptor.interest, d, true);
@@ -90,7 +93,7 @@ int descriptor_filter::touch(queue& q, slot_index i, core::event& change) noexce
 int descriptor_filter::evaluate(queue& q, slot_index i) noexcept {
   const interest& it = q.interest_of_note_locked(i);
   if (it.pollable) {
-    if (it.kind == object::kqueue && it.descriptor == q.descriptor()) return 0;
+    if (it.kind == object::kqueue && q.owner().is_queue(it.descriptor, q)) return 0;
     return q.arm_locked(q.at(i).descriptor.interest, static_cast<core::direction>(q.at(i).dir),
                         true);
   }

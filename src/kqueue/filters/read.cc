@@ -31,7 +31,8 @@ class read_filter_type final : public descriptor_filter {
  protected:
   int accept(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     const interest& it = q.interest_of_note_locked(i);
-    if (it.kind == object::kqueue && it.descriptor == q.descriptor()) return q.rules().self_watch;
+    if (it.kind == object::kqueue && q.owner().is_queue(it.descriptor, q))
+      return q.rules().self_watch;
     if (it.kind == object::kqueue) q.owner().expose(it.descriptor);
     return 0;
   }
