@@ -21,8 +21,9 @@ function(quay_add_gtest name)
   endif()
   add_executable(${name} ${arg_SOURCES})
   # The main of gmock_main is taken only where the sources bring none.
-  target_link_libraries(${name} PRIVATE $<TARGET_NAME_IF_EXISTS:quay_test_support> quay_test_common ${arg_LINK}
+  target_link_libraries(${name} PRIVATE quay_test_support quay_test_common ${arg_LINK}
                                         GTest::gmock_main)
+  target_precompile_headers(${name} REUSE_FROM quay_test_support)
   gtest_discover_tests(
     ${name}
     DISCOVERY_MODE PRE_TEST
