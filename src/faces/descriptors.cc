@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: the calls of quay.h that act on a descriptor: on a queue they answer as the BSD kernels
-//       do, on anything else they are libc's.
-// Contract: semantics/kqueue.md section 6.
+// What: the calls of quay.h that act on a descriptor: one of ours answers itself, any other gets
+//       libc's call.
+// Contract: include/quay/quay.h; core::descriptor_owner.
 #include <fcntl.h>
 #include <poll.h>
 #include <quay/quay.h>
-#include <sys/event.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -18,42 +17,65 @@
 
 namespace {
 
-quay::kqueue::queue* queue_at(int fd) noexcept {
-  quay::kqueue::system* sys = quay::faces::existing_system();
-  return sys != nullptr ? sys->queue_at(fd) : nullptr;
-}
+using quay::core::descriptor_owner;
 
-int fail(int error) noexcept {
-  errno = error;
+// `ask` puts the question to the owner of fd, `libc` is the call for everybody else.
+template <class Ask, class Libc>
+auto answer(int fd, Ask ask, Libc libc) noexcept -> decltype(libc()) {
+  descriptor_owner* owner = quay::faces::descriptors().owner_of(fd);
+  if (owner == nullptr) return libc();
+  const auto result = ask(*owner);
+  if (result == descriptor_owner::kAskKernel) return libc();
+  if (result >= 0) return result;
+  errno = static_cast<int>(-result);
   return -1;
 }
 
 }  // namespace
 
-ssize_t quay_read(int fd, void* buf, size_t n) {
-  return queue_at(fd) != nullptr ? fail(ENXIO) : read(fd, buf, n);
-}
 ssize_t quay_readv(int fd, const struct iovec* iov, int cnt) {
-  return queue_at(fd) != nullptr ? fail(ENXIO) : readv(fd, iov, cnt);
+  return answer(
+      fd, [&](descriptor_owner& o) { return o.read(fd, iov, cnt); },
+      [&] { return readv(fd, iov, cnt); });
 }
-ssize_t quay_write(int fd, const void* buf, size_t n) {
-  return queue_at(fd) != nullptr ? fail(ENXIO) : write(fd, buf, n);
-}
+
 ssize_t quay_writev(int fd, const struct iovec* iov, int cnt) {
-  return queue_at(fd) != nullptr ? fail(ENXIO) : writev(fd, iov, cnt);
+  return answer(
+      fd, [&](descriptor_owner& o) { return o.write(fd, iov, cnt); },
+      [&] { return writev(fd, iov, cnt); });
+}
+
+ssize_t quay_read(int fd, void* buf, size_t n) {
+  return answer(
+      fd,
+      [&](descriptor_owner& o) {
+        const iovec whole{buf, n};
+        return o.read(fd, &whole, 1);
+      },
+      [&] { return read(fd, buf, n); });
+}
+
+ssize_t quay_write(int fd, const void* buf, size_t n) {
+  return answer(
+      fd,
+      [&](descriptor_owner& o) {
+        const iovec whole{const_cast<void*>(buf), n};
+        return o.write(fd, &whole, 1);
+      },
+      [&] { return write(fd, buf, n); });
 }
 
 int quay_fstat(int fd, struct stat* st) {
-  quay::kqueue::queue* q = queue_at(fd);
-  if (q == nullptr) return fstat(fd, st);
-  if (st == nullptr) return fail(EFAULT);
-  quay::core::queue::section hold(*q);
-  if (!q->matches_locked(fd)) return fail(EBADF);
-  *st = {};
-  st->st_mode = S_IFIFO;
-  st->st_blksize = sizeof(struct kevent);
-  if (q->rules().stat_size_is_count) st->st_size = q->pending_locked();
-  return 0;
+  return answer(
+      fd,
+      [&](descriptor_owner& o) {
+        struct stat found {};
+        if (st == nullptr) return -EFAULT;
+        const int error = o.stat(fd, found);
+        if (error == 0) *st = found;
+        return error;
+      },
+      [&] { return fstat(fd, st); });
 }
 
 int quay_ioctl(int fd, unsigned long request, ...) {
@@ -61,7 +83,9 @@ int quay_ioctl(int fd, unsigned long request, ...) {
   va_start(args, request);
   void* argument = va_arg(args, void*);
   va_end(args);
-  return queue_at(fd) != nullptr ? fail(ENOTTY) : ioctl(fd, request, argument);
+  return answer(
+      fd, [&](descriptor_owner& o) { return o.ioctl(fd, request, argument); },
+      [&] { return ioctl(fd, request, argument); });
 }
 
 int quay_fcntl(int fd, int cmd, ...) {
@@ -69,7 +93,9 @@ int quay_fcntl(int fd, int cmd, ...) {
   va_start(args, cmd);
   void* argument = va_arg(args, void*);
   va_end(args);
-  return fcntl(fd, cmd, argument);
+  return answer(
+      fd, [&](descriptor_owner& o) { return o.fcntl(fd, cmd, argument); },
+      [&] { return fcntl(fd, cmd, argument); });
 }
 
 int quay_poll(struct pollfd* fds, nfds_t n, int timeout_ms) { return poll(fds, n, timeout_ms); }

@@ -9,44 +9,29 @@
 #include "faces/process_system.hpp"
 #include "host/linux_host.hpp"
 
-using quay::faces::existing_system;
+using quay::faces::descriptors;
 
 int quay_hook_concerns(int fd) {
   if (fd < 0) {
     if (fd == quay::host::kSelfTestDescriptor) quay::host::hooks_announced();
     return 0;
   }
-  const quay::kqueue::system* sys = existing_system();
-  if (sys == nullptr || !sys->concerns_us(fd)) return 0;
+  if (!descriptors().concerns_us(fd)) return 0;
   // A child of vfork runs in our memory but closes its own descriptors.
   return syscall(SYS_getpid) == quay::faces::system_pid() ? 1 : 0;
 }
 
-void quay_hook_closing(int fd) {
-  if (quay::kqueue::system* sys = existing_system(); sys != nullptr) sys->closing(fd);
-}
-
-void quay_hook_closed(int fd) {
-  if (quay::kqueue::system* sys = existing_system(); sys != nullptr) sys->closed(fd);
-}
-
-int quay_hook_is_queue(int fd) {
-  const quay::kqueue::system* sys = existing_system();
-  return sys != nullptr && sys->queue_at(fd) != nullptr ? 1 : 0;
-}
+void quay_hook_closing(int fd) { descriptors().closing(fd); }
+void quay_hook_closed(int fd) { descriptors().closed(fd); }
+int quay_hook_is_ours(int fd) { return descriptors().owner_of(fd) != nullptr ? 1 : 0; }
 
 void quay_hook_duplicated(int from, int to) {
-  if (quay::kqueue::system* sys = existing_system(); sys != nullptr) sys->duplicated(from, to);
+  if (quay::core::descriptor_owner* owner = descriptors().owner_of(from); owner != nullptr) {
+    owner->duplicated(from, to);
+  }
 }
 
-int quay_hook_is_closing(int fd) {
-  const quay::kqueue::system* sys = existing_system();
-  return sys != nullptr && sys->is_closing(fd) ? 1 : 0;
-}
-
-int quay_hook_highest(void) {
-  const quay::kqueue::system* sys = existing_system();
-  return sys != nullptr ? sys->highest_known() : -1;
-}
+int quay_hook_is_closing(int fd) { return descriptors().is_closing(fd) ? 1 : 0; }
+int quay_hook_highest(void) { return descriptors().highest(); }
 
 void quay_hook_unmapping(void) { quay::host::mapping_changed(); }

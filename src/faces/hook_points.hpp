@@ -13,7 +13,7 @@
 QUAY_HOOK_POINT int quay_hook_concerns(int fd);
 QUAY_HOOK_POINT void quay_hook_closing(int fd);
 QUAY_HOOK_POINT void quay_hook_closed(int fd);
-QUAY_HOOK_POINT int quay_hook_is_queue(int fd);
+QUAY_HOOK_POINT int quay_hook_is_ours(int fd);
 QUAY_HOOK_POINT void quay_hook_duplicated(int from, int to);
 QUAY_HOOK_POINT int quay_hook_is_closing(int fd);  // between the two
 QUAY_HOOK_POINT int quay_hook_highest(void);       // no number above this one concerns us

@@ -37,11 +37,24 @@ alignas(system) unsigned char g_storage[sizeof(system)];
 
 std::atomic<int> g_pid{0};
 
-void before_fork() { g_system.load(std::memory_order_acquire)->before_fork(); }
-void after_in_parent() { g_system.load(std::memory_order_acquire)->after_fork_in_parent(); }
+constinit core::descriptor_table g_descriptors;
+
+void before_fork() {
+  for (int n = 0; n < g_descriptors.enrolled(); ++n) g_descriptors.owner(n).before_fork();
+}
+
+void after_in_parent() {
+  for (int n = g_descriptors.enrolled(); n > 0; --n) {
+    g_descriptors.owner(n - 1).after_fork_in_parent();
+  }
+}
+
 void after_in_child() {
   g_pid.store(getpid(), std::memory_order_relaxed);
-  g_system.load(std::memory_order_acquire)->after_fork_in_child();
+  for (int n = g_descriptors.enrolled(); n > 0; --n) {
+    g_descriptors.owner(n - 1).after_fork_in_child();
+  }
+  g_descriptors.unwatch_all();
 }
 
 void apply_environment(system& sys) noexcept {
@@ -64,11 +77,11 @@ void apply_environment(system& sys) noexcept {
 system* make() noexcept {
   const bool hooked = host::hooks_are_present();
   host::mappings_are_announced(hooked);
-  auto* sys = ::new (static_cast<void*>(g_storage)) system(host::linux_host::instance(), hooked);
+  auto* sys = ::new (static_cast<void*>(g_storage))
+      system(host::linux_host::instance(), g_descriptors, hooked);
   apply_environment(*sys);
-  g_pid.store(getpid(), std::memory_order_relaxed);
+  watch_forks();
   g_system.store(sys, std::memory_order_release);
-  pthread_atfork(before_fork, after_in_parent, after_in_child);
   return sys;
 }
 
@@ -80,6 +93,16 @@ system& process_system() noexcept {
 }
 
 system* existing_system() noexcept { return g_system.load(std::memory_order_acquire); }
+
+core::descriptor_table& descriptors() noexcept { return g_descriptors; }
+
+void watch_forks() noexcept {
+  static const bool once = [] {
+    g_pid.store(getpid(), std::memory_order_relaxed);
+    return pthread_atfork(before_fork, after_in_parent, after_in_child) == 0;
+  }();
+  static_cast<void>(once);
+}
 
 int system_pid() noexcept { return g_pid.load(std::memory_order_relaxed); }
 

@@ -12,6 +12,13 @@ kqueue::system& process_system() noexcept;
 // Null while no queue was ever made: hooks look here and make nothing. Signal-safe.
 kqueue::system* existing_system() noexcept;
 
+// Every number that one of our systems made or watches. Signal-safe.
+core::descriptor_table& descriptors() noexcept;
+
+// Tells forks to every system that enrolled in descriptors(), once each is made: call it when
+// making one.
+void watch_forks() noexcept;
+
 // The process that the system belongs to; a vfork child that shares its memory is another.
 int system_pid() noexcept;
 

@@ -92,9 +92,9 @@ QUAY_HOOK int close(int fd) {
   return libc_close.get()(fd);
 }
 
-// A duplicate of a queue is the queue.
+// A duplicate of one of our objects is that object.
 static int followed(int from, int made) noexcept {
-  if (made >= 0 && made != from && quay_hook_is_queue(from)) quay_hook_duplicated(from, made);
+  if (made >= 0 && made != from && quay_hook_is_ours(from)) quay_hook_duplicated(from, made);
   return made;
 }
 

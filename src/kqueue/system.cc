@@ -3,6 +3,8 @@
 // What: the process's kqueues; see system.hpp.
 #include "kqueue/system.hpp"
 
+#include <sys/event.h>
+
 #include <cerrno>
 #include <new>
 
@@ -16,12 +18,15 @@ constexpr std::size_t kMostBlocks = sizeof(void*) == 8 ? std::size_t{1} << 24 : 
 
 }  // namespace
 
-system::system(core::host& os, bool hooked) noexcept
+system::system(core::host& os, core::descriptor_table& descriptors, bool hooked) noexcept
     : os_(os),
+      descriptors_(descriptors),
       notes_(kMostNotes),
       interests_(kMostInterests),
       ext_(kMostBlocks),
-      env_{os, notes_, interests_, tune_, count_, hooked} {}
+      env_{os, notes_, interests_, tune_, count_, hooked} {
+  descriptors.enroll(*this);
+}
 
 system::slot* system::demand_slot(int fd) noexcept {
   if (slot* s = find_slot(fd); s != nullptr) return s;
@@ -75,7 +80,7 @@ int system::open(const dialect& d, bool close_on_exec, bool private_queue) noexc
   }
   q->lock().lock();
   q->open_locked(fd, d, !private_queue);
-  give(*s, *q);
+  give(fd, *s, *q);
   q->lock().unlock();
   return fd;
 }
@@ -97,7 +102,9 @@ int system::other_number_of(const queue& q) const noexcept {
 bool system::end_queue(int fd) noexcept {
   queue* q = queue_at(fd);
   slot* s = fd >= 0 ? find_slot(fd) : nullptr;
-  if (s != nullptr) s->owner.store(nullptr, std::memory_order_release);
+  if (s != nullptr && s->owner.exchange(nullptr, std::memory_order_acq_rel) != nullptr) {
+    descriptors_.clear_owner(fd);
+  }
   if (q == nullptr) return false;
   core::guard hold(q->lock());
   if (q->closed_locked()) return true;
@@ -113,7 +120,7 @@ bool system::end_queue(int fd) noexcept {
 void system::duplicated(int from, int to) noexcept {
   queue* q = queue_at(from);
   slot* s = q != nullptr && to >= 0 ? demand_slot(to) : nullptr;
-  if (s != nullptr) give(*s, *q);
+  if (s != nullptr) give(to, *s, *q);
 }
 
 queue* system::adopt(int fd) noexcept {
@@ -135,6 +142,29 @@ void system::expose(int fd) noexcept {
   q->make_pollable_locked();
 }
 
+// --- file operations ------------------------------------------------------------------------------
+
+long system::read(int, const iovec*, int) noexcept { return -ENXIO; }
+long system::write(int, const iovec*, int) noexcept { return -ENXIO; }
+
+int system::stat(int fd, struct stat& out) noexcept {
+  queue* q = queue_at(fd);
+  if (q == nullptr) return -EBADF;
+  core::queue::section hold(*q);
+  if (!q->matches_locked(fd)) return -EBADF;
+  out = {};
+  out.st_mode = S_IFIFO;
+  out.st_blksize = sizeof(struct kevent);
+  if (q->rules().stat_size_is_count) out.st_size = q->pending_locked();
+  return 0;
+}
+
+int system::ioctl(int, unsigned long, void*) noexcept { return -ENOTTY; }
+
+int system::fcntl(int, int, void*) noexcept { return kAskKernel; }
+
+int system::poll(int, short) noexcept { return kAskKernel; }
+
 // --- closing --------------------------------------------------------------------------------------
 
 template <class F>
@@ -145,21 +175,6 @@ void system::each_watcher(std::uint64_t watchers, F f) noexcept {
     core::queue::section locked(*queues_[k]);
     if (!queues_[k]->closed_locked()) f(*queues_[k]);
   }
-}
-
-bool system::concerns_us(int fd) const noexcept {
-  const slot* s = fd >= 0 ? find_slot(fd) : nullptr;
-  return s != nullptr && (s->watchers.load(std::memory_order_relaxed) != 0 ||
-                          s->owner.load(std::memory_order_relaxed) != nullptr);
-}
-
-int system::highest_known() const noexcept {
-  for (std::uint32_t c = kChunks; c > 0; --c) {
-    if (chunks_[c - 1].load(std::memory_order_relaxed) != nullptr) {
-      return static_cast<int>(c * kChunkSlots - 1);
-    }
-  }
-  return -1;
 }
 
 void system::closing(int fd) noexcept {
@@ -185,6 +200,7 @@ void system::mark_watched(int fd, const queue& q) noexcept {
   slot* s = demand_slot(fd);
   if (s == nullptr) return;
   s->watchers.fetch_or(std::uint64_t{1} << (q.number() & 63));
+  descriptors_.watch(fd);
   // Being closed right now: let the kernel's part pass, so that the number means one thing.
   for (int i = 0; i < 2000 && (s->closings.load() & 1) != 0 && os_.is_open(fd); ++i) core::pause();
 }
@@ -268,6 +284,7 @@ void system::after_fork_in_child() noexcept {
       if (chunk[i].owner.exchange(nullptr, std::memory_order_relaxed) != nullptr) {
         // In an unhooked process the number may mean something else by now.
         const auto fd = static_cast<int>((&entry - chunks_) * std::ptrdiff_t{kChunkSlots} + i);
+        descriptors_.clear_owner(fd);
         if (os_.is_set(fd)) os_.discard(fd);
       }
       chunk[i].watchers.store(0, std::memory_order_relaxed);

@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include "core/arena.hpp"
+#include "core/descriptors.hpp"
 #include "core/queue.hpp"
 #include "core/tunables.hpp"
 #include "kqueue/dialect.hpp"
@@ -26,10 +27,10 @@
 
 namespace quay::kqueue {
 
-class system {
+class system final : public core::descriptor_owner {
  public:
   // `hooked`: every close is announced through closing() and closed().
-  system(core::host& os, bool hooked) noexcept;
+  system(core::host& os, core::descriptor_table& descriptors, bool hooked) noexcept;
   system(const system&) = delete;
   system& operator=(const system&) = delete;
 
@@ -50,21 +51,21 @@ class system {
   // The same for a number that nobody announced: a duplicate made behind our back, if the kernel
   // says that it is one.
   queue* adopt(int fd) noexcept;
-  // `to` has become another number of the queue behind `from`, or of none.
-  void duplicated(int from, int to) noexcept;
   // Makes a private queue pollable: it is about to be nested.
   void expose(int fd) noexcept;
 
-  // What the hooks announce: before and after the kernel closes or replaces the number.
-  bool concerns_us(int fd) const noexcept;
-  void closing(int fd) noexcept;
-  void closed(int fd) noexcept;
-  bool is_closing(int fd) const noexcept {
-    const slot* s = fd >= 0 ? find_slot(fd) : nullptr;
-    return s != nullptr && (s->closings.load(std::memory_order_relaxed) & 1) != 0;
-  }
-  // No number above this one is a queue or watched.
-  int highest_known() const noexcept;
+  // A queue's file operations: semantics/kqueue.md section 6.
+  long read(int fd, const iovec* parts, int count) noexcept override;
+  long write(int fd, const iovec* parts, int count) noexcept override;
+  int stat(int fd, struct stat& out) noexcept override;
+  int ioctl(int fd, unsigned long request, void* argument) noexcept override;
+  int fcntl(int fd, int command, void* argument) noexcept override;
+  int poll(int fd, short events) noexcept override;
+
+  // The number's notes go from all queues; see core::descriptor_owner.
+  void closing(int fd) noexcept override;
+  void closed(int fd) noexcept override;
+  void duplicated(int from, int to) noexcept override;
   // `q` is about to register on `fd`.
   void mark_watched(int fd, const queue& q) noexcept;
 
@@ -88,9 +89,9 @@ class system {
   totals sum() noexcept;
 
   // fork: all queues are locked before, unlocked after in the parent; in the child they are gone.
-  void before_fork() noexcept QUAY_NO_ANALYSIS;
-  void after_fork_in_parent() noexcept QUAY_NO_ANALYSIS;
-  void after_fork_in_child() noexcept QUAY_NO_ANALYSIS;
+  void before_fork() noexcept override QUAY_NO_ANALYSIS;
+  void after_fork_in_parent() noexcept override QUAY_NO_ANALYSIS;
+  void after_fork_in_child() noexcept override QUAY_NO_ANALYSIS;
 
  private:
   struct slot {
@@ -110,9 +111,10 @@ class system {
     return chunk != nullptr ? &chunk[n & (kChunkSlots - 1)] : nullptr;
   }
   slot* demand_slot(int fd) noexcept;
-  static void give(slot& s, queue& q) noexcept {
+  void give(int fd, slot& s, queue& q) noexcept {
     s.life.store(q.life(), std::memory_order_relaxed);
     s.owner.store(&q, std::memory_order_release);
+    descriptors_.assign(fd, *this);
   }
   int other_number_of(const queue& q) const noexcept;
   queue* recycle_or_make() noexcept QUAY_REQUIRES(registry_);
@@ -121,6 +123,7 @@ class system {
   void each_watcher(std::uint64_t watchers, F f) noexcept;
 
   core::host& os_;
+  core::descriptor_table& descriptors_;
   core::tunables tune_;
   core::counters count_;
   core::arena<core::note> notes_;

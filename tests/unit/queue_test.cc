@@ -57,7 +57,8 @@ class Queue : public ::testing::Test {
   }
 
   fake_host host_;
-  kqueue::system system_{host_, true};
+  core::descriptor_table descriptors_;
+  kqueue::system system_{host_, descriptors_, true};
   int queue_ = -1;
 };
 

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: which descriptors of the process mean something to us: the owner interface (the seeds'
+//       struct fileops, plus closing and forking) and the table that finds it by number.
+// Contract: a number that no system of ours made or watches costs one look-up of one byte.
+// Invariants:
+//   1. The low bits of a byte name the number's owner, 0 when it is none of ours.
+//   2. kWatched is set while some system may have registrations on the number; it may be stale, but
+//      is never missing.
+// Ownership: owners and the table's pages live as long as the process.
+// Locking: none, all atomics. An owner looks its object up again under its own lock.
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/growable.hpp"
+
+namespace quay::core {
+
+// A system whose objects are named by descriptors. Calls return a result or -errno; the number may
+// have ceased to be the owner's, then they answer -EBADF. kAskKernel: libc's own call is right.
+class descriptor_owner {
+ public:
+  static constexpr int kAskKernel = INT32_MIN;
+
+  virtual long read(int fd, const iovec* parts, int count) noexcept = 0;
+  virtual long write(int fd, const iovec* parts, int count) noexcept = 0;
+  virtual int stat(int fd, struct stat& out) noexcept = 0;
+  virtual int ioctl(int fd, unsigned long request, void* argument) noexcept = 0;
+  virtual int fcntl(int fd, int command, void* argument) noexcept = 0;
+  // What poll() would report of `events` now.
+  virtual int poll(int fd, short events) noexcept = 0;
+
+  // Of every number that is owned or watched by any system, before and after the kernel closes or
+  // replaces it: drop what belongs to it.
+  virtual void closing(int fd) noexcept = 0;
+  virtual void closed(int fd) noexcept = 0;
+  // `to` has become another number of the owner's object behind `from`.
+  virtual void duplicated(int from, int to) noexcept = 0;
+
+  // fork: take all locks; give them back; or forget, in the child, what is the parent's.
+  virtual void before_fork() noexcept = 0;
+  virtual void after_fork_in_parent() noexcept = 0;
+  virtual void after_fork_in_child() noexcept = 0;
+
+ protected:
+  constexpr descriptor_owner() noexcept = default;
+  ~descriptor_owner() = default;
+};
+
+class descriptor_table {
+ public:
+  static constexpr int kMostOwners = 8;
+
+  constexpr descriptor_table() noexcept = default;
+  descriptor_table(const descriptor_table&) = delete;
+  descriptor_table& operator=(const descriptor_table&) = delete;
+
+  // Makes an owner known. Call once for each, before its first descriptor.
+  void enroll(descriptor_owner& owner) noexcept {
+    const int n = enrolled_.load(std::memory_order_relaxed);
+    owners_[n] = &owner;
+    enrolled_.store(n + 1, std::memory_order_release);
+  }
+  // The owners in the order of their enrolment, which is the order of their locks.
+  int enrolled() const noexcept { return enrolled_.load(std::memory_order_acquire); }
+  descriptor_owner& owner(int n) const noexcept { return *owners_[n]; }
+
+  descriptor_owner* owner_of(int fd) const noexcept {
+    const int n = load(fd) & kOwner;
+    return n != 0 ? owners_[n - 1] : nullptr;
+  }
+  // Owned or watched: closing it must be announced.
+  bool concerns_us(int fd) const noexcept { return load(fd) != 0; }
+  // No number above this one concerns us.
+  int highest() const noexcept;
+
+  // False: no memory, or the number is beyond what the table holds (16 million).
+  bool assign(int fd, const descriptor_owner& owner) noexcept;
+  void clear_owner(int fd) noexcept {
+    if (std::uint8_t* e = find(fd); e != nullptr) {
+      std::atomic_ref(*e).fetch_and(static_cast<std::uint8_t>(~kOwner));
+    }
+  }
+  bool watch(int fd) noexcept;
+
+  // The two announcements of a close: every owner hears of each.
+  void closing(int fd) noexcept;
+  void closed(int fd) noexcept;
+  bool is_closing(int fd) const noexcept { return (load(fd) & kClosing) != 0; }
+
+  // In a forked child: nothing is watched any more. Owners clear what they own.
+  void unwatch_all() noexcept;
+
+ private:
+  static constexpr std::uint8_t kWatched = 0x80;
+  static constexpr std::uint8_t kClosing = 0x40;
+  static constexpr std::uint8_t kOwner = 0x3f;
+  static constexpr std::uint32_t kChunkBits = 16;
+  static constexpr std::uint32_t kChunks = 256;
+
+  std::uint8_t* find(int fd) const noexcept {
+    const auto n = static_cast<std::uint32_t>(fd);
+    if (n >> kChunkBits >= kChunks) return nullptr;
+    std::uint8_t* chunk = chunks_[n >> kChunkBits].load(std::memory_order_acquire);
+    return chunk != nullptr ? &chunk[n & ((1u << kChunkBits) - 1)] : nullptr;
+  }
+  std::uint8_t load(int fd) const noexcept {
+    std::uint8_t* entry = find(fd);
+    return entry != nullptr ? std::atomic_ref(*entry).load(std::memory_order_acquire)
+                            : std::uint8_t{0};
+  }
+  std::uint8_t* demand(int fd) noexcept;
+
+  descriptor_owner* owners_[kMostOwners] = {};  // immutable once enrolled_ counts them
+  std::atomic<int> enrolled_{0};
+  std::atomic<std::uint8_t*> chunks_[kChunks] = {};
+};
+
+}  // namespace quay::core
