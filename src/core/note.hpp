@@ -51,7 +51,7 @@ struct note {
     std::uint32_t epoch;     // harvest that brought it
     std::uint16_t asks;      // epoll events the note is about
     std::uint16_t backoff;   // re-check interval in 16 microseconds, 0 = not re-checking
-    std::uint32_t seen;      // notes on queues: activations of the inner queue when last reported
+    std::uint32_t seen;      // notes on queues: life of the inner queue
   };
   struct on_clock {
     std::uint32_t wall;  // 1: the deadline is on the wall clock

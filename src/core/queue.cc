@@ -8,8 +8,6 @@
 namespace quay::core {
 namespace {
 
-constexpr std::uint32_t kOwnReports = 7;  // bell, timers, watcher, inner sets
-
 constexpr int reports_for(int room) noexcept {
   return room < 1 ? 1 : room < queue::kReports ? room : queue::kReports;
 }
@@ -23,14 +21,15 @@ int queue::open_locked(int public_set, bool pollable) noexcept {
   public_ = public_set;
   pollable_ = pollable;
   closed_ = false;
-  bell_rung_ = false;
-  registered_ = 0;
+  bell_rung_ = rewire_due_ = watched_ = false;
+  registered_ = watching_ = 0;
+  hailed_ = activations_;
   closing_.store(false, std::memory_order_relaxed);
   for (std::uint32_t d = 0; d < kDirections; ++d) {
     sets_[d] = -1;
     rebuild_due_[d] = false;
   }
-  timer_ = wall_timer_ = watcher_ = -1;
+  own_ = timer_ = wall_timer_ = watcher_ = -1;
   timer_armed_ = wall_timer_armed_ = kNever;
   if (env_.hooked) sets_[0] = public_;
   bump(env_.count.queues);
@@ -50,11 +49,12 @@ void queue::shut_locked() noexcept {
 }
 
 void queue::disown_locked() noexcept {
+  if (own_ == sets_[0]) own_ = -1;
   for (std::uint32_t d = 0; d < kDirections; ++d) {
     if (sets_[d] >= 0 && sets_[d] != public_) env_.os.discard(sets_[d]);
     sets_[d] = -1;
   }
-  for (int* fd : {&timer_, &wall_timer_, &watcher_}) {
+  for (int* fd : {&own_, &timer_, &wall_timer_, &watcher_}) {
     if (*fd >= 0) env_.os.discard(*fd);
     *fd = -1;
   }
@@ -82,11 +82,16 @@ void queue::leave() noexcept {
   const bool ring = !closed_ && ring_needed_locked();
   const int set = public_;
   if (ring) bell_rung_ = true;
+  const bool rewire = rewire_due_ || (watched_ && own_ < 0 && has_kernel_part_locked());
+  const bool hail = watched_ && hailed_ != activations_;
+  rewire_due_ = false;
+  hailed_ = activations_;
   lock_.unlock();
   if (ring) {
     bump(env_.count.doorbells);
     env_.os.ring(set, false);
   }
+  if (rewire || hail) run_errands(rewire, hail);
 }
 
 // --- timers ---------------------------------------------------------------------------------------
@@ -135,7 +140,7 @@ void queue::program_locked(int& timer, bool wall, std::int64_t& armed,
     const int fd = env_.os.timer_create(wall);
     if (fd < 0) return;  // sleepers then take the deadline into their own wait
     const std::uint64_t name = wall ? kWallTimer : kTimer;
-    if (env_.os.set_add(public_, fd, EPOLLIN | EPOLLET, name) != 0) {
+    if (env_.os.set_add(base_set_locked(), fd, EPOLLIN | EPOLLET, name) != 0) {
       env_.os.discard(fd);
       return;
     }
@@ -182,7 +187,7 @@ int queue::drain_locked(int room) noexcept {
   epoll_event reports[kReports];
   // A full buffer may hide more, and some reports fill no room: the queue's own, and those that
   // nobody wants. But level reports come round again: all registrations once is enough.
-  const std::uint32_t all = registered_ + kOwnReports;
+  const std::uint32_t all = registered_ + watching_ + kOwnReports;
   const int most = reports_for(room + (bell_rung_ ? 1 : 0));
   for (std::uint32_t taken = 0; taken < all; taken += static_cast<std::uint32_t>(most)) {
     const std::uint32_t before = ready_.count();

@@ -11,12 +11,16 @@
 //   3. In a hooked process set 0 is the queue's public descriptor. In an unhooked one it is an
 //      inner set, so that it can be rebuilt when a zombie registration (closed number, living
 //      duplicate) cannot be removed; sets 1 and 2 are inner always and made when first needed.
+//   4. Of a queue that others watch, everything but the bell and the queues it watches itself is in
+//      a set of its own (own_), which the public set and the watchers' sets hold: however long a
+//      chain of queues, sets in sets stay three deep.
 // Ownership: owns its sets, kernel timers and file watcher; interests and notes until emptied.
 // Locking: lock() (rank queue) guards everything that is not atomic. It is held across system
 //          calls that cannot block only (epoll_ctl, epoll_wait with zero timeout, FIONREAD …) and
 //          never across a sleep.
 // Wakeups: every locked section ends in section::~section, which programs the kernel timer of a
-//          pollable queue and rings the bell as invariant 2 asks.
+//          pollable queue, rings the bell as invariant 2 asks, and then, unlocked, runs errands:
+//          telling the queues that watch this one.
 #pragma once
 
 #include <sys/epoll.h>
@@ -49,6 +53,8 @@ struct environment {
 
 class queue {
  public:
+  // Registrations that are the library's own: bell, timers, watcher, inner sets, own set.
+  static constexpr std::uint32_t kOwnReports = 8;
   static constexpr int kReports = 256;  // most reports taken in one harvest
   static constexpr std::int64_t kNever = INT64_MAX;
 
@@ -61,7 +67,6 @@ class queue {
   int descriptor() const noexcept { return public_.load(std::memory_order_relaxed); }
   bool closed_locked() const noexcept QUAY_REQUIRES(lock_) { return closed_; }
   bool pollable_locked() const noexcept QUAY_REQUIRES(lock_) { return pollable_; }
-  void make_pollable_locked() noexcept QUAY_REQUIRES(lock_) { pollable_ = true; }
   environment& env() noexcept { return env_; }
 
   // A locked stretch of work on the queue; see Wakeups.
@@ -120,12 +125,35 @@ class queue {
   void remove_poster_locked() noexcept QUAY_REQUIRES(lock_) { --posters_; }
 
   bool kernel_may_know_locked() const noexcept QUAY_REQUIRES(lock_) {
-    return registered_ != 0 || bell_rung_ || timer_ >= 0 || wall_timer_ >= 0 || watcher_ >= 0;
+    return has_kernel_part_locked() || bell_rung_ || watching_ != 0;
   }
-  // How often a note was queued: tells a watching queue whether something is new.
-  std::uint32_t activations_locked() const noexcept QUAY_REQUIRES(lock_) { return activations_; }
+  // Queued notes, for threads that do not hold the mutex.
+  std::uint32_t count_hint() const noexcept { return spinners_view().count(); }
   std::uint64_t harvests_locked() const noexcept QUAY_REQUIRES(lock_) { return harvests_; }
   std::uint32_t epoch_locked() const noexcept QUAY_REQUIRES(lock_) { return epoch_; }
+
+  // --- queues that watch queues -------------------------------------------------------------
+  // Whether other queues watch this one. Its timers must then reach the kernel.
+  void set_watched_locked(bool watched) noexcept QUAY_REQUIRES(lock_) {
+    watched_ = watched;
+    pollable_ = pollable_ || watched;
+  }
+  bool watched_locked() const noexcept QUAY_REQUIRES(lock_) { return watched_; }
+  // The set of a watched queue by which others hear of it: made when there is something in it; -1
+  // until then.
+  int demand_own_set_locked() noexcept QUAY_REQUIRES(lock_) {
+    if (own_ < 0 && watched_ && has_kernel_part_locked()) split_locked();
+    return own_;
+  }
+  // Lets this queue hear of what the kernel reports to queue `number`, whose own set is `set`.
+  int hear_locked(int set, std::uint32_t number) noexcept QUAY_REQUIRES(lock_);
+  void ignore_locked(int set) noexcept QUAY_REQUIRES(lock_);
+  // The queues that this one watches have changed: an errand is due.
+  void rewire_later_locked() noexcept QUAY_REQUIRES(lock_) { rewire_due_ = true; }
+  // What the kernel has to report to a watched queue; leaves the bell to those who wait here.
+  void harvest_own_locked() noexcept QUAY_REQUIRES(lock_) {
+    if (own_ >= 0) take_own_report_locked(kOwnSet, INT32_MAX);
+  }
 
   // --- ends ---------------------------------------------------------------------------------
   // Marks the queue closed, wakes all waiters (they see closed_locked()) and drops the sets.
@@ -158,6 +186,12 @@ class queue {
   // The number was closed (and perhaps reused) behind our back: its notes must go.
   virtual void on_vanished_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
 
+  // The kernel has reported something to the watched queue `number`.
+  virtual void on_watched_queue_locked(std::uint32_t number) noexcept QUAY_REQUIRES(lock_) = 0;
+  // After unlocking. `rewire`: what this queue watches has changed; `hail`: notes were queued that
+  // its watchers must hear of.
+  virtual void run_errands(bool rewire, bool hail) noexcept = 0;
+
   // Calls f(interest index) for every interest.
   template <class F>
   void each_interest_locked(F f) noexcept QUAY_REQUIRES(lock_) {
@@ -172,12 +206,21 @@ class queue {
   int drain_locked(int room) noexcept QUAY_REQUIRES(lock_);
   int make_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   void rebuild_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
+  bool has_kernel_part_locked() const noexcept QUAY_REQUIRES(lock_) {
+    return registered_ != 0 || timer_ >= 0 || wall_timer_ >= 0 || watcher_ >= 0;
+  }
+  void split_locked() noexcept QUAY_REQUIRES(lock_);
+  // Where what the kernel reports is registered.
+  int base_set_locked() const noexcept QUAY_REQUIRES(lock_) {
+    return own_ >= 0 ? own_ : public_.load();
+  }
   void fetch_ahead_locked(const epoll_event* reports, int n) noexcept QUAY_REQUIRES(lock_);
   // Takes in reports, from inner sets about `room` at most.
   void take_reports_locked(const epoll_event* reports, int n, int room) noexcept
       QUAY_REQUIRES(lock_);
   void take_report_locked(const epoll_event& report, std::uint8_t set, int room) noexcept
       QUAY_REQUIRES(lock_);
+  void take_inner_locked(int set, std::uint8_t s, int room) noexcept QUAY_REQUIRES(lock_);
   void take_own_report_locked(std::uint64_t name, int room) noexcept QUAY_REQUIRES(lock_);
   void sync_kernel_timers_locked() noexcept QUAY_REQUIRES(lock_);
   void program_locked(int& timer, bool wall, std::int64_t& armed, const timer_heap& heap) noexcept
@@ -201,6 +244,10 @@ class queue {
   bool pollable_ QUAY_GUARDED_BY(lock_) = false;
   bool bell_rung_ QUAY_GUARDED_BY(lock_) = false;  // rung since the bell was last harvested
   bool rebuild_due_[kDirections] QUAY_GUARDED_BY(lock_) = {};
+  bool rewire_due_ QUAY_GUARDED_BY(lock_) = false;
+  bool watched_ QUAY_GUARDED_BY(lock_) = false;
+  std::uint32_t hailed_ QUAY_GUARDED_BY(lock_) = 0;    // activations_ that watchers were told of
+  std::uint32_t watching_ QUAY_GUARDED_BY(lock_) = 0;  // queues that hear_locked() was called for
   std::uint32_t sleepers_ QUAY_GUARDED_BY(lock_) = 0;
   std::uint32_t posters_ QUAY_GUARDED_BY(lock_) = 0;  // notes that are fed from user space
   std::uint32_t epoch_ QUAY_GUARDED_BY(lock_) = 0;    // raised by every harvest
@@ -213,6 +260,7 @@ class queue {
   growable<slot_index> descriptors_ QUAY_GUARDED_BY(lock_);  // descriptor -> interest
   growable<slot_index> watches_ QUAY_GUARDED_BY(lock_);      // inotify watch -> one interest
   int sets_[kDirections] QUAY_GUARDED_BY(lock_) = {-1, -1, -1};
+  int own_ QUAY_GUARDED_BY(lock_) = -1;  // see invariant 4
   int timer_ QUAY_GUARDED_BY(lock_) = -1;
   int wall_timer_ QUAY_GUARDED_BY(lock_) = -1;
   int watcher_ QUAY_GUARDED_BY(lock_) = -1;

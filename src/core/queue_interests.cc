@@ -53,7 +53,7 @@ int queue::make_set_locked(std::uint8_t s) noexcept {
   const int fd = env_.os.set_create(true);
   if (fd < 0) return -fd;
   const std::uint64_t name = kInnerSet + (static_cast<std::uint64_t>(s) << 40);
-  const int error = env_.os.set_add(public_, fd, EPOLLIN, name);
+  const int error = env_.os.set_add(base_set_locked(), fd, EPOLLIN, name);
   if (error != 0) {
     env_.os.discard(fd);
     return error;
@@ -153,6 +153,7 @@ int queue::identify_locked(slot_index i) noexcept {
     if (error == 0) env_.os.set_remove(sets_[r.set], it.descriptor);
     return error == EBADF ? EBADF : ENOENT;
   }
+  if (it.kind == object::kqueue) return env_.os.is_set(it.descriptor) ? 0 : EBADF;
   object_facts facts{};
   if (env_.os.examine(it.descriptor, facts) != 0) return EBADF;
   return facts.identity == it.identity ? 0 : ENOENT;
@@ -164,7 +165,7 @@ void queue::watch_file_locked(slot_index i) noexcept {
   if (watcher_ < 0) {
     const int fd = env_.os.watcher_create();
     if (fd < 0) return;
-    if (env_.os.set_add(public_, fd, EPOLLIN, kWatcher) != 0) {
+    if (env_.os.set_add(base_set_locked(), fd, EPOLLIN, kWatcher) != 0) {
       env_.os.discard(fd);
       return;
     }
@@ -194,6 +195,20 @@ void queue::read_watcher_locked() noexcept {
   }
 }
 
+void queue::take_inner_locked(int set, std::uint8_t s, int room) noexcept {
+  constexpr int kAtOnce = 64;
+  epoll_event reports[kAtOnce];
+  const int most = room < 1 ? 1 : room < kAtOnce ? room : kAtOnce;
+  const std::uint32_t all = registered_ + kOwnReports;
+  for (std::uint32_t taken = 0; taken <= all; taken += static_cast<std::uint32_t>(most)) {
+    const std::uint32_t before = ready_.count();
+    const int n = env_.os.set_wait(set, reports, most, 0);
+    for (int k = 0; k < n; ++k) take_report_locked(reports[k], s, room);
+    room -= static_cast<int>(ready_.count() - before);
+    if (n < most || room <= 0) return;
+  }
+}
+
 void queue::take_own_report_locked(std::uint64_t name, int room) noexcept {
   if (name == kBell) {
     bell_rung_ = false;
@@ -203,19 +218,14 @@ void queue::take_own_report_locked(std::uint64_t name, int room) noexcept {
     wall_timer_armed_ = kNever;
   } else if (name == kWatcher) {
     read_watcher_locked();
+  } else if (name == kOwnSet) {
+    take_inner_locked(own_, 0, room);
+  } else if (const std::uint64_t what = name & 0xff00000000; what == kWatchedQueue) {
+    on_watched_queue_locked(static_cast<std::uint32_t>(name >> 40));
   } else {
     const auto s = static_cast<std::uint8_t>((name >> 40) & 0xff);
     if (s >= kDirections || sets_[s] < 0) return;
-    constexpr int kAtOnce = 64;
-    epoll_event reports[kAtOnce];
-    const int most = room < 1 ? 1 : room < kAtOnce ? room : kAtOnce;
-    for (std::uint32_t taken = 0; taken <= registered_; taken += static_cast<std::uint32_t>(most)) {
-      const std::uint32_t before = ready_.count();
-      const int n = env_.os.set_wait(sets_[s], reports, most, 0);
-      for (int k = 0; k < n; ++k) take_report_locked(reports[k], s, 0);
-      room -= static_cast<int>(ready_.count() - before);
-      if (n < most || room <= 0) break;
-    }
+    take_inner_locked(sets_[s], s, room);
     if (rebuild_due_[s]) {
       rebuild_due_[s] = false;
       rebuild_set_locked(s);
@@ -256,6 +266,65 @@ void queue::take_report_locked(const epoll_event& report, std::uint8_t set, int 
     r.armed = disarmed_bits();
   }
 }
+
+// --- queues that watch queues ---------------------------------------------------------------------
+
+// Moves what the kernel reports from the public set to one of its own. An edge that the kernel has
+// not reported yet must not be lost, and one that it has must not come again: the new set's first
+// look is thrown away while the old registrations still stand.
+void queue::split_locked() noexcept {
+  const int own = env_.os.set_create(true);
+  if (own < 0) return;
+  const int old = public_;
+  const auto each_of_base = [&](auto f) QUAY_NO_ANALYSIS {
+    if (sets_[0] == old) {
+      each_interest_locked([&](slot_index i) QUAY_NO_ANALYSIS {
+        interest& it = interest_at(i);
+        for (std::uint32_t d = 0; d < kDirections; ++d) {
+          const interest::registration& r = it.dir[d];
+          const token name{i, it.generation, d};
+          if (r.armed != 0 && r.set == 0) f(it.descriptor, r.armed, name.pack());
+        }
+      });
+    }
+    for (std::uint8_t s = 0; s < kDirections; ++s) {
+      const std::uint64_t name = kInnerSet + (static_cast<std::uint64_t>(s) << 40);
+      if (sets_[s] >= 0 && sets_[s] != old) f(sets_[s], EPOLLIN, name);
+    }
+    if (timer_ >= 0) f(timer_, EPOLLIN | EPOLLET, kTimer);
+    if (wall_timer_ >= 0) f(wall_timer_, EPOLLIN | EPOLLET, kWallTimer);
+    if (watcher_ >= 0) f(watcher_, EPOLLIN, kWatcher);
+  };
+  each_of_base([&](int fd, std::uint32_t events, std::uint64_t name) {
+    env_.os.set_add(own, fd, events, name);
+  });
+  if (env_.os.set_add(old, own, EPOLLIN, kOwnSet) != 0) {
+    env_.os.discard(own);
+    return;
+  }
+  epoll_event seen[kReports];
+  for (std::uint32_t n = 0; n <= registered_ + kOwnReports; n += kReports) {
+    if (env_.os.set_wait(own, seen, kReports, 0) < kReports) break;
+  }
+  drain_locked(kReports * 1024);
+  each_of_base([&](int fd, std::uint32_t, std::uint64_t) { env_.os.set_remove(old, fd); });
+  if (sets_[0] == old) sets_[0] = own;
+  own_ = own;
+}
+
+int queue::hear_locked(int set, std::uint32_t number) noexcept {
+  const std::uint64_t name = kWatchedQueue + (std::uint64_t{number} << 40);
+  const int error = env_.os.set_add(public_, set, EPOLLIN | EPOLLET, name);
+  if (error == 0) ++watching_;
+  return error;
+}
+
+void queue::ignore_locked(int set) noexcept {
+  env_.os.set_remove(public_, set);
+  --watching_;
+}
+
+// --- taking in reports ----------------------------------------------------------------------------
 
 // The kernel's work since the last harvest has pushed interests and notes out of the caches. One
 // miss after the other would cost more than everything else here: ask for all of them first.

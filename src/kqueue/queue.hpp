@@ -5,13 +5,14 @@
 // Invariants: those of core::queue; besides, identifiers are unique for each filter.
 // Ownership: kqueue objects are made by the system and recycled, never freed: a thread that looked
 //            one up may lock it and then see that it is no longer the one it meant.
-// Locking: core::queue's mutex (rank queue). A queue nested in another is locked under it.
+// Locking: core::queue's mutex (rank queue). Never two queues at once.
 #pragma once
 
 #include "core/ident_table.hpp"
 #include "core/queue.hpp"
 #include "core/source.hpp"
 #include "kqueue/dialect.hpp"
+#include "kqueue/nesting.hpp"
 
 namespace quay::kqueue {
 
@@ -68,6 +69,14 @@ class queue final : public core::queue {
   // Notes that are queued, after taking in what the kernel knows (fstat, nested queues).
   std::uint32_t pending_locked() noexcept QUAY_REQUIRES(lock());
 
+  // --- queues that watch queues; see nesting.hpp ----------------------------------------------
+  nesting& nest() noexcept { return nesting_; }
+  const nesting& nest() const noexcept { return nesting_; }
+  // Collects the numbers of the queues that READ notes of this one are on.
+  void watched_queues_locked(queue_set& out) noexcept QUAY_REQUIRES(lock());
+  // `inner` has queued a note: so do the notes on it here.
+  void on_hail_locked(queue& inner) noexcept QUAY_REQUIRES(lock());
+
   // --- for the filters ------------------------------------------------------------------------
   const dialect& rules() const noexcept { return *dialect_.load(std::memory_order_relaxed); }
   system& owner() noexcept { return system_; }
@@ -98,8 +107,14 @@ class queue final : public core::queue {
                         std::int64_t now) noexcept override QUAY_REQUIRES(lock());
   void on_growth_locked(core::slot_index i) noexcept override QUAY_REQUIRES(lock());
   void on_vanished_locked(core::slot_index i) noexcept override QUAY_REQUIRES(lock());
+  void on_watched_queue_locked(std::uint32_t number) noexcept override QUAY_REQUIRES(lock()) {
+    news_.insert(number);
+  }
+  void run_errands(bool rewire, bool hail) noexcept override;
 
  private:
+  // Looks into the watched queues that the kernel reported; releases the mutex meanwhile.
+  int visit_locked() noexcept QUAY_NO_ANALYSIS;
   int find_on_descriptor_locked(const core::event& change, core::slot_index& found) noexcept
       QUAY_REQUIRES(lock());
   int create_locked(core::event& change, filter& f) noexcept QUAY_REQUIRES(lock());
@@ -120,6 +135,8 @@ class queue final : public core::queue {
   std::atomic<std::uint32_t> life_{0};
   // Constant for the queue's life; atomic because a thread that comes too late may look.
   std::atomic<const dialect*> dialect_{nullptr};
+  nesting nesting_;
+  queue_set news_ QUAY_GUARDED_BY(lock());  // watched queues with reports not yet looked at
   core::ident_table idents_ QUAY_GUARDED_BY(lock());
   std::atomic<std::uint32_t> notes_{0};  // written under the mutex
   std::uint64_t calls_ QUAY_GUARDED_BY(lock()) = 0;

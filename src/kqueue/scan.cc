@@ -150,10 +150,11 @@ void queue::deliver_locked(slot_index i, filter& f, sink& out) noexcept {
   }
 }
 
-// A level that the kernel holds too needs no place in the list: it is reported again.
+// A level that the kernel holds too needs no place in the list: it is reported again. But watchers of
+// the queue are told how long the list is, as the kernels keep it.
 bool queue::kernel_repeats_locked(const note& n) noexcept {
   const std::uint32_t armed = interest_at(n.descriptor.interest).dir[n.dir].armed;
-  return armed != 0 && (armed & static_cast<std::uint32_t>(EPOLLET)) == 0;
+  return !watched_locked() && armed != 0 && (armed & static_cast<std::uint32_t>(EPOLLET)) == 0;
 }
 
 int queue::collect_locked(sink& out) noexcept {
@@ -161,7 +162,8 @@ int queue::collect_locked(sink& out) noexcept {
   if (kernel_may_know_locked()) {
     // What is queued already may turn out void, so the kernel is asked for a full list. Notes that
     // find no room stay queued and are looked at again by the next scan.
-    const int error = harvest_locked(out.room);
+    int error = harvest_locked(out.room);
+    if (error == 0) error = visit_locked();
     if (error != 0) return error;
   }
   scan_locked(out);
@@ -176,7 +178,8 @@ int queue::wait_locked(sink& out, std::int64_t deadline) noexcept {
     if (error != 0 || out.filled > 0) return error;
   }
   for (;;) {
-    const int error = sleep_locked(deadline, out.room);
+    int error = sleep_locked(deadline, out.room);
+    if (error == 0) error = visit_locked();
     if (error != 0) return error;
     expire_locked();
     if (!ready_locked().empty()) scan_locked(out);
@@ -185,9 +188,55 @@ int queue::wait_locked(sink& out, std::int64_t deadline) noexcept {
   }
 }
 
+// --- queues that watch queues ---------------------------------------------------------------------
+
+int queue::visit_locked() noexcept {
+  for (std::int64_t n = news_.next(0); n >= 0; n = news_.next(static_cast<std::uint32_t>(n) + 1)) {
+    news_.erase(static_cast<std::uint32_t>(n));
+    lock().unlock();
+    system_.look_into(static_cast<std::uint32_t>(n));
+    lock().lock();
+    if (closed_locked()) return EBADF;
+  }
+  return 0;
+}
+
+void queue::watched_queues_locked(queue_set& out) noexcept {
+  each_interest_locked([&](slot_index on) QUAY_NO_ANALYSIS {
+    const interest& it = interest_at(on);
+    if (it.kind != core::object::kqueue || it.first == kNil) return;
+    const queue* inner = system_.queue_at(it.descriptor);
+    if (inner != nullptr && inner != this) out.insert(inner->number());
+  });
+}
+
+void queue::on_hail_locked(queue& inner) noexcept {
+  // The queue's first number is the usual one; duplicates must be searched for.
+  slot_index on = interest_of_locked(inner.descriptor());
+  const auto is_on_inner = [&](slot_index i) QUAY_NO_ANALYSIS {
+    const interest& it = interest_at(i);
+    return it.kind == core::object::kqueue && system_.queue_at(it.descriptor) == &inner;
+  };
+  const auto activate_all = [&](slot_index of) QUAY_NO_ANALYSIS {
+    for (slot_index i = interest_at(of).first; i != kNil; i = at(i).link) activate_locked(i);
+  };
+  if (on != kNil && is_on_inner(on)) {
+    activate_all(on);
+  } else {
+    each_interest_locked([&](slot_index i) QUAY_NO_ANALYSIS {
+      if (is_on_inner(i)) activate_all(i);
+    });
+  }
+}
+
+void queue::run_errands(bool rewire, bool hail) noexcept {
+  if (rewire) system_.rewire(*this);
+  if (hail) system_.hail(*this);
+}
+
 std::uint32_t queue::pending_locked() noexcept {
   expire_locked();
-  if (kernel_may_know_locked()) harvest_locked(kReports);
+  if (kernel_may_know_locked() && harvest_locked(kReports) == 0) visit_locked();
   return ready_locked().count();
 }
 

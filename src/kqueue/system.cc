@@ -50,7 +50,9 @@ queue* system::recycle_or_make() noexcept {
     if (!q->lock().try_lock()) continue;
     const bool spare = q->closed_locked() && q->deserted_locked();
     q->lock().unlock();
-    if (spare) return q;
+    if (!spare) continue;
+    forget_number(*q);
+    return q;
   }
   if (!queues_.reserve(made_ + 1)) return nullptr;
   // Not from the heap: what is never freed and hangs off mapped memory would look like a leak.
@@ -106,7 +108,7 @@ bool system::end_queue(int fd) noexcept {
     descriptors_.clear_owner(fd);
   }
   if (q == nullptr) return false;
-  core::guard hold(q->lock());
+  core::queue::section hold(*q);
   if (q->closed_locked()) return true;
   const int other = other_number_of(*q);
   if (other < 0) {
@@ -135,13 +137,6 @@ queue* system::adopt(int fd) noexcept {
   return nullptr;
 }
 
-void system::expose(int fd) noexcept {
-  queue* q = queue_at(fd);  // never the caller's own
-  if (q == nullptr) return;
-  core::queue::section hold(*q);
-  q->make_pollable_locked();
-}
-
 // --- file operations ------------------------------------------------------------------------------
 
 long system::read(int, const iovec*, int) noexcept { return -ENXIO; }
@@ -166,16 +161,6 @@ int system::fcntl(int, int, void*) noexcept { return kAskKernel; }
 int system::poll(int, short) noexcept { return kAskKernel; }
 
 // --- closing --------------------------------------------------------------------------------------
-
-template <class F>
-void system::each_watcher(std::uint64_t watchers, F f) noexcept {
-  core::guard hold(registry_);
-  for (std::uint32_t k = 0; k < made_; ++k) {
-    if ((watchers >> (k & 63) & 1) == 0) continue;
-    core::queue::section locked(*queues_[k]);
-    if (!queues_[k]->closed_locked()) f(*queues_[k]);
-  }
-}
 
 void system::closing(int fd) noexcept {
   slot* s = fd >= 0 ? find_slot(fd) : nullptr;
@@ -276,6 +261,11 @@ void system::after_fork_in_child() noexcept {
     queue& q = *queues_[k];
     q.lock().reset_after_fork();
     q.abandon_after_fork();
+    q.nest().direct.clear();
+    q.nest().reached.clear();
+    q.nest().heard.clear();
+    q.nest().watchers.store(0, std::memory_order_relaxed);
+    q.nest().hailing.store(false, std::memory_order_relaxed);
   }
   for (auto& entry : chunks_) {
     slot* chunk = entry.load(std::memory_order_relaxed);

@@ -51,8 +51,6 @@ class system final : public core::descriptor_owner {
   // The same for a number that nobody announced: a duplicate made behind our back, if the kernel
   // says that it is one.
   queue* adopt(int fd) noexcept;
-  // Makes a private queue pollable: it is about to be nested.
-  void expose(int fd) noexcept;
 
   // A queue's file operations: semantics/kqueue.md section 6.
   long read(int fd, const iovec* parts, int count) noexcept override;
@@ -74,6 +72,12 @@ class system final : public core::descriptor_owner {
   void return_callout(const dialect& d) noexcept;
   bool take_user_event(const dialect& d) noexcept;
   void return_user_event(const dialect& d) noexcept;
+
+  // Queues that watch queues; see nesting.hpp.
+  void rewire(queue& q) noexcept;   // what `q` watches has changed
+  void hail(queue& news) noexcept;  // notes were queued in `news`
+  // Takes in what the kernel reports to a watched queue; null: there is none of that number.
+  queue* look_into(std::uint32_t number) noexcept;
 
   core::arena<core::ext_block>& ext_blocks() noexcept { return ext_; }
   core::arena<core::note>& notes() noexcept { return notes_; }
@@ -116,11 +120,22 @@ class system final : public core::descriptor_owner {
     s.owner.store(&q, std::memory_order_release);
     descriptors_.assign(fd, *this);
   }
+  queue* queue_number(std::uint32_t n) noexcept;
+  void reach(const queue& from, queue_set& found) noexcept QUAY_REQUIRES(registry_);
+  void connect(queue& q, queue_set& news) noexcept QUAY_REQUIRES(registry_);
+  void forget_number(queue& spare) noexcept QUAY_REQUIRES(registry_);
+  void recount_watchers(queue& inner) noexcept QUAY_REQUIRES(registry_);
   int other_number_of(const queue& q) const noexcept;
   queue* recycle_or_make() noexcept QUAY_REQUIRES(registry_);
-  // Calls f(queue) under its mutex for every open queue whose bit is in `watchers`.
+  // Calls f(queue) under its mutex, and no other, for every open queue whose bit is in `watchers`.
   template <class F>
-  void each_watcher(std::uint64_t watchers, F f) noexcept;
+  void each_watcher(std::uint64_t watchers, F f) noexcept {
+    for (std::uint32_t k = 0; queue* q = queue_number(k); ++k) {
+      if ((watchers >> (k & 63) & 1) == 0) continue;
+      core::queue::section hold(*q);
+      if (!q->closed_locked()) f(*q);
+    }
+  }
 
   core::host& os_;
   core::descriptor_table& descriptors_;

@@ -69,6 +69,9 @@ int descriptor_filter::attach(queue& q, slot_index i) noexcept {
     const int error = accept(q, i);
     if (error != 0) return error;
     if (q.owner().is_queue(it.descriptor, q)) return 0;  // accepted, and never ready
+    it.pollable = false;  // the kernel sees no count; see nesting.hpp
+    q.rewire_later_locked();
+    return evaluate(q, i);
   }
   const core::direction d = static_cast<core::direction>(q.at(i).dir);
   const int error = q.arm_locked(q.at(i).descriptor.interest, d, true);
@@ -79,7 +82,10 @@ int descriptor_filter::attach(queue& q, slot_index i) noexcept {
   return evaluate(q, i);
 }
 
-void descriptor_filter::detach(queue& q, slot_index i) noexcept { q.stop_timer_locked(i, false); }
+void descriptor_filter::detach(queue& q, slot_index i) noexcept {
+  q.stop_timer_locked(i, false);
+  if (q.interest_of_note_locked(i).kind == object::kqueue) q.rewire_later_locked();
+}
 
 int descriptor_filter::touch(queue& q, slot_index i, core::event& change) noexcept {
   note& n = q.at(i);

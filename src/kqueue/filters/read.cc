@@ -5,6 +5,8 @@
 #include <quay/quay.h>
 #include <sys/event.h>
 
+#include <cerrno>
+
 #include "kqueue/filters/descriptor.hpp"
 #include "kqueue/filters/filters.hpp"
 #include "kqueue/system.hpp"
@@ -33,7 +35,11 @@ class read_filter_type final : public descriptor_filter {
     const interest& it = q.interest_of_note_locked(i);
     if (it.kind == object::kqueue && q.owner().is_queue(it.descriptor, q))
       return q.rules().self_watch;
-    if (it.kind == object::kqueue) q.owner().expose(it.descriptor);
+    if (it.kind == object::kqueue) {
+      const queue* inner = q.owner().queue_at(it.descriptor);
+      if (inner == nullptr) return EBADF;
+      q.at(i).descriptor.seen = inner->life();
+    }
     return 0;
   }
 
@@ -119,16 +125,12 @@ class read_filter_type final : public descriptor_filter {
     return n.data != 0;
   }
 
-  static bool nested(queue& q, slot_index i) noexcept QUAY_NO_ANALYSIS {
+  // The count is the inner queue's own; it keeps us told, so nothing of it is locked here.
+  static bool nested(queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
-    queue* inner = q.owner().queue_at(q.interest_of_note_locked(i).descriptor);
-    if (inner == nullptr || inner == &q) return false;
-    core::queue::section hold(*inner);
-    if (inner->closed_locked()) return false;
-    n.data = inner->pending_locked();
-    // Looking may ring the inner queue's bell anew; with EV_CLEAR only a newly queued note counts.
-    if ((n.flags & EV_CLEAR) && n.descriptor.seen == inner->activations_locked()) return false;
-    n.descriptor.seen = inner->activations_locked();
+    const queue* inner = q.owner().queue_at(q.interest_of_note_locked(i).descriptor);
+    if (inner == nullptr || inner == &q || inner->life() != n.descriptor.seen) return false;
+    n.data = inner->count_hint();
     return n.data > 0;
   }
 };

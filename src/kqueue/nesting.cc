@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: system's half that knows which queue watches which; see nesting.hpp.
+#include "kqueue/nesting.hpp"
+
+#include "kqueue/queue.hpp"
+#include "kqueue/system.hpp"
+
+namespace quay::kqueue {
+
+queue* system::queue_number(std::uint32_t n) noexcept {
+  core::guard hold(registry_);
+  return n < made_ ? queues_[n] : nullptr;
+}
+
+// --- the wiring -----------------------------------------------------------------------------------
+
+void system::reach(const queue& from, queue_set& found) noexcept {
+  queue_set unvisited;
+  unvisited.insert(from.number());
+  for (std::int64_t n = unvisited.next(0); n >= 0; n = unvisited.next(0)) {
+    const auto number = static_cast<std::uint32_t>(n);
+    unvisited.erase(number);
+    queues_[number]->nest().direct.each([&](std::uint32_t m) {
+      if (!found.contains(m) && found.insert(m)) unvisited.insert(m);
+    });
+  }
+  found.erase(from.number());
+}
+
+// Brings what `q` reaches, and what it hears of, up to what is watched now; adds to `news` what it
+// hears of newly.
+void system::connect(queue& q, queue_set& news) noexcept {
+  nesting& place = q.nest();
+  place.reached.clear();
+  reach(q, place.reached);
+  place.reached.each([&](std::uint32_t n) QUAY_NO_ANALYSIS {
+    if (place.heard.contains(n)) return;
+    // The other queue's set is made before `q` is locked: never two queues at once.
+    queue& inner = *queues_[n];
+    int set = -1;
+    {
+      core::guard hold(inner.lock());
+      if (!inner.closed_locked()) set = inner.demand_own_set_locked();
+    }
+    core::guard hold(q.lock());
+    if (set >= 0 && !q.closed_locked() && q.hear_locked(set, n) == 0) place.heard.insert(n);
+    news.insert(n);
+  });
+  for (std::int64_t n = place.heard.next(0); n >= 0;) {
+    const auto number = static_cast<std::uint32_t>(n);
+    n = place.heard.next(number + 1);
+    if (place.reached.contains(number)) continue;
+    place.heard.erase(number);
+    int set = -1;
+    {
+      core::guard hold(queues_[number]->lock());
+      set = queues_[number]->demand_own_set_locked();
+    }
+    core::guard hold(q.lock());
+    if (!q.closed_locked()) q.ignore_locked(set);
+  }
+}
+
+// Who watches `inner` now.
+void system::recount_watchers(queue& inner) noexcept {
+  std::uint64_t mask = 0;
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    if (queues_[k]->nest().direct.contains(inner.number())) mask |= std::uint64_t{1} << (k & 63);
+  }
+  inner.nest().watchers.store(mask, std::memory_order_release);
+  core::guard hold(inner.lock());
+  if (!inner.closed_locked()) inner.set_watched_locked(mask != 0);
+}
+
+void system::rewire(queue& q) noexcept {
+  queue_set now;
+  queue_set news;
+  {
+    core::guard hold(registry_);
+    nesting& place = q.nest();
+    {
+      core::guard locked(q.lock());
+      if (!q.closed_locked()) q.watched_queues_locked(now);
+    }
+    queue_set before;
+    place.direct.each([&](std::uint32_t n) { before.insert(n); });
+    place.direct.clear();
+    now.each([&](std::uint32_t n) {
+      place.direct.insert(n);
+      if (!before.contains(n)) news.insert(n);
+    });
+    const auto recount = [this](std::uint32_t n)
+                             QUAY_NO_ANALYSIS { recount_watchers(*queues_[n]); };
+    before.each(recount);
+    now.each(recount);
+    // What others reach through `q`, or hear of `q` itself, changes with it.
+    for (std::uint32_t k = 0; k < made_; ++k) {
+      queue& other = *queues_[k];
+      if (&other == &q || other.nest().reached.contains(q.number())) connect(other, news);
+    }
+  }
+  // What was ready before it was watched.
+  news.each([&](std::uint32_t n) QUAY_NO_ANALYSIS {
+    queue* inner = look_into(n);
+    if (inner == nullptr || inner->count_hint() == 0 || !now.contains(n)) return;
+    core::queue::section hold(q);
+    if (!q.closed_locked()) q.on_hail_locked(*inner);
+  });
+}
+
+// A queue object is about to serve another queue: nobody hears of it any more.
+void system::forget_number(queue& spare) noexcept {
+  spare.nest().watchers.store(0, std::memory_order_relaxed);
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    nesting& place = queues_[k]->nest();
+    place.direct.erase(spare.number());
+    place.reached.erase(spare.number());
+    if (!place.heard.contains(spare.number())) continue;
+    place.heard.erase(spare.number());
+    core::guard hold(queues_[k]->lock());
+    if (!queues_[k]->closed_locked()) queues_[k]->ignore_locked(-1);
+  }
+}
+
+// --- news -----------------------------------------------------------------------------------------
+
+queue* system::look_into(std::uint32_t number) noexcept {
+  queue* q = queue_number(number);
+  if (q == nullptr) return nullptr;
+  core::queue::section hold(*q);
+  if (q->closed_locked()) return nullptr;
+  q->harvest_own_locked();
+  q->expire_locked();
+  return q;
+}
+
+namespace {
+// Queues that this thread still has to tell their watchers about: a list, not a recursion.
+struct errand_list {
+  queue* first = nullptr;
+  bool running = false;
+};
+constinit thread_local errand_list t_errands;
+}  // namespace
+
+void system::hail(queue& news) noexcept {
+  if (news.nest().hailing.exchange(true, std::memory_order_acq_rel)) return;
+  news.nest().next_hailed = t_errands.first;
+  t_errands.first = &news;
+  if (t_errands.running) return;
+  t_errands.running = true;
+  while (queue* inner = t_errands.first) {
+    t_errands.first = inner->nest().next_hailed;
+    inner->nest().hailing.store(false, std::memory_order_release);
+    each_watcher(inner->nest().watchers.load(std::memory_order_acquire),
+                 [&](queue& outer) QUAY_NO_ANALYSIS {
+                   if (&outer != inner) outer.on_hail_locked(*inner);
+                 });
+  }
+  t_errands.running = false;
+}
+
+}  // namespace quay::kqueue
