@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # What: how a folder of GoogleTest sources becomes a program and its tests.
-# Contract: tests are listed when ctest runs, not when the program is linked, so that a sanitizer's program is only ever
-# started by whoever set its environment up.
+# Contract: tests are listed when ctest runs, not when the program is linked, so that a program is only ever started by
+# whoever set its environment up.
 
 include(GoogleTest)
 
@@ -24,6 +24,17 @@ function(quay_add_gtest name)
   target_link_libraries(${name} PRIVATE quay_test_support quay_test_common ${arg_LINK}
                                         GTest::gmock_main)
   target_precompile_headers(${name} REUSE_FROM quay_test_support)
+  if(QUAY_SANITIZE)
+    # A sanitizer's program takes long to start: a few processes run all tests of the program.
+    foreach(shard RANGE 7)
+      add_test(NAME "${arg_PREFIX}${name}/${shard}" COMMAND ${name} --gtest_brief=1)
+      set_tests_properties(
+        "${arg_PREFIX}${name}/${shard}"
+        PROPERTIES LABELS "${arg_LABEL}" TIMEOUT 1200 PROCESSORS ${arg_PROCESSORS} ENVIRONMENT
+                   "GTEST_TOTAL_SHARDS=8;GTEST_SHARD_INDEX=${shard}")
+    endforeach()
+    return()
+  endif()
   gtest_discover_tests(
     ${name}
     DISCOVERY_MODE PRE_TEST

@@ -22,6 +22,14 @@
 
 namespace quay::core {
 
+// What an owner knows of one direction of its object without asking the kernel.
+struct observation {
+  bool ready = false;
+  bool eof = false;
+  std::int64_t data = 0;     // bytes to read, or room to write
+  std::uint32_t fflags = 0;  // with eof: the error, 0 for none
+};
+
 // A system whose objects are named by descriptors. Calls return a result or -errno; the number may
 // have ceased to be the owner's, then they answer -EBADF. kAskKernel: libc's own call is right.
 class descriptor_owner {
@@ -35,6 +43,13 @@ class descriptor_owner {
   virtual int fcntl(int fd, int command, void* argument) noexcept = 0;
   // What poll() would report of `events` now.
   virtual int poll(int fd, short events) noexcept = 0;
+
+  // The object's own view of a direction, for notes on the descriptor: true when it has one; the
+  // kernel's readiness of the number is then no more than a hint to look. Called under the watching
+  // queue's mutex: must not lock anything that is held across a call of changed().
+  virtual bool observe(int /*fd*/, bool /*writing*/, observation&) noexcept { return false; }
+  // What another owner's object behind `fd` shows has changed: notes on the number must look.
+  virtual void changed(int /*fd*/) noexcept {}
 
   // Of every number that is owned or watched by any system, before and after the kernel closes or
   // replaces it: drop what belongs to it.
@@ -88,6 +103,12 @@ class descriptor_table {
     }
   }
   bool watch(int fd) noexcept;
+
+  // An owner announces, with no lock held, that observe() of the number may now say more.
+  void changed(int fd) noexcept {
+    if ((load(fd) & kWatched) == 0) return;
+    for (int n = 0; n < enrolled(); ++n) owners_[n]->changed(fd);
+  }
 
   // The two announcements of a close: every owner hears of each.
   void closing(int fd) noexcept;

@@ -78,6 +78,7 @@ enum class object : std::uint8_t {
   directory,
   always_ready,  // a device that cannot be polled
   kqueue,        // another of our queues
+  owned,         // of another system of ours, which observes it for us
   counter,       // eventfd, timerfd, signalfd: a read returns a record
   other,
 };

@@ -15,6 +15,7 @@ queue* system::queue_number(std::uint32_t n) noexcept {
 
 // --- the wiring -----------------------------------------------------------------------------------
 
+// The queues that `from` watches over one or more steps.
 void system::reach(const queue& from, queue_set& found) noexcept {
   queue_set unvisited;
   unvisited.insert(from.number());
@@ -28,14 +29,27 @@ void system::reach(const queue& from, queue_set& found) noexcept {
   found.erase(from.number());
 }
 
-// Brings what `q` reaches, and what it hears of, up to what is watched now; adds to `news` what it
-// hears of newly.
+// The queues that watch `q` over one or more steps.
+void system::reached_from_above(const queue& q, queue_set& found) noexcept {
+  queue_set unvisited;
+  unvisited.insert(q.number());
+  for (std::int64_t n = unvisited.next(0); n >= 0; n = unvisited.next(0)) {
+    const auto number = static_cast<std::uint32_t>(n);
+    unvisited.erase(number);
+    for (std::uint32_t k = 0; k < made_; ++k) {
+      if (!queues_[k]->nest().direct.contains(number) || found.contains(k)) continue;
+      if (found.insert(k)) unvisited.insert(k);
+    }
+  }
+}
+
+// Brings what `q` hears of up to what is watched now; adds to `news` what it hears of newly.
 void system::connect(queue& q, queue_set& news) noexcept {
-  nesting& place = q.nest();
-  place.reached.clear();
-  reach(q, place.reached);
-  place.reached.each([&](std::uint32_t n) QUAY_NO_ANALYSIS {
-    if (place.heard.contains(n)) return;
+  queue_set wanted;
+  reach(q, wanted);
+  queue_set& heard = q.nest().heard;
+  wanted.each([&](std::uint32_t n) QUAY_NO_ANALYSIS {
+    if (heard.contains(n)) return;
     // The other queue's set is made before `q` is locked: never two queues at once.
     queue& inner = *queues_[n];
     int set = -1;
@@ -43,23 +57,40 @@ void system::connect(queue& q, queue_set& news) noexcept {
       core::guard hold(inner.lock());
       if (!inner.closed_locked()) set = inner.demand_own_set_locked();
     }
+    if (set < 0) return;
     core::guard hold(q.lock());
-    if (set >= 0 && !q.closed_locked() && q.hear_locked(set, n) == 0) place.heard.insert(n);
+    if (q.closed_locked() || q.hear_locked(set, n) != 0) return;
+    heard.insert(n);
     news.insert(n);
   });
-  for (std::int64_t n = place.heard.next(0); n >= 0;) {
-    const auto number = static_cast<std::uint32_t>(n);
-    n = place.heard.next(number + 1);
-    if (place.reached.contains(number)) continue;
-    place.heard.erase(number);
+  heard.each([&](std::uint32_t n) QUAY_NO_ANALYSIS {
+    if (wanted.contains(n)) return;
+    heard.erase(n);
     int set = -1;
     {
-      core::guard hold(queues_[number]->lock());
-      set = queues_[number]->demand_own_set_locked();
+      core::guard hold(queues_[n]->lock());
+      set = queues_[n]->demand_own_set_locked();
     }
     core::guard hold(q.lock());
     if (!q.closed_locked()) q.ignore_locked(set);
-  }
+  });
+}
+
+// Whether anything that the kernel reports comes from one of `starts` or what they reach.
+bool system::kernel_behind(const queue_set& starts) noexcept {
+  bool found = false;
+  starts.each([&](std::uint32_t n) QUAY_NO_ANALYSIS {
+    queue_set all;
+    if (found) return;
+    reach(*queues_[n], all);
+    all.insert(n);
+    all.each([&](std::uint32_t m) QUAY_NO_ANALYSIS {
+      if (found) return;
+      core::guard hold(queues_[m]->lock());
+      found = queues_[m]->demand_own_set_locked() >= 0;
+    });
+  });
+  return found;
 }
 
 // Who watches `inner` now.
@@ -83,21 +114,27 @@ void system::rewire(queue& q) noexcept {
       core::guard locked(q.lock());
       if (!q.closed_locked()) q.watched_queues_locked(now);
     }
-    queue_set before;
-    place.direct.each([&](std::uint32_t n) { before.insert(n); });
-    place.direct.clear();
-    now.each([&](std::uint32_t n) {
-      place.direct.insert(n);
-      if (!before.contains(n)) news.insert(n);
+    queue_set changed;
+    place.direct.each([&](std::uint32_t n) {
+      if (!now.contains(n)) changed.insert(n);
     });
-    const auto recount = [this](std::uint32_t n)
-                             QUAY_NO_ANALYSIS { recount_watchers(*queues_[n]); };
-    before.each(recount);
-    now.each(recount);
-    // What others reach through `q`, or hear of `q` itself, changes with it.
-    for (std::uint32_t k = 0; k < made_; ++k) {
-      queue& other = *queues_[k];
-      if (&other == &q || other.nest().reached.contains(q.number())) connect(other, news);
+    now.each([&](std::uint32_t n) {
+      if (place.direct.contains(n)) return;
+      changed.insert(n);
+      news.insert(n);
+    });
+    place.direct.clear();
+    now.each([&](std::uint32_t n) { place.direct.insert(n); });
+    changed.each([&](std::uint32_t n) QUAY_NO_ANALYSIS { recount_watchers(*queues_[n]); });
+    // Others hear through `q` what it watches, and hear of `q` itself.
+    changed.insert(q.number());
+    if (kernel_behind(changed)) {
+      queue_set above;
+      reached_from_above(q, above);
+      above.insert(q.number());
+      above.each([&](std::uint32_t n) QUAY_NO_ANALYSIS { connect(*queues_[n], news); });
+    } else if (!place.heard.empty()) {
+      connect(q, news);
     }
   }
   // What was ready before it was watched.
@@ -115,7 +152,6 @@ void system::forget_number(queue& spare) noexcept {
   for (std::uint32_t k = 0; k < made_; ++k) {
     nesting& place = queues_[k]->nest();
     place.direct.erase(spare.number());
-    place.reached.erase(spare.number());
     if (!place.heard.contains(spare.number())) continue;
     place.heard.erase(spare.number());
     core::guard hold(queues_[k]->lock());

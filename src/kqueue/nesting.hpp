@@ -10,7 +10,7 @@
 //   2. A note that is queued in user space is told to the direct watchers after the queue is
 //      unlocked; their notes being queued is told to theirs in turn.
 // Ownership: queue_set owns its words.
-// Locking: system's registry guards direct, reached and heard of all queues; watchers is atomic. No two
+// Locking: system's registry guards direct and heard of all queues; watchers is atomic. No two
 //          queues are ever locked at once: circles are allowed.
 #pragma once
 
@@ -63,8 +63,7 @@ class queue_set {
 // A queue's place among those that watch each other.
 struct nesting {
   queue_set direct;                        // watches
-  queue_set reached;                       // watches over one or more steps
-  queue_set heard;                         // those of them whose own set is in the public set
+  queue_set heard;                         // reached queues whose own set is in the public set
   std::atomic<std::uint64_t> watchers{0};  // bit k: some queue with number % 64 = k watches it
   std::atomic<bool> hailing{false};        // on some thread's list of queues to be told about
   class queue* next_hailed = nullptr;      // that list; the thread's own

@@ -69,6 +69,9 @@ class queue final : public core::queue {
   // Notes that are queued, after taking in what the kernel knows (fstat, nested queues).
   std::uint32_t pending_locked() noexcept QUAY_REQUIRES(lock());
 
+  // The object behind the number, of another system of ours, may have become ready.
+  void on_changed_locked(int fd) noexcept QUAY_REQUIRES(lock());
+
   // --- queues that watch queues; see nesting.hpp ----------------------------------------------
   nesting& nest() noexcept { return nesting_; }
   const nesting& nest() const noexcept { return nesting_; }

@@ -100,7 +100,7 @@ int queue::create_locked(event& change, filter& f) noexcept {
     const int fd = static_cast<int>(change.ident);
     // A number nobody has open must not grow the table.
     if (interest_of_locked(fd) == kNil && fd > 4096 && !os().is_open(fd)) return EBADF;
-    if (env().hooked) system_.mark_watched(fd, *this);
+    if (env().hooked || system_.is_others(fd)) system_.mark_watched(fd, *this);
     on = demand_interest_locked(fd);
     if (on == kNil) return ENOMEM;
   }

@@ -68,6 +68,15 @@ void queue::on_growth_locked(slot_index on) noexcept {
   }
 }
 
+void queue::on_changed_locked(int fd) noexcept {
+  const slot_index on = interest_of_locked(fd);
+  if (on == kNil) return;
+  for (slot_index i = interest_at(on).first; i != kNil; i = at(i).link) {
+    // An edge that finds nothing is no event: the note says so itself when it is scanned.
+    if (filter_of(at(i)).event(*this, i)) activate_locked(i);
+  }
+}
+
 // --- scanning -------------------------------------------------------------------------------------
 
 void queue::scan_locked(sink& out) noexcept {

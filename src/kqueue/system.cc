@@ -160,6 +160,13 @@ int system::fcntl(int, int, void*) noexcept { return kAskKernel; }
 
 int system::poll(int, short) noexcept { return kAskKernel; }
 
+void system::changed(int fd) noexcept {
+  const slot* s = find_slot(fd);
+  if (s == nullptr) return;
+  each_watcher(s->watchers.load(std::memory_order_acquire),
+               [fd](queue& q) QUAY_NO_ANALYSIS { q.on_changed_locked(fd); });
+}
+
 // --- closing --------------------------------------------------------------------------------------
 
 void system::closing(int fd) noexcept {
@@ -262,7 +269,6 @@ void system::after_fork_in_child() noexcept {
     q.lock().reset_after_fork();
     q.abandon_after_fork();
     q.nest().direct.clear();
-    q.nest().reached.clear();
     q.nest().heard.clear();
     q.nest().watchers.store(0, std::memory_order_relaxed);
     q.nest().hailing.store(false, std::memory_order_relaxed);

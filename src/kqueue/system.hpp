@@ -60,6 +60,17 @@ class system final : public core::descriptor_owner {
   int fcntl(int fd, int command, void* argument) noexcept override;
   int poll(int fd, short events) noexcept override;
 
+  // Asks the other system that owns the number, if one does and observes it.
+  bool observe_other(int fd, bool writing, core::observation& out) const noexcept {
+    core::descriptor_owner* other = descriptors_.owner_of(fd);
+    return other != nullptr && other != this && other->observe(fd, writing, out);
+  }
+  bool is_others(int fd) const noexcept {
+    const core::descriptor_owner* owner = descriptors_.owner_of(fd);
+    return owner != nullptr && owner != this;
+  }
+  void changed(int fd) noexcept override;
+
   // The number's notes go from all queues; see core::descriptor_owner.
   void closing(int fd) noexcept override;
   void closed(int fd) noexcept override;
@@ -122,6 +133,8 @@ class system final : public core::descriptor_owner {
   }
   queue* queue_number(std::uint32_t n) noexcept;
   void reach(const queue& from, queue_set& found) noexcept QUAY_REQUIRES(registry_);
+  void reached_from_above(const queue& q, queue_set& found) noexcept QUAY_REQUIRES(registry_);
+  bool kernel_behind(const queue_set& starts) noexcept QUAY_REQUIRES(registry_);
   void connect(queue& q, queue_set& news) noexcept QUAY_REQUIRES(registry_);
   void forget_number(queue& spare) noexcept QUAY_REQUIRES(registry_);
   void recount_watchers(queue& inner) noexcept QUAY_REQUIRES(registry_);

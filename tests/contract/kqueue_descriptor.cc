@@ -109,7 +109,8 @@ TEST(Kqueue_Creation, ManyQueuesComeAndGoWithoutLeaks) {
 }
 
 TEST(Kqueue_Creation, AQueueCostsFewDescriptorsAndNoThread) {
-  const queue first = make_queue();
+  const queue first = make_queue();  // what all queues of a process share is made with it
+  ASSERT_THAT(alter(first, {add(1, EVFILT_USER), trigger(1)}), Succeeds());
   const size_t descriptors = open_descriptors();
   const size_t threads = running_threads();
   const queue kq = make_queue();

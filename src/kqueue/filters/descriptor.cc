@@ -74,6 +74,12 @@ int descriptor_filter::attach(queue& q, slot_index i) noexcept {
     return evaluate(q, i);
   }
   const core::direction d = static_cast<core::direction>(q.at(i).dir);
+  core::observation seen;
+  if (q.owner().observe_other(it.descriptor, d == core::kOut, seen)) {
+    it.kind = object::owned;
+    it.dir[d].edge = true;
+    if (seen.ready) q.activate_locked(i);
+  }
   const int error = q.arm_locked(q.at(i).descriptor.interest, d, true);
   if (error != EPERM) return error;
   it.kind = object::unknown;
@@ -100,6 +106,7 @@ int descriptor_filter::evaluate(queue& q, slot_index i) noexcept {
   const interest& it = q.interest_of_note_locked(i);
   if (it.pollable) {
     if (it.kind == object::kqueue && q.owner().is_queue(it.descriptor, q)) return 0;
+    if (it.kind == object::owned && observed(q, i)) q.activate_locked(i);
     return q.arm_locked(q.at(i).descriptor.interest, static_cast<core::direction>(q.at(i).dir),
                         true);
   }
@@ -109,7 +116,9 @@ int descriptor_filter::evaluate(queue& q, slot_index i) noexcept {
 
 void descriptor_filter::enabled(queue& q, slot_index i) noexcept {
   const interest& it = q.interest_of_note_locked(i);
-  if (it.pollable) {
+  if (it.kind == object::owned && !(q.at(i).flags & EV_CLEAR)) {
+    evaluate(q, i);
+  } else if (it.pollable) {
     q.arm_locked(q.at(i).descriptor.interest, static_cast<core::direction>(q.at(i).dir), false);
   } else if (!(q.at(i).flags & EV_CLEAR)) {
     evaluate(q, i);
@@ -134,6 +143,17 @@ void descriptor_filter::check_again(queue& q, slot_index i) noexcept {
                                                     : next < kLastCheck ? next
                                                                         : kLastCheck);
   q.start_timer_locked(i, q.os().monotonic() + n.descriptor.backoff * kCheckUnit, false);
+}
+
+bool descriptor_filter::observed(queue& q, slot_index i) noexcept {
+  note& n = q.at(i);
+  core::observation now;
+  const interest& it = q.interest_of_note_locked(i);
+  if (!q.owner().observe_other(it.descriptor, n.dir == core::kOut, now)) return false;
+  n.data = now.data;
+  n.fflags = now.fflags;
+  mark_eof(q, n, now.eof, now.data == 0, false);
+  return now.eof || ((n.sfflags & NOTE_LOWAT) ? now.data >= n.sdata : now.ready);
 }
 
 void descriptor_filter::mark_eof(queue& q, note& n, bool eof, bool drained,

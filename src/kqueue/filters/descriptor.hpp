@@ -28,6 +28,8 @@ class descriptor_filter : public filter {
   // The object cannot be polled, or is a queue: accept (0) or refuse.
   virtual int accept(queue& q, core::slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
 
+  // The answer of the system that owns the object (kind owned).
+  static bool observed(queue& q, core::slot_index i) noexcept QUAY_REQUIRES(q.lock());
   // Finds out what the descriptor refers to; kind is known afterwards.
   static void examine(queue& q, core::interest& it) noexcept QUAY_REQUIRES(q.lock());
   // State of the descriptor now: the report being worked on, or a fresh look.

@@ -26,6 +26,7 @@ class read_filter_type final : public descriptor_filter {
   bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     const interest& it = q.interest_of_note_locked(i);
     if (it.kind == object::kqueue) return nested(q, i);
+    if (it.kind == object::owned) return observed(q, i);
     if (!it.pollable) return file(q, i);
     return polled(q, i);
   }

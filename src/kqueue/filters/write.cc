@@ -35,6 +35,7 @@ class write_filter_type final : public descriptor_filter {
   bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);
     interest& it = q.interest_of_note_locked(i);
+    if (it.kind == object::owned) return observed(q, i);
     if (!it.pollable) {
       n.data = 0;
       return true;
