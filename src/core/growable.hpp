@@ -28,8 +28,13 @@ class growable {
   growable(const growable&) = delete;
   growable& operator=(const growable&) = delete;
 
-  T& operator[](std::size_t i) noexcept { return base_[i]; }
-  const T& operator[](std::size_t i) const noexcept { return base_[i]; }
+  T& operator[](std::size_t i) noexcept {
+    return const_cast<T&>(static_cast<const growable&>(*this)[i]);
+  }
+  const T& operator[](std::size_t i) const noexcept {
+    if (base_ == nullptr) __builtin_unreachable();  // i is below capacity()
+    return base_[i];
+  }
   std::size_t capacity() const noexcept { return capacity_; }
 
   // Makes indices below `least` usable; false when memory is refused (nothing changes).

@@ -51,7 +51,7 @@ std::string readable(const struct kevent& event, object_kind kind) {
   if (kind == object_kind::listener) return count(n, "connection waits", "connections wait");
   if (kind == object_kind::file)
     return count(n, "byte up to the end of the file", "bytes up to the end of the file");
-  const std::string bytes = count(n, "byte to read", "bytes to read");
+  std::string bytes = count(n, "byte to read", "bytes to read");
   if ((event.flags & EV_EOF) == 0) return bytes;
   return n == 0 ? "end of input" : bytes + ", then the end of input";
 }

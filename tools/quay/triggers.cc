@@ -15,11 +15,10 @@
 namespace quay::tool {
 
 triggers::triggers(int kq, std::vector<plan> plans) : kq_(kq), plans_(std::move(plans)) {
-  if (!plans_.empty())
-    thread_ = std::jthread([this](std::stop_token stop) { run(std::move(stop)); });
+  if (!plans_.empty()) thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
-void triggers::run(std::stop_token stop) {
+void triggers::run(const std::stop_token& stop) {
   using clock = std::chrono::steady_clock;
   struct state {
     const plan* of;

@@ -24,7 +24,7 @@ class triggers {
   triggers(int kq, std::vector<plan> plans);
 
  private:
-  void run(std::stop_token stop);
+  void run(const std::stop_token& stop);
 
   const int kq_;
   const std::vector<plan> plans_;

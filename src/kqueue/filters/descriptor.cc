@@ -116,9 +116,8 @@ int descriptor_filter::evaluate(queue& q, slot_index i) noexcept {
 
 void descriptor_filter::enabled(queue& q, slot_index i) noexcept {
   const interest& it = q.interest_of_note_locked(i);
-  if (it.kind == object::owned && !(q.at(i).flags & EV_CLEAR)) {
-    evaluate(q, i);
-  } else if (it.pollable) {
+  const bool kernel_knows = it.pollable && it.kind != object::owned;
+  if (kernel_knows) {
     q.arm_locked(q.at(i).descriptor.interest, static_cast<core::direction>(q.at(i).dir), false);
   } else if (!(q.at(i).flags & EV_CLEAR)) {
     evaluate(q, i);
