@@ -24,6 +24,7 @@ int queue::open_locked(int public_set, bool pollable) noexcept {
   bell_rung_ = rewire_due_ = watched_ = false;
   registered_ = watching_ = 0;
   hailed_ = activations_;
+  unheard_bells_ = 0;
   closing_.store(false, std::memory_order_relaxed);
   for (std::uint32_t d = 0; d < kDirections; ++d) {
     sets_[d] = -1;
@@ -243,6 +244,7 @@ int queue::sleep_locked(std::int64_t deadline, int room) noexcept {
   if (!ready_.empty()) return 0;
 
   const std::int64_t left = time_left_locked(deadline);
+  unheard_bells_ = 0;
   ++sleepers_;
   bump(env_.count.sleeps);
   const int set = public_;
@@ -257,6 +259,7 @@ int queue::sleep_locked(std::int64_t deadline, int room) noexcept {
   ++harvests_;
   if (n < 0) return -n;
   take_reports_locked(reports, n, room);
+  unheard_bells_ = 0;
   return n == kReports && room > n ? drain_locked(room - n) : 0;
 }
 

@@ -55,6 +55,7 @@ class queue {
  public:
   // Registrations that are the library's own: bell, timers, watcher, inner sets, own set.
   static constexpr std::uint32_t kOwnReports = 8;
+  static constexpr std::uint32_t kUnheardBells = 16;
   static constexpr int kReports = 256;  // most reports taken in one harvest
   static constexpr std::int64_t kNever = INT64_MAX;
 
@@ -126,6 +127,13 @@ class queue {
 
   bool kernel_may_know_locked() const noexcept QUAY_REQUIRES(lock_) {
     return has_kernel_part_locked() || bell_rung_ || watching_ != 0;
+  }
+  // Whether the bell may stay rung while its events are taken: the kernel holds nothing else, and
+  // rings were taken back again and again without anybody having slept. It is taken back by the
+  // first call that finds no event; until then a poller may look once in vain.
+  bool leave_bell_locked() const noexcept QUAY_REQUIRES(lock_) {
+    return unheard_bells_ >= kUnheardBells && !ready_.empty() && !has_kernel_part_locked() &&
+           watching_ == 0;
   }
   // Queued notes, for threads that do not hold the mutex.
   std::uint32_t count_hint() const noexcept { return spinners_view().count(); }
@@ -248,6 +256,7 @@ class queue {
   bool watched_ QUAY_GUARDED_BY(lock_) = false;
   std::uint32_t hailed_ QUAY_GUARDED_BY(lock_) = 0;    // activations_ that watchers were told of
   std::uint32_t watching_ QUAY_GUARDED_BY(lock_) = 0;  // queues that hear_locked() was called for
+  std::uint32_t unheard_bells_ QUAY_GUARDED_BY(lock_) = 0;  // taken back in a row
   std::uint32_t sleepers_ QUAY_GUARDED_BY(lock_) = 0;
   std::uint32_t posters_ QUAY_GUARDED_BY(lock_) = 0;  // notes that are fed from user space
   std::uint32_t epoch_ QUAY_GUARDED_BY(lock_) = 0;    // raised by every harvest

@@ -212,6 +212,7 @@ void queue::take_inner_locked(int set, std::uint8_t s, int room) noexcept {
 void queue::take_own_report_locked(std::uint64_t name, int room) noexcept {
   if (name == kBell) {
     bell_rung_ = false;
+    unheard_bells_ = ready_.empty() ? 0 : unheard_bells_ + 1;
   } else if (name == kTimer) {
     timer_armed_ = kNever;
   } else if (name == kWallTimer) {

@@ -168,7 +168,7 @@ bool queue::kernel_repeats_locked(const note& n) noexcept {
 
 int queue::collect_locked(sink& out) noexcept {
   expire_locked();
-  if (kernel_may_know_locked()) {
+  if (kernel_may_know_locked() && !leave_bell_locked()) {
     // What is queued already may turn out void, so the kernel is asked for a full list. Notes that
     // find no room stay queued and are looked at again by the next scan.
     int error = harvest_locked(out.room);
