@@ -78,9 +78,8 @@ QUAY_AIO_CALL_(int, lio_listio,
 #undef QUAY_AIO_CALL_
 
 #if defined(__USE_LARGEFILE64) && defined(__LP64__)
-#define QUAY_AIO_CALL64_(type, name, arguments)                     \
-  extern type name##64 arguments __asm__("quay_" #name) \
-      __attribute__((__visibility__("default")))
+#define QUAY_AIO_CALL64_(type, name, arguments) \
+  extern type name##64 arguments __asm__("quay_" #name) __attribute__((__visibility__("default")))
 
 QUAY_AIO_CALL64_(int, aio_read, (struct aiocb64 * block));
 QUAY_AIO_CALL64_(int, aio_write, (struct aiocb64 * block));

@@ -124,7 +124,7 @@ int engine::check(const aiocb& block, operation op, bool vectored) const noexcep
 int engine::expect(const aiocb& block, operation op, notification& tell) noexcept {
   if (tell.target == 0) return 0;
   tell.order.object = reinterpret_cast<std::uintptr_t>(&block);
-  tell.order.kind = is_sync(op)               ? core::request_kind::sync
+  tell.order.kind = is_sync(op)              ? core::request_kind::sync
                     : op == operation::write ? core::request_kind::write
                                              : core::request_kind::read;
   return targets_[tell.target]->expect(tell.order, tell.ticket);
@@ -195,7 +195,8 @@ int engine::begin_later(aiocb& block, operation op, const iovec* parts, int coun
   const slot_index i = requests_.allocate();
   if (i == kNil) return EAGAIN;
   request& r = requests_.at(i);
-  r.storage = vectored ? new (std::nothrow) iovec[static_cast<std::size_t>(std::max(count, 1))] : nullptr;
+  r.storage =
+      vectored ? new (std::nothrow) iovec[static_cast<std::size_t>(std::max(count, 1))] : nullptr;
   if (vectored && r.storage == nullptr) {
     requests_.release(i);
     return EAGAIN;

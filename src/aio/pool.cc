@@ -67,7 +67,7 @@ void pool::work() noexcept {
 }
 
 request* pool::next() noexcept {
-  for (bool patient = true;; ) {
+  for (bool patient = true;;) {
     std::uint32_t seen = 0;
     {
       core::guard hold(lock_);

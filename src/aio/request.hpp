@@ -59,10 +59,10 @@ struct request {
   core::slot_index list = core::kNil;
   operation op = operation::read;
   stage at = stage::held;
-  bool stream = false;   // has no offset
-  bool ordered = false;  // must not overtake its like: streams, and writes that append
-  bool polling = false;  // the ring waits until the stream is ready
-  bool waiting = false;  // in a worker's queue
+  bool stream = false;     // has no offset
+  bool ordered = false;    // must not overtake its like: streams, and writes that append
+  bool polling = false;    // the ring waits until the stream is ready
+  bool waiting = false;    // in a worker's queue
   bool by_thread = false;  // the kernel would make a thread for it
   int descriptor = -1;
   int part_count = 0;

@@ -106,8 +106,8 @@ int quay_lio_listio(int mode, struct aiocb* const blocks[], int count, struct si
     if (block == nullptr || block->aio_lio_opcode == LIO_NOP) continue;
     operation op{};
     notification tell;
-    int error = read_opcode(block->aio_lio_opcode, op) ? read_sigevent(&block->aio_sigevent, tell)
-                                                       : EINVAL;
+    int error =
+        read_opcode(block->aio_lio_opcode, op) ? read_sigevent(&block->aio_sigevent, tell) : EINVAL;
     if (error == 0) error = engine.submit(*block, op, false, tell, list);
     if (error == 0) continue;
     engine.fail(*block, error);

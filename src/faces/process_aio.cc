@@ -43,8 +43,8 @@ alignas(aio::engine) unsigned char g_storage[sizeof(aio::engine)];
 // Targets are enrolled in the order of the routes: a route's number is its place, from 1.
 aio::engine* make() noexcept {
   kqueue::system& sys = process_system();
-  auto* engine = ::new (static_cast<void*>(g_storage))
-      aio::engine(descriptors(), sys.tune(), sys.hooked());
+  auto* engine =
+      ::new (static_cast<void*>(g_storage)) aio::engine(descriptors(), sys.tune(), sys.hooked());
   for (const route& r : kRoutes) engine->enroll(r.target());
   watch_forks();
   return engine;

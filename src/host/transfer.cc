@@ -31,7 +31,8 @@ long move(transfer way, int fd, const iovec* parts, int count, std::int64_t offs
   for (;;) {
     long moved = result_of(in ? preadv(fd, parts, count, offset)  //
                               : pwritev(fd, parts, count, offset));
-    if (moved == -ESPIPE) moved = result_of(in ? readv(fd, parts, count) : writev(fd, parts, count));
+    if (moved == -ESPIPE)
+      moved = result_of(in ? readv(fd, parts, count) : writev(fd, parts, count));
     if (moved != -EAGAIN) return moved;
     pollfd ready{fd, static_cast<short>(in ? POLLIN : POLLOUT), 0};
     poll(&ready, 1, -1);
