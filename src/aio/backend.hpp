@@ -17,6 +17,8 @@ class client {
  public:
   // `result`: bytes or -errno. The request is the client's again.
   virtual void finished(request& r, long result) noexcept = 0;
+  // The backend that took it cannot perform it after all, and has not begun.
+  virtual void declined(request& r) noexcept = 0;
   // The request of a token that was begun and has not finished.
   virtual request& under_way(std::uintptr_t token) noexcept = 0;
 

@@ -284,6 +284,11 @@ void engine::finished(request& r, long result) noexcept {
   start_all(freed);
 }
 
+void engine::declined(request& r) noexcept {
+  r.by.store(&pool_, std::memory_order_relaxed);
+  if (!pool_.begin(r)) finished(r, -EAGAIN);
+}
+
 void engine::end(request& r, long result) noexcept {
   // Part of it was moved at submission: an error now is the next request's to see.
   if (r.moved > 0) result = r.moved + std::max(result, 0L);

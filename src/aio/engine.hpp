@@ -101,6 +101,7 @@ class engine final : public core::descriptor_owner, private client {
   void start_all(request* chain) noexcept;
 
   void finished(request& r, long result) noexcept override;
+  void declined(request& r) noexcept override;
   request& under_way(std::uintptr_t token) noexcept override;
   // Stores and tells the result of a request that is off the flight list.
   void end(request& r, long result) noexcept;

@@ -46,12 +46,18 @@ void describe(const request& r, io_uring_sqe& e) noexcept {
 // --- for submitters -------------------------------------------------------------------------------
 
 bool ring::begin(request& r) noexcept {
+  {
+    core::guard hold(lock_);
+    if (forbidden_ || lost_) return false;
+    if (running_ && !wake_locked()) return false;
+    jobs_.push(r);
+    if (running_) return true;
+    running_ = true;
+  }
+  if (host::start_thread(run, this) == 0) return true;
   core::guard hold(lock_);
-  if (!running_ && !start_locked()) return false;
-  if (lost_) return false;
-  jobs_.push(r);
-  wake_locked();
-  return true;
+  running_ = false;
+  return !jobs_.remove(r);
 }
 
 bool ring::withdraw(request& r) noexcept {
@@ -63,10 +69,9 @@ bool ring::interrupt(std::uintptr_t token) noexcept {
   question q{token, nullptr, kAsked};
   {
     core::guard hold(lock_);
-    if (!running_ || lost_) return false;
+    if (!running_ || lost_ || !wake_locked()) return false;
     q.next = questions_;
     questions_ = &q;
-    wake_locked();
   }
   while (q.answer.load(std::memory_order_acquire) == kAsked) {
     host::sleep_on(q.answer, kAsked, INT64_MAX);
@@ -74,28 +79,18 @@ bool ring::interrupt(std::uintptr_t token) noexcept {
   return q.answer.load(std::memory_order_relaxed) == kYes;
 }
 
-bool ring::start_locked() noexcept {
-  if (forbidden_) return false;
-  const int error = ring_.open();
-  if (error != 0) {
-    forbidden_ = error == ENOSYS || error == EPERM || error == EACCES;
+// What is queued under the same lock is found by the thread, which takes the lock to look.
+bool ring::wake_locked() noexcept {
+  if (!asleep_) return true;
+  core::host& os = host::linux_host::instance();
+  const int bell = bell_.load(std::memory_order_relaxed);
+  if (!os.is_set(bell)) {
+    lost_ = true;
     return false;
   }
-  lost_ = asleep_ = false;
-  if (host::start_thread(run, this) != 0) {
-    ring_.close();
-    return false;
-  }
-  running_ = true;
-  return true;
-}
-
-void ring::wake_locked() noexcept {
-  if (!asleep_) return;
   asleep_ = false;
-  io_uring_sqe* e = ring_.entry(kWake);
-  if (e != nullptr) e->opcode = IORING_OP_NOP;
-  lost_ = ring_.submit() != 0;
+  os.ring(bell, false);
+  return true;
 }
 
 // --- the thread -----------------------------------------------------------------------------------
@@ -105,31 +100,59 @@ void* ring::run(void* self) {
   return nullptr;
 }
 
+bool ring::open() noexcept {
+  core::host& os = host::linux_host::instance();
+  const int error = ring_.open();
+  const int bell = error == 0 ? os.set_create(true) : -1;
+  if (error == 0 && bell < 0) ring_.close();
+  bell_.store(bell, std::memory_order_relaxed);
+  bell_awaited_ = false;
+  core::guard hold(lock_);
+  forbidden_ = error == ENOSYS || error == EPERM || error == EACCES;
+  lost_ = bell < 0;
+  return !lost_;
+}
+
+void ring::await_bell() noexcept {
+  if (bell_awaited_) return;
+  io_uring_sqe* e = ring_.entry(kWake);
+  if (e == nullptr) return;
+  e->opcode = IORING_OP_POLL_ADD;
+  e->fd = bell_.load(std::memory_order_relaxed);
+  e->poll32_events = POLLIN;
+  bell_awaited_ = true;
+}
+
 void ring::work() noexcept {
+  const bool opened = open();
   for (;;) {
     std::int64_t patience = under_way_ > 0 ? -1 : kIdle;
     bool gone = false;
     {
       core::guard hold(lock_);
       if (!lost_) {
+        await_bell();
         lost_ = is_gone(submit_locked());
         asleep_ = !lost_;
-        if (!jobs_.empty() || questions_ != nullptr) patience = kLook;  // the kernel takes no more
+        // The kernel takes no more for the moment.
+        if (!bell_awaited_ || !jobs_.empty() || questions_ != nullptr) patience = kLook;
       }
       gone = lost_;
     }
     if (gone) {
-      // The kernel goes on with what it has, and writes the results where we can see them.
-      drop_unsubmitted();
-      std::atomic<std::uint32_t> nobody{0};
-      host::sleep_on(nobody, 0, host::linux_host::instance().monotonic() + kLook);
+      decline_all();
+      if (under_way_ > 0) {
+        // The kernel goes on with what it has, and writes the results where we can see them.
+        std::atomic<std::uint32_t> nobody{0};
+        host::sleep_on(nobody, 0, host::linux_host::instance().monotonic() + kLook);
+      }
     } else if (is_gone(ring_.wait(patience))) {
       core::guard hold(lock_);
       lost_ = true;
     }
     host::io_ring::result c{};
     bool any = false;
-    while (ring_.take(c)) {
+    while (opened && ring_.take(c)) {
       any = true;
       settle(c);
     }
@@ -157,7 +180,12 @@ int ring::submit_locked() noexcept {
 }
 
 void ring::settle(const host::io_ring::result& c) noexcept {
-  if (c.name == kWake) return;
+  if (c.name == kWake) {
+    epoll_event rung;
+    host::linux_host::instance().set_wait(bell_.load(std::memory_order_relaxed), &rung, 1, 0);
+    bell_awaited_ = false;
+    return;
+  }
   --under_way_;
   if ((c.name & kQuestion) != 0) {
     answer(*reinterpret_cast<question*>(c.name & ~kQuestion), c.value == 0 ? kYes : kNo);
@@ -179,15 +207,13 @@ void ring::answer(question& q, std::uint32_t what) noexcept {
   host::wake_all(word);  // by address: the question itself may be gone
 }
 
-void ring::drop_unsubmitted() noexcept {
-  request* r = nullptr;
-  question* asked = nullptr;
-  std::uint64_t name = 0;
+void ring::decline_all() noexcept {
   for (;;) {
+    request* r = nullptr;
+    question* asked = nullptr;
+    std::uint64_t name = kWake;
     {
       core::guard hold(lock_);
-      r = nullptr;
-      asked = nullptr;
       if (ring_.retract(name)) {
         if (name == kWake) continue;
         --under_way_;
@@ -199,14 +225,15 @@ void ring::drop_unsubmitted() noexcept {
       } else if (questions_ != nullptr) {
         asked = questions_;
         questions_ = asked->next;
-      } else if (r = jobs_.pop(); r == nullptr) {
-        return;
+      } else {
+        r = jobs_.pop();
+        if (r == nullptr) return;
       }
     }
     if (asked != nullptr) {
       answer(*asked, kNo);
     } else {
-      client_.finished(*r, -ECANCELED);
+      client_.declined(*r);
     }
   }
 }
@@ -214,8 +241,11 @@ void ring::drop_unsubmitted() noexcept {
 bool ring::stop_if_idle() noexcept {
   core::guard hold(lock_);
   if (!jobs_.empty() || questions_ != nullptr) return false;
-  running_ = false;
   ring_.close();
+  core::host& os = host::linux_host::instance();
+  const int bell = bell_.exchange(-1, std::memory_order_relaxed);
+  if (bell >= 0 && os.is_set(bell)) os.discard(bell);
+  running_ = asleep_ = lost_ = false;
   return true;
 }
 
@@ -224,7 +254,10 @@ void ring::after_fork_in_child() noexcept {
   core::guard hold(lock_);
   jobs_.clear();
   questions_ = nullptr;
-  if (running_) ring_.close();
+  ring_.close();
+  core::host& os = host::linux_host::instance();
+  const int bell = bell_.exchange(-1, std::memory_order_relaxed);
+  if (bell >= 0 && os.is_set(bell)) os.discard(bell);
   running_ = asleep_ = lost_ = false;
   under_way_ = 0;
 }
