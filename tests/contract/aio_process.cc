@@ -3,6 +3,7 @@
 // What: requests and the rest of the process: fork, threads that exit, closed descriptors, hidden
 // threads, and processes to which the kernel gives no ring.
 // Contract: fork(2) and close(2) of POSIX on asynchronous requests; docs/man/aio.3.
+#include <dlfcn.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -148,6 +149,24 @@ TEST_P(Aio_Process, SurvivesThatItsDescriptorsAreClosed) {
     put(fresh.writer, "1234");
     return again.finish() == 4;
   }));
+}
+
+// A program that was built with libc's <aio.h> calls libc's names.
+TEST_P(Aio_Process, LibcsNamesReachTheEngine) {
+  QUAY_SKIP_UNLESS_HOOKED();
+  const scratch_file file("0123456789");
+  queue kq = make_queue();
+  for (const char* name : {"aio_read", "aio_read64"}) {
+    auto* const read = reinterpret_cast<int (*)(aiocb*)>(::dlsym(RTLD_DEFAULT, name));
+    auto* const result = reinterpret_cast<ssize_t (*)(aiocb*)>(::dlsym(RTLD_DEFAULT, "aio_return"));
+    ASSERT_NE(read, nullptr);
+    ASSERT_NE(result, nullptr);
+    request r = request::room_for(file, 4, 2);
+    ASSERT_EQ(read(&r.tells(kq).block), 0);
+    EXPECT_THAT(await(kq), testing::ElementsAre(Event(r.ident(), EVFILT_AIO).flags(EV_EOF)));
+    EXPECT_EQ(result(&r.block), 4);
+    EXPECT_EQ(r.bytes(), "2345");
+  }
 }
 
 // --- without io_uring -----------------------------------------------------------------------------
