@@ -104,6 +104,7 @@ class QUAY_CAPABILITY("mutex") mutex {
   }
   // A child of fork starts with every mutex free, whoever held it in the parent.
   void reset_after_fork() noexcept QUAY_NO_ANALYSIS {
+    if (held_by_this_thread()) released();
     owner_.store(nullptr, std::memory_order_relaxed);
     word_.store(0, std::memory_order_relaxed);
   }
