@@ -49,7 +49,7 @@ void mutex::released() noexcept {
   std::uint8_t& depth = mark.depth[static_cast<std::uint8_t>(rank_) / 10 - 1];
   if (depth > 0) --depth;
   mark.highest_rank = 0;
-  for (std::uint8_t i = 0; i < 3; ++i) {
+  for (std::uint8_t i = 0; i < kRanks; ++i) {
     if (mark.depth[i] > 0) mark.highest_rank = static_cast<std::uint8_t>((i + 1) * 10);
   }
 }

@@ -9,6 +9,8 @@
 //        registry (10)
 //          └─ queue (20)
 //               └─ arena (30)
+//        aio (40): the engine's, under none of the above
+//          └─ worker (50): what a pool of aio workers has to do
 // Locking: nothing that can block is called while one is held; parking is the host's (park.cc).
 #pragma once
 
@@ -41,7 +43,8 @@
 
 namespace quay::core {
 
-enum class rank : std::uint8_t { registry = 10, queue = 20, arena = 30 };
+enum class rank : std::uint8_t { registry = 10, queue = 20, arena = 30, aio = 40, worker = 50 };
+inline constexpr std::uint8_t kRanks = 5;
 
 // Defined by the host layer: sleep while word == expected; wake one sleeper; spin hint.
 void park(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept;
@@ -101,6 +104,7 @@ class QUAY_CAPABILITY("mutex") mutex {
   }
   // A child of fork starts with every mutex free, whoever held it in the parent.
   void reset_after_fork() noexcept QUAY_NO_ANALYSIS {
+    if (held_by_this_thread()) released();
     owner_.store(nullptr, std::memory_order_relaxed);
     word_.store(0, std::memory_order_relaxed);
   }
@@ -135,7 +139,7 @@ class QUAY_SCOPED_CAPABILITY guard {
 namespace detail {
 struct thread_mark {
   std::uint8_t highest_rank;  // debug builds: rank of the innermost mutex held, 0 = none
-  std::uint8_t depth[3];
+  std::uint8_t depth[kRanks];
 };
 // initial-exec: one add from the thread pointer, no call, usable in signal handlers
 extern thread_local thread_mark this_thread_mark __attribute__((tls_model("initial-exec")));

@@ -14,6 +14,7 @@ struct tunables {
   std::atomic<long> kq_calloutmax{4096};    // timers in all queues (kern.kq_calloutmax)
   std::atomic<long> kq_checkloop{1000000};  // kept for its name; the scan here cannot loop
   std::atomic<long> so_error_in_fflags{0};  // 1: EV_EOF events consume and carry SO_ERROR
+  std::atomic<long> aio_backend{0};         // how requests are performed: aio::engine::k…
   std::atomic<long> spin_us{50};            // longest watch before sleeping, microseconds
 };
 

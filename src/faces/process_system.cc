@@ -27,6 +27,7 @@ struct name_of_tunable {
 constexpr name_of_tunable kTunables[] = {
     {"kq_calloutmax", &core::tunables::kq_calloutmax},
     {"kq_checkloop", &core::tunables::kq_checkloop},
+    {"aio_backend", &core::tunables::aio_backend},
     {"so_error_in_fflags", &core::tunables::so_error_in_fflags},
     {"spin_us", &core::tunables::spin_us},
 };

@@ -18,6 +18,7 @@ constexpr std::uint32_t kCommon =
     bit(EVFILT_READ) | bit(EVFILT_WRITE) | bit(EVFILT_TIMER) | bit(EVFILT_USER);
 constexpr std::uint32_t kExcept = bit(EVFILT_EXCEPT);
 constexpr std::uint32_t kEmpty = bit(EVFILT_EMPTY);
+constexpr std::uint32_t kRequests = bit(EVFILT_AIO) | bit(EVFILT_LIO);
 
 constexpr dialect kFreebsd = {
     .name = "freebsd",
@@ -39,7 +40,7 @@ constexpr dialect kFreebsd = {
     .refuses_negative_counts = true,
     .receipt_without_room = room_lacking::returns_early,
     .post_fault_is_efault = true,
-    .filters = kCommon | kEmpty,
+    .filters = kCommon | kEmpty | kRequests,
     .aio_refusal = EPERM,
     .unsupported_filter = EINVAL,
     .not_read_on_kqueue = EINVAL,

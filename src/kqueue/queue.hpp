@@ -62,6 +62,12 @@ class queue final : public core::queue {
   // Applies one change; returns an errno. The change's fflags and data come back as a posted
   // entry shows them.
   int apply_locked(core::event& change) noexcept QUAY_REQUIRES(lock());
+  // A note that no change can make: on a request of the aio engine (EVFILT_AIO, EVFILT_LIO). Returns
+  // an errno; `made` names the note.
+  int expect_locked(core::event& order, core::token& made) noexcept QUAY_REQUIRES(lock());
+  // The request has finished, or its note is not wanted any more.
+  void finish_locked(const core::token& which, int error) noexcept QUAY_REQUIRES(lock());
+  void unexpect_locked(const core::token& which) noexcept QUAY_REQUIRES(lock());
   // Collects what is ready now into `out`. Returns 0 or an errno.
   int collect_locked(sink& out) noexcept QUAY_REQUIRES(lock());
   // Waits until `deadline` (monotonic ns, kNever) for the first event; see collect_locked.
@@ -120,6 +126,8 @@ class queue final : public core::queue {
   int visit_locked() noexcept QUAY_NO_ANALYSIS;
   int find_on_descriptor_locked(const core::event& change, core::slot_index& found) noexcept
       QUAY_REQUIRES(lock());
+  // The note of that name and life, if it is one of this queue's requests.
+  core::slot_index expected_locked(const core::token& which) noexcept QUAY_REQUIRES(lock());
   int create_locked(core::event& change, filter& f) noexcept QUAY_REQUIRES(lock());
   int modify_locked(core::slot_index i, core::event& change, filter& f) noexcept
       QUAY_REQUIRES(lock());

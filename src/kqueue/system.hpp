@@ -44,6 +44,11 @@ class system final : public core::descriptor_owner {
     // A number closed unseen may still name an object that serves another queue by now.
     return q != nullptr && s->life.load(std::memory_order_relaxed) == q->life() ? q : nullptr;
   }
+  // By position; null when there is none.
+  queue* queue_numbered(std::uint64_t number) noexcept {
+    core::guard hold(registry_);
+    return number < made_ ? queues_[number] : nullptr;
+  }
   bool is_queue(int fd, const queue& q) const noexcept { return queue_at(fd) == &q; }
   // The number is no queue any more (the caller closes it); its queue ends with its last number.
   // False: not a queue.

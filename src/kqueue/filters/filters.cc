@@ -13,14 +13,14 @@ namespace quay::kqueue {
 filter* const kFilters[kFilterNumbers] = {
     &read_filter,    // -1
     &write_filter,   // -2
-    nullptr,         // -3 AIO
+    &aio_filter,     // -3
     nullptr,         // -4 VNODE
     nullptr,         // -5 PROC
     nullptr,         // -6 SIGNAL
     &timer_filter,   // -7
     nullptr,         // -8 PROCDESC
     nullptr,         // -9 FS
-    nullptr,         // -10 LIO
+    &aio_filter,     // -10 LIO
     &user_filter,    // -11
     nullptr,         // -12 SENDFILE
     &empty_filter,   // -13

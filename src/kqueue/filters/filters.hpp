@@ -30,6 +30,7 @@ extern filter& except_filter;
 extern filter& empty_filter;
 extern filter& timer_filter;
 extern filter& user_filter;
+extern filter& aio_filter;  // EVFILT_AIO and EVFILT_LIO
 
 // The errno for a change of a filter that cannot be registered.
 int refuse(core::event& change, queue& q) noexcept;

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: performs requests by io_uring, from one thread that submits and collects them all.
+// Contract: a thread of the program would do it without a hand-over, but the kernel remembers every
+//           thread that uses a ring and finishes work in it: its epoll_wait() would end with EINTR
+//           for no signal, even when another thread closes the ring, and its exit would cancel its
+//           requests. So the thread opens, uses and closes the ring by itself.
+// Invariants:
+//   1. The thread and the ring exist while there is work, and for a second after.
+//   2. asleep_ is set while the thread sleeps in the ring and nobody has woken it.
+//   3. A request that the kernel has seen holds its file: the number may be closed.
+// Ownership: the ring and its bell are the thread's, from work() to its end.
+// Locking: lock_ (rank worker) guards the queues and the flags.
+// Wakeups: the doorbell of queues (core::host::ring), on a set that the ring polls: to ring on a
+//          number that the program has closed and used again does no harm.
+#pragma once
+
+#include "aio/backend.hpp"
+#include "core/mutex.hpp"
+#include "host/io_ring.hpp"
+
+namespace quay::aio {
+
+class ring final : public backend {
+ public:
+  explicit ring(client& who) noexcept : client_(who) {}
+
+  bool begin(request& r) noexcept override;
+  bool withdraw(request& r) noexcept override;
+  bool interrupt(std::uintptr_t token) noexcept override;
+  void before_fork() noexcept override QUAY_NO_ANALYSIS { lock_.lock(); }
+  void after_fork_in_parent() noexcept override QUAY_NO_ANALYSIS { lock_.unlock(); }
+  void after_fork_in_child() noexcept override;
+
+ private:
+  // Lives on the stack of whoever waits for the answer.
+  struct question {
+    std::uintptr_t token;
+    question* next;
+    std::atomic<std::uint32_t> answer;  // kAsked, kYes or kNo
+  };
+  static constexpr std::uint32_t kAsked = 0;
+  static constexpr std::uint32_t kYes = 1;
+  static constexpr std::uint32_t kNo = 2;
+
+  static void* run(void* self);
+  void work() noexcept;
+  // False: there is no ring to be had, now or (then it is not asked for again) ever.
+  bool open() noexcept;
+  bool wake_locked() noexcept QUAY_REQUIRES(lock_);
+  void await_bell() noexcept;
+  // Hands queued requests and questions to the kernel; what it does not take stays queued.
+  int submit_locked() noexcept QUAY_REQUIRES(lock_);
+  void settle(const host::io_ring::result& c) noexcept;
+  static void answer(question& q, std::uint32_t what) noexcept;
+  // Without a ring: gives away what the kernel was never told of.
+  void decline_all() noexcept;
+  bool stop_if_idle() noexcept;
+
+  client& client_;
+  core::mutex lock_{core::rank::worker};
+  host::io_ring ring_;
+  job_queue jobs_ QUAY_GUARDED_BY(lock_);
+  question* questions_ QUAY_GUARDED_BY(lock_) = nullptr;
+  bool running_ QUAY_GUARDED_BY(lock_) = false;
+  bool asleep_ QUAY_GUARDED_BY(lock_) = false;
+  bool lost_ QUAY_GUARDED_BY(lock_) = false;       // there is no ring, or the program closed it
+  bool forbidden_ QUAY_GUARDED_BY(lock_) = false;  // the kernel refuses rings to this process
+  std::atomic<int> bell_{-1};
+  bool bell_awaited_ = false;  // the thread's: the ring polls the bell
+  int under_way_ = 0;          // the thread's: entries in the kernel, but for the bell's
+};
+
+}  // namespace quay::aio
