@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: how a call waits at a ring, and how it is woken.
+// Contract: semantics/pipes-signalfd.md A3 (wake rules), A12.20, A12.21.
+// Wakeups: see layout.hpp: flag, look again, sleep; publish, barrier, look at the flag.
+#pragma once
+
+#include <cerrno>
+
+#include "pipe/system.hpp"
+
+namespace quay::pipe {
+
+// Wakes all who sleep there. The caller has published, and a full barrier lies between.
+inline void wake(sleeping_place& place) noexcept {
+  if (place.asleep.load(std::memory_order_relaxed) == 0) return;
+  if (place.asleep.exchange(0) == 0) return;
+  place.bell.fetch_add(1);
+  host::wake_shared(place.bell);
+}
+
+// Waits, without any lock, until woken: 0 to look again, EAGAIN, or EINTR. `soon` is watched for a
+// while before sleeping; `missed` tells, once the flag is up, that a wake-up may have gone by.
+// `every_signal`: the call has moved bytes already and would return them rather than go on.
+template <class Soon, class Missed>
+int wait(system& sys, const subject& call, sleeping_place& place, core::adaptive_spin& spin,
+         bool every_signal, Soon soon, Missed missed) noexcept {
+  const bool blocks =
+      call.memory().nonblocking[call.end].load(std::memory_order_relaxed) == 0;
+  const std::int64_t most = sys.tune().spin_us.load(std::memory_order_relaxed) * 1000;
+  if (blocks && spin.watch(sys.os(), most, core::kForever, soon)) return 0;
+  switch (sys.enter_sleep(call)) {
+    case system::advice::refuse:
+      return EAGAIN;
+    case system::advice::look_again:
+      return 0;
+    case system::advice::sleep:
+      break;
+  }
+  const std::uint32_t bell = place.bell.load();
+  place.asleep.store(1);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const int error = missed() ? 0 : host::sleep_shared(place.bell, bell, every_signal);
+  sys.leave_sleep(call);
+  return error;
+}
+
+}  // namespace quay::pipe
