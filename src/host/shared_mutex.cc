@@ -37,11 +37,12 @@ namespace {
 // the kernel could not mark.
 constexpr timespec kDoubt{0, 50'000'000};
 
-bool thread_is_gone(std::uint32_t number) noexcept {
-  return kill(static_cast<pid_t>(number), 0) != 0 && errno == ESRCH;
-}
-
 }  // namespace
+
+bool thread_exists(std::uint32_t number) noexcept {
+  errno_guard keep;
+  return kill(static_cast<pid_t>(number), 0) == 0 || errno != ESRCH;
+}
 
 shared_mutex::outcome shared_mutex::take_slowly(std::uint32_t number) noexcept {
   errno_guard keep;
@@ -72,7 +73,7 @@ shared_mutex::outcome shared_mutex::take_slowly(std::uint32_t number) noexcept {
     }
     const long slept =
         syscall(SYS_futex, &word_, FUTEX_WAIT, seen | FUTEX_WAITERS, &kDoubt, nullptr, 0);
-    if (slept != 0 && errno == ETIMEDOUT && thread_is_gone(holder)) {
+    if (slept != 0 && errno == ETIMEDOUT && !thread_exists(holder)) {
       seen = holder | FUTEX_WAITERS;
       if (word_.compare_exchange_strong(seen, number | FUTEX_WAITERS, std::memory_order_acquire,
                                         std::memory_order_relaxed)) {

@@ -28,6 +28,11 @@ struct thread_identity {
 extern thread_local thread_identity this_thread_identity
     __attribute__((tls_model("initial-exec")));
 void learn_thread_identity() noexcept;
+inline std::uint32_t thread_number() noexcept {
+  if (this_thread_identity.number == 0) [[unlikely]] learn_thread_identity();
+  return this_thread_identity.number;
+}
+bool thread_exists(std::uint32_t number) noexcept;
 // A child of fork is a new thread.
 inline void forget_thread_identity() noexcept { this_thread_identity.number = 0; }
 
@@ -87,7 +92,7 @@ class shared_hold {
 
  private:
   static const thread_identity& identity() noexcept {
-    if (this_thread_identity.number == 0) [[unlikely]] learn_thread_identity();
+    thread_number();
     return this_thread_identity;
   }
   void declare(void* operation) noexcept {

@@ -17,14 +17,16 @@ namespace quay::pipe {
 
 class cursor {
  public:
-  cursor(const iovec* parts, int count, std::size_t total) noexcept
-      : part_(parts), count_(count), left_(total) {
-    skip_empty();
-  }
+  cursor(const iovec* parts, std::size_t total) noexcept
+      : part_(parts), left_(total) {}
 
   std::size_t left() const noexcept { return left_; }
-  // Of the buffer the cursor stands in.
+  // Of the buffer the cursor stands in: 0 when it stands at its end. The seed chooses direct writes
+  // by this figure, and copying leaves it at the end of a buffer that was just used up.
   std::size_t left_here() const noexcept { return left_ != 0 ? part_->iov_len - at_ : 0; }
+  void leave_used_up() noexcept {
+    if (part_->iov_len == at_) next_part();
+  }
 
   // Whether the next n bytes may be read, or written, by this process.
   bool readable(std::size_t n) const noexcept {
@@ -51,12 +53,9 @@ class cursor {
 
  private:
   char* here() const noexcept { return static_cast<char*>(part_->iov_base) + at_; }
-  void skip_empty() noexcept {
-    while (count_ > 0 && part_->iov_len == at_) {
-      ++part_;
-      --count_;
-      at_ = 0;
-    }
+  void next_part() noexcept {
+    ++part_;
+    at_ = 0;
   }
   template <class F>
   bool each(std::size_t n, F ok) const noexcept {
@@ -75,18 +74,17 @@ class cursor {
   void move(std::uint64_t position, std::size_t n, F copy) noexcept {
     left_ -= n;
     while (n > 0) {
+      while (part_->iov_len == at_) next_part();
       const std::size_t at = position % kRing;
       const std::size_t k = std::min({n, part_->iov_len - at_, kRing - at});
       copy(at, here(), k);
       position += k;
       n -= k;
       at_ += k;
-      skip_empty();
     }
   }
 
   const iovec* part_;
-  int count_;
   std::size_t at_ = 0;  // into *part_
   std::size_t left_;    // of all
 };

@@ -13,10 +13,11 @@
 //      already, so that a large write is seen whole although its bytes arrive in pieces.
 //   4. While head < window_end the bytes before window_end are a direct write: its writer returns
 //      when they are read. Readers need not know; others may not write, and nobody finds the ring
-//      writable.
+//      writable. window_owner keeps other direct writes out until its thread has gone on, so that
+//      the windows of one call follow one another.
 //   5. What a hostile process may have stored here is only ever used as a position mod kRing, a
 //      count cut to kRing, or a flag.
-// Locking: `writing` guards tail, announced, window_end, head_seen, changed; `reading` guards head,
+// Locking: `writing` guards tail, announced, window_end, window_owner, head_seen, changed; `reading` guards head,
 //          tail_seen, used. Every other field is atomic. Where a thread holds several locks of a pipe
 //          (closing it) they were taken in the order of the lines below, direction 0 first.
 // Wakeups: a sleeper stores its asleep flag, then looks again, then sleeps on the bell; who changes
@@ -49,6 +50,7 @@ inline constexpr std::uint32_t kAsync = 2;           // FIOASYNC
 struct direction {
   alignas(kLine) host::shared_mutex writing;
   std::uint64_t head_seen = 0;             // head was at least here
+  std::uint32_t window_owner = 0;          // thread that waits for its window: invariant 4
   std::atomic<std::int64_t> changed{0};    // mtime of the end that reads this, nanoseconds
 
   alignas(kLine) std::atomic<std::uint64_t> tail{0};

@@ -63,7 +63,7 @@ long system::read(int fd, const iovec* parts, int count) noexcept {
   if (!look_up(fd, call)) return kAskKernel;
   const long total = total_of(os_, parts, count);
   if (total <= 0) return total;  // reading nothing asks nothing
-  return pipe::read(*this, call, cursor(parts, count, static_cast<std::size_t>(total)));
+  return pipe::read(*this, call, cursor(parts, static_cast<std::size_t>(total)));
 }
 
 long system::write(int fd, const iovec* parts, int count) noexcept {
@@ -71,7 +71,7 @@ long system::write(int fd, const iovec* parts, int count) noexcept {
   if (!look_up(fd, call)) return kAskKernel;
   const long total = total_of(os_, parts, count);
   if (total < 0) return total;
-  return pipe::write(*this, call, cursor(parts, count, static_cast<std::size_t>(total)));
+  return pipe::write(*this, call, cursor(parts, static_cast<std::size_t>(total)));
 }
 
 int system::stat(int fd, struct stat& out) noexcept {

@@ -18,6 +18,7 @@ class reader {
         to_(to),
         ring_(call.inbound()),
         bytes_(ring_of(call.memory(), call.end)),
+        here_(sys, call),
         turn_(ring_.reading) {}
 
   long run() noexcept {
@@ -76,7 +77,7 @@ class reader {
              ring_.eof.load(std::memory_order_relaxed) != 0 ||
              ring_.head.load(std::memory_order_relaxed) != head;
     };
-    return wait(sys_, call_, ring_.readers, call_.own().reading, false, arrived, arrived);
+    return wait(here_, ring_.readers, call_.own().reading, false, arrived, arrived);
   }
 
   // Bytes that were announced are being copied: they come in a moment, unless their writer died.
@@ -109,6 +110,7 @@ class reader {
   cursor to_;
   direction& ring_;
   unsigned char* const bytes_;
+  presence here_;  // outlives the turn: its end may end the pipe
   host::shared_hold turn_;
   std::uint64_t start_ = 0;
   std::size_t done_ = 0;

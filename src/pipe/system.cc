@@ -289,7 +289,7 @@ void system::end_gone(pair& p, std::uint32_t life, int end) noexcept {
 
 // --- sleeping -------------------------------------------------------------------------------------
 
-system::advice system::enter_sleep(const subject& call) noexcept {
+system::advice system::enter_sleep(const subject& call, bool& counted) noexcept {
   const bool several = call.memory().several.load() != 0;
   side& s = call.own();
   {
@@ -297,7 +297,8 @@ system::advice system::enter_sleep(const subject& call) noexcept {
     if (call.stale()) return advice::look_again;
     if (!several || call.memory().gone[1 - call.end].load() != 0 || !host::hung_up(s.descriptor)) {
       if (host::is_nonblocking(s.descriptor)) return advice::refuse;
-      ++s.asleep;
+      if (!counted) ++s.asleep;
+      counted = true;
       if (several && !s.watched) {
         s.watched = watch_.watch(s.descriptor, name_of(call), report_hangup) == 0;
       }
@@ -308,7 +309,7 @@ system::advice system::enter_sleep(const subject& call) noexcept {
   return advice::look_again;
 }
 
-void system::leave_sleep(const subject& call) noexcept {
+void system::leave(const subject& call) noexcept {
   int hidden = -1;
   {
     core::guard hold(lock_);

@@ -54,9 +54,10 @@ class system final : public core::descriptor_owner {
   // --- for the calls that move bytes -------------------------------------------------------------
   enum class advice : std::uint8_t { sleep, refuse, look_again };
   // Before a call would sleep: refuse, if its descriptor does not block; look again, if the other
-  // end turned out to be gone. After `sleep` the caller owes a leave_sleep().
-  advice enter_sleep(const subject& call) noexcept;
-  void leave_sleep(const subject& call) noexcept;
+  // end turned out to be gone. From its first sleep on a call keeps its end open: `counted` is set,
+  // and the caller owes a leave() when it returns.
+  advice enter_sleep(const subject& call, bool& counted) noexcept;
+  void leave(const subject& call) noexcept;
   // Marks an end gone for good, and lets everybody know.
   void end_gone(pair& p, std::uint32_t life, int end) noexcept;
   // Asks the kernel whether the other end is gone, once a clock tick at most.

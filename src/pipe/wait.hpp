@@ -19,17 +19,37 @@ inline void wake(sleeping_place& place) noexcept {
   host::wake_shared(place.bell);
 }
 
+// A call's claim on its end: see system::enter_sleep.
+class presence {
+ public:
+  presence(system& sys, const subject& call) noexcept : sys_(sys), call_(call) {}
+  ~presence() {
+    if (counted_) sys_.leave(call_);
+  }
+  presence(const presence&) = delete;
+  presence& operator=(const presence&) = delete;
+
+  system::advice enter_sleep() noexcept { return sys_.enter_sleep(call_, counted_); }
+  system& of() noexcept { return sys_; }
+  const subject& call() const noexcept { return call_; }
+
+ private:
+  system& sys_;
+  const subject& call_;
+  bool counted_ = false;
+};
+
 // Waits, without any lock, until woken: 0 to look again, EAGAIN, or EINTR. `soon` is watched for a
 // while before sleeping; `missed` tells, once the flag is up, that a wake-up may have gone by.
 // `every_signal`: the call has moved bytes already and would return them rather than go on.
 template <class Soon, class Missed>
-int wait(system& sys, const subject& call, sleeping_place& place, core::adaptive_spin& spin,
-         bool every_signal, Soon soon, Missed missed) noexcept {
-  const bool blocks =
-      call.memory().nonblocking[call.end].load(std::memory_order_relaxed) == 0;
-  const std::int64_t most = sys.tune().spin_us.load(std::memory_order_relaxed) * 1000;
-  if (blocks && spin.watch(sys.os(), most, core::kForever, soon)) return 0;
-  switch (sys.enter_sleep(call)) {
+int wait(presence& here, sleeping_place& place, core::adaptive_spin& spin, bool every_signal,
+         Soon soon, Missed missed) noexcept {
+  const subject& call = here.call();
+  const bool blocks = call.memory().nonblocking[call.end].load(std::memory_order_relaxed) == 0;
+  const std::int64_t most = here.of().tune().spin_us.load(std::memory_order_relaxed) * 1000;
+  if (blocks && spin.watch(here.of().os(), most, core::kForever, soon)) return 0;
+  switch (here.enter_sleep()) {
     case system::advice::refuse:
       return EAGAIN;
     case system::advice::look_again:
@@ -40,9 +60,7 @@ int wait(system& sys, const subject& call, sleeping_place& place, core::adaptive
   const std::uint32_t bell = place.bell.load();
   place.asleep.store(1);
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  const int error = missed() ? 0 : host::sleep_shared(place.bell, bell, every_signal);
-  sys.leave_sleep(call);
-  return error;
+  return missed() ? 0 : host::sleep_shared(place.bell, bell, every_signal);
 }
 
 }  // namespace quay::pipe

@@ -26,6 +26,7 @@ class writer {
         total_(from.left()),
         ring_(call.outbound()),
         bytes_(ring_of(call.memory(), 1 - call.end)),
+        here_(sys, call),
         turn_(ring_.writing) {}
 
   long run() noexcept {
@@ -48,6 +49,7 @@ class writer {
     if (error == EPIPE && done > 0) error = 0;
     if (error == 0) ring_.changed.store(now, std::memory_order_relaxed);
     if (!refused_) offer();
+    if (wake_writers_) wake(ring_.writers);
     if (error == EPIPE) host::raise_sigpipe();
     // What went in is reported; only a bad buffer is an error even then.
     if (error != 0 && (error == EFAULT || done == 0)) return -error;
@@ -70,6 +72,12 @@ class writer {
   bool holds_anything() noexcept {
     ring_.head_seen = ring_.head.load(std::memory_order_acquire);
     return ring_.tail.load(std::memory_order_relaxed) != ring_.head_seen;
+  }
+
+  // A window that was read, and whose writer has not come back from waiting for that.
+  bool belongs_to_another() const noexcept {
+    const std::uint32_t owner = ring_.window_owner;
+    return owner != 0 && owner != host::thread_number() && host::thread_exists(owner);
   }
 
   std::size_t space(std::size_t wanted) noexcept {
@@ -127,20 +135,27 @@ class writer {
 
   // The bytes go into the empty ring as a window, and the call waits until they are read.
   int write_directly() noexcept {
-    while (has_window() || holds_anything()) {
+    while (has_window() || holds_anything() || belongs_to_another()) {
+      wake_writers_ = true;
       if (const int error = wait_for_room(); error != 0) return error;
       if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
     }
     const std::size_t n = std::min<std::size_t>(from_.left_here(), ring_.limit());
+    wake_writers_ = true;
     if (!from_.readable(n)) return EFAULT;
+    wake_writers_ = false;
     const std::uint64_t end = ring_.tail.load(std::memory_order_relaxed) + n;
     ring_.window_end.store(end, std::memory_order_release);
+    ring_.window_owner = host::thread_number();
     publish(n);
+    from_.leave_used_up();
     int error = 0;
     while (error == 0 && ring_.head.load(std::memory_order_acquire) < end &&
            ring_.eof.load(std::memory_order_acquire) == 0) {
       error = wait_for([&] { return ring_.head.load(std::memory_order_acquire) >= end; });
     }
+    if (!turn_.held() || error == EBADF) return error;
+    ring_.window_owner = 0;
     if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
     // An interrupted window stays as ordinary content; so does that of a descriptor that turned
     // out not to block.
@@ -151,6 +166,7 @@ class writer {
       interrupted_ = true;
       error = 0;
     }
+    wake_writers_ = error == 0;
     return error;
   }
 
@@ -173,7 +189,7 @@ class writer {
     offer();
     const auto over = [&] { return ring_.eof.load(std::memory_order_acquire) != 0; };
     const int error = wait(
-        sys_, call_, ring_.writers, call_.own().writing, moved, [&] { return ready() || over(); },
+        here_, ring_.writers, call_.own().writing, moved, [&] { return ready() || over(); },
         [&] {
           return over() || ready() ||
                  (ring_.head.load(std::memory_order_acquire) != head && !ring_.has_window() &&
@@ -201,8 +217,10 @@ class writer {
   const std::size_t total_;
   direction& ring_;
   unsigned char* const bytes_;
+  presence here_;  // outlives the turn: its end may end the pipe
   host::shared_hold turn_;
   bool refused_ = false;
+  bool wake_writers_ = false;  // a direct write ended, or could not begin
   bool interrupted_ = false;  // a direct write found that the descriptor does not block
 };
 
