@@ -98,4 +98,3 @@ int quay_fcntl(int fd, int cmd, ...) {
       [&] { return fcntl(fd, cmd, argument); });
 }
 
-int quay_poll(struct pollfd* fds, nfds_t n, int timeout_ms) { return poll(fds, n, timeout_ms); }

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -104,6 +105,32 @@ bool hung_up(int fd) noexcept {
   errno_guard keep;
   pollfd p{fd, 0, 0};
   return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+void shorten_kernel_pipe(int fd) noexcept {
+  errno_guard keep;
+  syscall(SYS_fcntl, fd, F_SETPIPE_SZ, 4096);
+}
+
+// The ends may block: each call asks first, and RWF_NOWAIT settles it between processes.
+void leave_token(int writing_end) noexcept {
+  errno_guard keep;
+  char token = 0;
+  const iovec part{&token, 1};
+  pollfd p{writing_end, POLLOUT, 0};
+  if (poll(&p, 1, 0) == 1 && (p.revents & (POLLOUT | POLLERR)) == POLLOUT) {
+    syscall(SYS_pwritev2, writing_end, &part, 1, -1, -1, RWF_NOWAIT);
+  }
+}
+
+void take_tokens(int reading_end) noexcept {
+  errno_guard keep;
+  char tokens[64];
+  const iovec part{tokens, sizeof tokens};
+  pollfd p{reading_end, POLLIN, 0};
+  if (poll(&p, 1, 0) == 1 && (p.revents & POLLIN) != 0) {
+    syscall(SYS_preadv2, reading_end, &part, 1, -1, -1, RWF_NOWAIT);
+  }
 }
 
 int kernel_stat(int fd, struct stat& out) noexcept {

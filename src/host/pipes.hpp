@@ -36,6 +36,10 @@ bool is_nonblocking(int fd) noexcept;
 int keep_alive(int fd) noexcept;     // a duplicate, close-on-exec
 int other_side(int fd, bool writing) noexcept;  // the same pipe, opened anew at its other side
 bool hung_up(int fd) noexcept;  // nobody has the other side open
+// One token fills a shortened pipe.
+void shorten_kernel_pipe(int fd) noexcept;
+void leave_token(int writing_end) noexcept;
+void take_tokens(int reading_end) noexcept;
 int kernel_stat(int fd, struct stat& out) noexcept;
 long kernel_control(int fd, int command, void* argument) noexcept;
 long kernel_ioctl(int fd, unsigned long request, void* argument) noexcept;

@@ -44,7 +44,7 @@ struct sleeping_place {
 };
 
 // Who has to hear that the ring changed, apart from sleepers: bits of direction::listening.
-inline constexpr std::uint32_t kLocalListeners = 1;  // notes or polls of some process
+inline constexpr std::uint32_t kObservers = 1;  // notes or polls of some process, or were once
 inline constexpr std::uint32_t kAsync = 2;           // FIOASYNC
 
 struct direction {

@@ -198,4 +198,38 @@ int system::poll(int fd, short events) noexcept {
   return found;
 }
 
+// The kernel pipe shows hang-ups, and between processes the doorbell: see ring_doorbell().
+short system::kernel_hints(int fd, short events) noexcept {
+  subject call{};
+  if (!look_up(fd, call)) return events;
+  if (call.memory().several.load() == 0) return 0;
+  const int heard = call.end == 0 ? POLLIN | POLLRDNORM : POLLOUT | POLLWRNORM;
+  return static_cast<short>(events & heard);
+}
+
+bool system::observe(int fd, bool writing, core::observation& out) noexcept {
+  subject call{};
+  if (!look_up(fd, call)) return false;
+  shared_pipe& s = call.memory();
+  direction& d = writing ? call.outbound() : call.inbound();
+  d.listening.fetch_or(kObservers);
+  const bool several = s.several.load() != 0;
+  // The token goes before we look: what comes later rings anew.
+  if (several && !writing && call.end == 0) host::take_tokens(fd);
+  // Marking the end as gone would call observers, which we must not from here.
+  const bool lone = s.gone[1 - call.end].load() != 0 || (several && host::hung_up(fd));
+  out.eof = lone || d.eof.load() != 0;
+  if (writing) {
+    const bool full = d.has_window();
+    out.data = full ? 0 : d.space();
+    out.ready = out.data >= s.fixed.pipe_buf;
+    out.last = lone;
+    if (several && !out.ready && call.end == 1) host::leave_token(fd);
+  } else {
+    out.data = d.held();
+    out.ready = out.data > 0;
+  }
+  return true;
+}
+
 }  // namespace quay::pipe

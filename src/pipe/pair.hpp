@@ -18,9 +18,9 @@
 namespace quay::pipe {
 
 struct side {
-  std::uint32_t numbers = 0;
+  std::atomic<std::uint32_t> numbers{0};
   std::uint32_t asleep = 0;
-  int descriptor = -1;      // one of them, or the library's own while lingering; -1: not open
+  std::atomic<int> descriptor{-1};  // one of them, or the library's own while lingering; -1: not open
   bool lingering = false;
   bool watched = false;     // a hang-up of the other end will be reported
   int probe = -1;           // while the last number is being closed: the pipe's other side

@@ -81,19 +81,22 @@ bool system::look_up(int fd, subject& out) const noexcept {
   return true;
 }
 
-int system::number_of_locked(const pair& p, int end) const noexcept {
-  const subject any{const_cast<pair*>(&p), p.life.load(std::memory_order_relaxed), end};
-  const std::uint64_t name = name_of(any);
+template <class F>
+void system::each_number(const pair& p, int end, F f) const noexcept {
+  const side& s = p.sides[end];
+  if (s.numbers.load(std::memory_order_relaxed) <= 1) {
+    if (const int only = s.descriptor.load(std::memory_order_relaxed); only >= 0) f(only);
+    return;
+  }
+  const std::uint64_t name =
+      name_of({const_cast<pair*>(&p), p.life.load(std::memory_order_relaxed), end});
   for (std::uint32_t c = 0; c < kChunks; ++c) {
     const entry* chunk = chunks_[c].load(std::memory_order_acquire);
     if (chunk == nullptr) continue;
     for (std::uint32_t i = 0; i < 1u << kChunkBits; ++i) {
-      if (chunk[i].load(std::memory_order_relaxed) == name) {
-        return static_cast<int>(c << kChunkBits | i);
-      }
+      if (chunk[i].load(std::memory_order_relaxed) == name) f(static_cast<int>(c << kChunkBits | i));
     }
   }
-  return -1;
 }
 
 bool system::give_locked(int fd, pair& p, int end) noexcept {
@@ -220,7 +223,9 @@ void system::closing(int fd) noexcept {
         s.descriptor = host::keep_alive(fd);
         s.lingering = true;
       } else if (s.descriptor == fd) {
-        s.descriptor = number_of_locked(*was.of, was.end);
+        s.numbers.fetch_add(1);  // so that all are looked at
+        each_number(*was.of, was.end, [&](int other) { s.descriptor = other; });
+        s.numbers.fetch_sub(1);
       }
     }
     descriptors_.clear_owner(fd);
@@ -276,8 +281,11 @@ void system::end_gone(pair& p, std::uint32_t life, int end) noexcept {
   {
     // Under the lock no writer resizes. If it is ours already, we are that writer.
     const host::shared_hold hold(s.to[end].writing);
-    s.to[end].eof.store(1);
-    sizes_.give_back(s.to[end].size.load());
+    direction& d = s.to[end];
+    // What was left of a window goes with its readers; its writer counts it as written.
+    if (d.has_window()) d.head.store(d.window_end.load());
+    d.eof.store(1);
+    sizes_.give_back(d.size.load());
   }
   s.to[1 - end].eof.store(1);
   for (int e = 0; e < 2; ++e) {
@@ -315,7 +323,7 @@ void system::leave(const subject& call) noexcept {
     core::guard hold(lock_);
     side& s = call.own();
     if (--s.asleep == 0 && s.lingering) {
-      hidden = std::exchange(s.descriptor, -1);
+      hidden = s.descriptor.exchange(-1);
       s.lingering = false;
       s.watched = false;
       if (call.memory().several.load() != 0) s.probe = host::other_side(hidden, call.end == 0);
@@ -347,8 +355,20 @@ void system::notice_death(const subject& call, std::int64_t now) noexcept {
 
 void system::tell_listeners(pair& p, int end) noexcept {
   direction& d = p.shared->to[end];
-  if ((d.listening.load(std::memory_order_relaxed) & kAsync) != 0) {
-    host::raise_sigio(d.async_owner.load(std::memory_order_relaxed));
+  const std::uint32_t who = d.listening.load(std::memory_order_relaxed);
+  if ((who & kAsync) != 0) host::raise_sigio(d.async_owner.load(std::memory_order_relaxed));
+  if ((who & kObservers) == 0) return;
+  each_number(p, end, [this](int fd) { descriptors_.changed(fd, false); });
+  each_number(p, 1 - end, [this](int fd) { descriptors_.changed(fd, true); });
+  if (end == 0 && p.shared->several.load(std::memory_order_relaxed) != 0) ring_doorbell(p);
+}
+
+// Between processes the forward ring's kernel pipe, one page long, carries a token: its being there
+// is an edge for who watches the reading end, its being taken one for who watches the other.
+void system::ring_doorbell(const pair& p) noexcept {
+  if (const int fd = p.sides[1].descriptor.load(); fd >= 0) host::leave_token(fd);
+  if (const int fd = p.sides[0].descriptor.load(); fd >= 0 && p.shared->to[0].held() == 0) {
+    host::take_tokens(fd);
   }
 }
 
@@ -365,7 +385,11 @@ void system::before_fork() noexcept {
   lock_.lock();
   for (std::uint32_t i = 0; i < made_; ++i) {
     pair& p = pairs_[i];
-    if (p.sides[0].descriptor >= 0 || p.sides[1].descriptor >= 0) p.shared->several.store(1);
+    for (const side& s : p.sides) {
+      const int fd = s.descriptor.load();
+      if (fd < 0 || p.shared->several.exchange(1) != 0) continue;
+      host::shorten_kernel_pipe(fd);
+    }
   }
 }
 
@@ -383,7 +407,7 @@ void system::after_fork_in_child() noexcept {
     for (side& s : pairs_[i].sides) {
       s.asleep = 0;
       s.watched = false;
-      if (std::exchange(s.lingering, false)) os_.discard(std::exchange(s.descriptor, -1));
+      if (std::exchange(s.lingering, false)) os_.discard(s.descriptor.exchange(-1));
     }
   }
 }

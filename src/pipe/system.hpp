@@ -43,6 +43,10 @@ class system final : public core::descriptor_owner {
   int fcntl(int fd, int command, void* argument) noexcept override;
   int poll(int fd, short events) noexcept override;
 
+  bool observe(int fd, bool writing, core::observation& out) noexcept override;
+
+  short kernel_hints(int fd, short events) noexcept override;
+
   void closing(int fd) noexcept override;
   void closed(int fd) noexcept override;
   void duplicated(int from, int to) noexcept override;
@@ -85,7 +89,6 @@ class system final : public core::descriptor_owner {
   entry* find(int fd) const noexcept;
   entry* demand(int fd) noexcept;
   bool look_up(int fd, subject& out) const noexcept;
-  int number_of_locked(const pair& p, int end) const noexcept QUAY_REQUIRES(lock_);
   bool give_locked(int fd, pair& p, int end) noexcept QUAY_REQUIRES(lock_);
   // The end has no descriptor in this process any more.
   void end_left(const subject& was) noexcept;
@@ -93,6 +96,10 @@ class system final : public core::descriptor_owner {
   pair* make_locked() noexcept QUAY_REQUIRES(lock_);
   int equip(pair& p, bool nonblocking) noexcept;
   void tell_listeners(pair& p, int end) noexcept;
+  void ring_doorbell(const pair& p) noexcept;
+  // Every number of an end in this process.
+  template <class F>
+  void each_number(const pair& p, int end, F f) const noexcept;
   pair& pair_at(std::uint32_t index) const noexcept { return pairs_[index]; }
   static void report_hangup(std::uint64_t name);
 
