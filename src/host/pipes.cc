@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -58,6 +59,8 @@ std::int64_t coarse_wall() noexcept {
   clock_gettime(CLOCK_REALTIME_COARSE, &t);
   return t.tv_sec * std::int64_t{1000000000} + t.tv_nsec;
 }
+
+std::uint32_t this_cpu() noexcept { return static_cast<std::uint32_t>(sched_getcpu()); }
 
 std::size_t physical_memory() noexcept {
   const long pages = sysconf(_SC_PHYS_PAGES);

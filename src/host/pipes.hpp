@@ -27,6 +27,7 @@ int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
 void wake_shared(std::atomic<std::uint32_t>& word) noexcept;  // all sleepers
 
 std::int64_t coarse_wall() noexcept;
+std::uint32_t this_cpu() noexcept;
 std::size_t physical_memory() noexcept;
 void raise_sigpipe() noexcept;  // in the calling thread
 void raise_sigio(int owner) noexcept;

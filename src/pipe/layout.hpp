@@ -37,6 +37,9 @@ inline constexpr std::size_t kRing = 64 * 1024;
 inline constexpr std::size_t kLine = 64;
 inline constexpr std::size_t kPage = 4096;
 
+// Where a side was last seen running, before it was seen at all.
+inline constexpr std::uint32_t kNowhere = ~0u;
+
 // A place where threads of any process sleep.
 struct sleeping_place {
   std::atomic<std::uint32_t> asleep{0};
@@ -51,6 +54,7 @@ struct direction {
   alignas(kLine) host::shared_mutex writing;
   std::uint64_t head_seen = 0;             // head was at least here
   std::uint32_t window_owner = 0;          // thread that waits for its window: invariant 4
+  std::atomic<std::uint32_t> writer_cpu{kNowhere};
   std::atomic<std::int64_t> changed{0};    // mtime of the end that reads this, nanoseconds
 
   alignas(kLine) std::atomic<std::uint64_t> tail{0};
@@ -59,6 +63,7 @@ struct direction {
 
   alignas(kLine) host::shared_mutex reading;
   std::uint64_t tail_seen = 0;             // tail was at least here
+  std::atomic<std::uint32_t> reader_cpu{kNowhere};
   std::atomic<std::int64_t> used{0};       // atime of the end that reads this
 
   alignas(kLine) std::atomic<std::uint64_t> head{0};

@@ -10,10 +10,11 @@
 // Locking: the system's lock guards everything but the spins and what is atomic.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
-#include "core/spin.hpp"
 #include "pipe/layout.hpp"
+#include "pipe/patience.hpp"
 
 namespace quay::pipe {
 
@@ -24,8 +25,8 @@ struct side {
   bool lingering = false;
   bool watched = false;     // a hang-up of the other end will be reported
   int probe = -1;           // while the last number is being closed: the pipe's other side
-  core::adaptive_spin reading;
-  core::adaptive_spin writing;
+  patience reading;
+  patience writing;
 };
 
 struct pair {

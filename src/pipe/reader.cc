@@ -25,6 +25,7 @@ class reader {
     if (!turn_.held()) return -EAGAIN;
     if (call_.stale()) return -EBADF;
     sys_.sizes().before_read(ring_, call_.memory().fixed);
+    ring_.reader_cpu.store(host::this_cpu(), std::memory_order_relaxed);
     start_ = ring_.head.load(std::memory_order_relaxed);
     const int error = fill();
     if (turn_.held()) turn_.put_down();
@@ -77,7 +78,8 @@ class reader {
              ring_.eof.load(std::memory_order_relaxed) != 0 ||
              ring_.head.load(std::memory_order_relaxed) != head;
     };
-    return wait(here_, ring_.readers, call_.own().reading, false, arrived, arrived);
+    return wait(here_, ring_.readers, call_.own().reading,
+                ring_.writer_cpu.load(std::memory_order_relaxed), false, arrived, arrived);
   }
 
   // Bytes that were announced are being copied: they come in a moment, unless their writer died.

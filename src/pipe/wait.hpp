@@ -43,12 +43,12 @@ class presence {
 // while before sleeping; `missed` tells, once the flag is up, that a wake-up may have gone by.
 // `every_signal`: the call has moved bytes already and would return them rather than go on.
 template <class Soon, class Missed>
-int wait(presence& here, sleeping_place& place, core::adaptive_spin& spin, bool every_signal,
-         Soon soon, Missed missed) noexcept {
+int wait(presence& here, sleeping_place& place, patience& mine, std::uint32_t other_cpu,
+         bool every_signal, Soon soon, Missed missed) noexcept {
   const subject& call = here.call();
   const bool blocks = call.memory().nonblocking[call.end].load(std::memory_order_relaxed) == 0;
   const std::int64_t most = here.of().tune().spin_us.load(std::memory_order_relaxed) * 1000;
-  if (blocks && spin.watch(here.of().os(), most, core::kForever, soon)) return 0;
+  if (blocks && mine.watch(here.of().os(), most, other_cpu, soon)) return 0;
   switch (here.enter_sleep()) {
     case system::advice::refuse:
       return EAGAIN;

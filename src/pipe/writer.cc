@@ -33,6 +33,7 @@ class writer {
     if (!turn_.held()) return -EAGAIN;
     if (call_.stale()) return -EBADF;
     put_right();
+    ring_.writer_cpu.store(host::this_cpu(), std::memory_order_relaxed);
     const std::int64_t now = host::coarse_wall();
     if (call_.memory().several.load(std::memory_order_relaxed) != 0) {
       sys_.notice_death(call_, now);
@@ -189,7 +190,8 @@ class writer {
     offer();
     const auto over = [&] { return ring_.eof.load(std::memory_order_acquire) != 0; };
     const int error = wait(
-        here_, ring_.writers, call_.own().writing, moved, [&] { return ready() || over(); },
+        here_, ring_.writers, call_.own().writing,
+        ring_.reader_cpu.load(std::memory_order_relaxed), moved, [&] { return ready() || over(); },
         [&] {
           return over() || ready() ||
                  (ring_.head.load(std::memory_order_acquire) != head && !ring_.has_window() &&
