@@ -17,13 +17,13 @@ struct tunables {
   std::atomic<long> spin_us{50};            // longest watch before sleeping, microseconds
 
   // Pipes: kern.ipc.*; sizes of a pipe are those in force when it was made.
-  std::atomic<long> pipe_buf{4096};          // atomic writes, and the space that is "writable"
-  std::atomic<long> small_pipe_size{8192};   // backward, and everything under memory pressure
-  std::atomic<long> pipe_size{16384};        // forward, fresh
-  std::atomic<long> big_pipe_size{65536};    // where growth ends
-  std::atomic<long> pipe_mindirect{8192};    // blocking writes from here on wait for the reader
-  std::atomic<long> piperesizeallowed{1};    // only 1 means yes
-  std::atomic<long> maxpipekva{0};           // all rings together; set when first used
+  std::atomic<long> pipe_buf{4096};         // atomic writes, and the space that is "writable"
+  std::atomic<long> small_pipe_size{8192};  // backward, and everything under memory pressure
+  std::atomic<long> pipe_size{16384};       // forward, fresh
+  std::atomic<long> big_pipe_size{65536};   // where growth ends
+  std::atomic<long> pipe_mindirect{8192};   // blocking writes from here on wait for the reader
+  std::atomic<long> piperesizeallowed{1};   // only 1 means yes
+  std::atomic<long> maxpipekva{0};          // all rings together; set when first used
 };
 
 // What happened to the memory of pipes.

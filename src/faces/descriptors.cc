@@ -97,4 +97,3 @@ int quay_fcntl(int fd, int cmd, ...) {
       fd, [&](descriptor_owner& o) { return o.fcntl(fd, cmd, argument); },
       [&] { return fcntl(fd, cmd, argument); });
 }
-

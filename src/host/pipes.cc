@@ -34,8 +34,8 @@ void* map_shared(std::size_t bytes) noexcept {
 
 void renew_shared(void* base, std::size_t bytes) noexcept {
   errno_guard keep;
-  mmap(base, bytes, PROT_READ | PROT_WRITE,
-       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+       -1, 0);
 }
 
 int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
@@ -44,8 +44,8 @@ int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
   // A futex wait without a deadline is restarted after handlers that ask for it, like read(2); one
   // with a deadline never is.
   constexpr timespec kNever{INT_MAX, 0};
-  const long result = syscall(SYS_futex, &word, FUTEX_WAIT, expected,
-                              every_signal ? &kNever : nullptr, nullptr, 0);
+  const long result =
+      syscall(SYS_futex, &word, FUTEX_WAIT, expected, every_signal ? &kNever : nullptr, nullptr, 0);
   return result != 0 && errno == EINTR ? EINTR : 0;
 }
 

@@ -34,9 +34,9 @@ void raise_sigio(int owner) noexcept;
 
 int make_kernel_pipe(int fds[2], int flags) noexcept;
 bool is_nonblocking(int fd) noexcept;
-int keep_alive(int fd) noexcept;     // a duplicate, close-on-exec
+int keep_alive(int fd) noexcept;                // a duplicate, close-on-exec
 int other_side(int fd, bool writing) noexcept;  // the same pipe, opened anew at its other side
-bool hung_up(int fd) noexcept;  // nobody has the other side open
+bool hung_up(int fd) noexcept;                  // nobody has the other side open
 // One token fills a shortened pipe.
 void shorten_kernel_pipe(int fd) noexcept;
 void leave_token(int writing_end) noexcept;

@@ -168,10 +168,8 @@ void system::changed(int fd) noexcept {
 void system::changed(int fd, bool writing) noexcept {
   const slot* s = find_slot(fd);
   if (s == nullptr) return;
-  each_watcher(s->watchers.load(std::memory_order_acquire), [fd, writing](queue& q)
-                                                                QUAY_NO_ANALYSIS {
-                                                                  q.on_changed_locked(fd, writing);
-                                                                });
+  each_watcher(s->watchers.load(std::memory_order_acquire),
+               [fd, writing](queue& q) QUAY_NO_ANALYSIS { q.on_changed_locked(fd, writing); });
 }
 
 // --- closing --------------------------------------------------------------------------------------

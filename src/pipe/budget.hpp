@@ -24,7 +24,8 @@ class budget {
   // A fresh ring's size, 0 when there is no room for the smallest.
   std::uint32_t allot(bool forward, const constants& fixed) noexcept {
     std::uint32_t size = fixed.small_size;
-    if (forward && !over(1, 2)) size = whole_pages(static_cast<std::uint32_t>(tune(tune_.pipe_size)));
+    if (forward && !over(1, 2))
+      size = whole_pages(static_cast<std::uint32_t>(tune(tune_.pipe_size)));
     if (take(size)) return size;
     if (size > fixed.small_size) {
       core::bump(count_.fragment_retries);
@@ -67,11 +68,11 @@ class budget {
   }
 
  private:
-  static long tune(const std::atomic<long>& t) noexcept { return t.load(std::memory_order_relaxed); }
-  bool allowed() const noexcept { return tune(tune_.piperesizeallowed) == 1; }
-  bool over(int part, int of) const noexcept {
-    return used() > part * tune(tune_.maxpipekva) / of;
+  static long tune(const std::atomic<long>& t) noexcept {
+    return t.load(std::memory_order_relaxed);
   }
+  bool allowed() const noexcept { return tune(tune_.piperesizeallowed) == 1; }
+  bool over(int part, int of) const noexcept { return used() > part * tune(tune_.maxpipekva) / of; }
   bool take(std::int64_t bytes) noexcept {
     if (all_.bytes.fetch_add(bytes) + bytes <= tune(tune_.maxpipekva)) return true;
     all_.bytes.fetch_sub(bytes);

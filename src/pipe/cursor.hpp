@@ -17,8 +17,7 @@ namespace quay::pipe {
 
 class cursor {
  public:
-  cursor(const iovec* parts, std::size_t total) noexcept
-      : part_(parts), left_(total) {}
+  cursor(const iovec* parts, std::size_t total) noexcept : part_(parts), left_(total) {}
 
   std::size_t left() const noexcept { return left_; }
   // Of the buffer the cursor stands in: 0 when it stands at its end. The seed chooses direct writes
@@ -41,14 +40,12 @@ class cursor {
   }
 
   void put(unsigned char* ring, std::uint64_t position, std::size_t n) noexcept {
-    move(position, n, [ring](std::size_t at, char* p, std::size_t k) {
-      std::memcpy(ring + at, p, k);
-    });
+    move(position, n,
+         [ring](std::size_t at, char* p, std::size_t k) { std::memcpy(ring + at, p, k); });
   }
   void get(const unsigned char* ring, std::uint64_t position, std::size_t n) noexcept {
-    move(position, n, [ring](std::size_t at, char* p, std::size_t k) {
-      std::memcpy(p, ring + at, k);
-    });
+    move(position, n,
+         [ring](std::size_t at, char* p, std::size_t k) { std::memcpy(p, ring + at, k); });
   }
 
  private:

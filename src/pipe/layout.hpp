@@ -48,28 +48,28 @@ struct sleeping_place {
 
 // Who has to hear that the ring changed, apart from sleepers: bits of direction::listening.
 inline constexpr std::uint32_t kObservers = 1;  // notes or polls of some process, or were once
-inline constexpr std::uint32_t kAsync = 2;           // FIOASYNC
+inline constexpr std::uint32_t kAsync = 2;      // FIOASYNC
 
 struct direction {
   alignas(kLine) host::shared_mutex writing;
-  std::uint64_t head_seen = 0;             // head was at least here
-  std::uint32_t window_owner = 0;          // thread that waits for its window: invariant 4
+  std::uint64_t head_seen = 0;     // head was at least here
+  std::uint32_t window_owner = 0;  // thread that waits for its window: invariant 4
   std::atomic<std::uint32_t> writer_cpu{kNowhere};
-  std::atomic<std::int64_t> changed{0};    // mtime of the end that reads this, nanoseconds
+  std::atomic<std::int64_t> changed{0};  // mtime of the end that reads this, nanoseconds
 
   alignas(kLine) std::atomic<std::uint64_t> tail{0};
   std::atomic<std::uint64_t> announced{0};
   std::atomic<std::uint64_t> window_end{0};
 
   alignas(kLine) host::shared_mutex reading;
-  std::uint64_t tail_seen = 0;             // tail was at least here
+  std::uint64_t tail_seen = 0;  // tail was at least here
   std::atomic<std::uint32_t> reader_cpu{kNowhere};
-  std::atomic<std::int64_t> used{0};       // atime of the end that reads this
+  std::atomic<std::int64_t> used{0};  // atime of the end that reads this
 
   alignas(kLine) std::atomic<std::uint64_t> head{0};
 
   alignas(kLine) std::atomic<std::uint32_t> size{0};
-  std::atomic<std::uint32_t> eof{0};       // no more bytes will come in, or none be taken out
+  std::atomic<std::uint32_t> eof{0};  // no more bytes will come in, or none be taken out
   sleeping_place readers;
   sleeping_place writers;
   std::atomic<std::uint32_t> listening{0};
@@ -111,8 +111,8 @@ struct constants {
 
 struct shared_pipe {
   alignas(kLine) std::atomic<std::uint32_t> several{0};  // other processes may have it
-  std::atomic<std::uint32_t> gone[2] = {};  // the end has been closed for good
-  std::atomic<std::uint32_t> nonblocking[2] = {};  // as last set through us
+  std::atomic<std::uint32_t> gone[2] = {};               // the end has been closed for good
+  std::atomic<std::uint32_t> nonblocking[2] = {};        // as last set through us
   constants fixed{};
   std::uint64_t inode[2] = {};
   std::int64_t made = 0;  // ctime

@@ -101,8 +101,8 @@ int system::ioctl(int fd, unsigned long request, void* argument) noexcept {
   direction& d = call.inbound();
   auto* number = static_cast<int*>(argument);
   const bool gets = request == FIONREAD || request == FIOGETOWN || request == TIOCGPGRP;
-  const bool sets = request == FIONBIO || request == FIOASYNC || request == FIOSETOWN ||
-                    request == TIOCSPGRP;
+  const bool sets =
+      request == FIONBIO || request == FIOASYNC || request == FIOSETOWN || request == TIOCSPGRP;
   if (gets && os_.writable_prefix(number, sizeof *number) != sizeof *number) return -EFAULT;
   if (sets && os_.readable_prefix(number, sizeof *number) != sizeof *number) return -EFAULT;
   switch (request) {

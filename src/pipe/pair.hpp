@@ -21,10 +21,11 @@ namespace quay::pipe {
 struct side {
   std::atomic<std::uint32_t> numbers{0};
   std::uint32_t asleep = 0;
-  std::atomic<int> descriptor{-1};  // one of them, or the library's own while lingering; -1: not open
+  std::atomic<int> descriptor{
+      -1};  // one of them, or the library's own while lingering; -1: not open
   bool lingering = false;
-  bool watched = false;     // a hang-up of the other end will be reported
-  int probe = -1;           // while the last number is being closed: the pipe's other side
+  bool watched = false;  // a hang-up of the other end will be reported
+  int probe = -1;        // while the last number is being closed: the pipe's other side
   patience reading;
   patience writing;
 };
@@ -47,9 +48,7 @@ struct subject {
   side& own() const noexcept { return of->sides[end]; }
   direction& inbound() const noexcept { return of->shared->to[end]; }
   direction& outbound() const noexcept { return of->shared->to[1 - end]; }
-  bool stale() const noexcept {
-    return of->life.load(std::memory_order_relaxed) != life;
-  }
+  bool stale() const noexcept { return of->life.load(std::memory_order_relaxed) != life; }
 };
 
 }  // namespace quay::pipe

@@ -33,12 +33,11 @@ long default_budget() noexcept {
 
 }  // namespace
 
-system::system(core::host& os, core::descriptor_table& descriptors,
-               core::tunables& tune) noexcept
+system::system(core::host& os, core::descriptor_table& descriptors, core::tunables& tune) noexcept
     : os_(os),
       descriptors_(descriptors),
       tune_(tune),
-      domain_(::new (host::map_shared(kPage)) domain),
+      domain_(::new(host::map_shared(kPage)) domain),
       sizes_(*domain_, tune_, count_),
       pairs_(static_cast<pair*>(core::reserve_memory(kMostPairs * sizeof(pair)))) {
   long unset = 0;
@@ -94,7 +93,8 @@ void system::each_number(const pair& p, int end, F f) const noexcept {
     const entry* chunk = chunks_[c].load(std::memory_order_acquire);
     if (chunk == nullptr) continue;
     for (std::uint32_t i = 0; i < 1u << kChunkBits; ++i) {
-      if (chunk[i].load(std::memory_order_relaxed) == name) f(static_cast<int>(c << kChunkBits | i));
+      if (chunk[i].load(std::memory_order_relaxed) == name)
+        f(static_cast<int>(c << kChunkBits | i));
     }
   }
 }
@@ -103,8 +103,7 @@ bool system::give_locked(int fd, pair& p, int end) noexcept {
   entry* e = demand(fd);
   if (e == nullptr || !descriptors_.assign(fd, *this)) return false;
   side& s = p.sides[end];
-  e->store(name_of({&p, p.life.load(std::memory_order_relaxed), end}),
-           std::memory_order_release);
+  e->store(name_of({&p, p.life.load(std::memory_order_relaxed), end}), std::memory_order_release);
   ++s.numbers;
   if (s.descriptor < 0) s.descriptor = fd;
   return true;
@@ -265,7 +264,9 @@ void system::end_left(const subject& was) noexcept {
 void system::recycle(pair& p) noexcept {
   // Calls that looked the pipe up before are in a ring's lock, or will find it stale there.
   for (direction& d : p.shared->to) {
-    { const host::shared_hold drained(d.writing); }
+    {
+      const host::shared_hold drained(d.writing);
+    }
     { const host::shared_hold drained(d.reading); }
   }
   if (p.shared->several.load() != 0) host::renew_shared(p.shared, kSlot);

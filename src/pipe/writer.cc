@@ -95,8 +95,8 @@ class writer {
   int drain() noexcept {
     while (from_.left() > 0) {
       if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
-      const auto direct = static_cast<std::size_t>(
-          sys_.tune().pipe_mindirect.load(std::memory_order_relaxed));
+      const auto direct =
+          static_cast<std::size_t>(sys_.tune().pipe_mindirect.load(std::memory_order_relaxed));
       if (from_.left_here() >= direct && ring_.limit() >= direct && blocks()) {
         if (const int error = write_directly(); error != 0) return error;
         continue;
@@ -190,8 +190,8 @@ class writer {
     offer();
     const auto over = [&] { return ring_.eof.load(std::memory_order_acquire) != 0; };
     const int error = wait(
-        here_, ring_.writers, call_.own().writing,
-        ring_.reader_cpu.load(std::memory_order_relaxed), moved, [&] { return ready() || over(); },
+        here_, ring_.writers, call_.own().writing, ring_.reader_cpu.load(std::memory_order_relaxed),
+        moved, [&] { return ready() || over(); },
         [&] {
           return over() || ready() ||
                  (ring_.head.load(std::memory_order_acquire) != head && !ring_.has_window() &&
@@ -223,7 +223,7 @@ class writer {
   host::shared_hold turn_;
   bool refused_ = false;
   bool wake_writers_ = false;  // a direct write ended, or could not begin
-  bool interrupted_ = false;  // a direct write found that the descriptor does not block
+  bool interrupted_ = false;   // a direct write found that the descriptor does not block
 };
 
 }  // namespace
