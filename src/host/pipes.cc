@@ -122,7 +122,7 @@ void leave_token(int writing_end) noexcept {
   const iovec part{&token, 1};
   pollfd p{writing_end, POLLOUT, 0};
   if (poll(&p, 1, 0) == 1 && (p.revents & (POLLOUT | POLLERR)) == POLLOUT) {
-    syscall(SYS_pwritev2, writing_end, &part, 1, -1, -1, RWF_NOWAIT);
+    syscall(SYS_pwritev2, writing_end, &part, 1, -1L, -1L, RWF_NOWAIT);
   }
 }
 
@@ -132,7 +132,7 @@ void take_tokens(int reading_end) noexcept {
   const iovec part{tokens, sizeof tokens};
   pollfd p{reading_end, POLLIN, 0};
   if (poll(&p, 1, 0) == 1 && (p.revents & POLLIN) != 0) {
-    syscall(SYS_preadv2, reading_end, &part, 1, -1, -1, RWF_NOWAIT);
+    syscall(SYS_preadv2, reading_end, &part, 1, -1L, -1L, RWF_NOWAIT);
   }
 }
 
