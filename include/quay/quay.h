@@ -56,6 +56,19 @@ extern "C" {
 QUAY_CALL_ int quay_kqueue(int dialect, int flags);
 
 /*
+ * quay_pipe2: a pipe of FreeBSD's kind, in memory that the children of fork() share: bytes flow both
+ * ways, sizes follow the traffic, and a blocking write of pipe_mindirect bytes or more returns when
+ * they have been read.
+ *
+ * flags: O_CLOEXEC, O_NONBLOCK, for both ends.
+ * Returns: 0, and the ends in fd; -1 with EINVAL (another flag), EFAULT, EMFILE, ENFILE, or ENOMEM
+ *       when maxpipekva is used up.
+ * Threads: any. Not async-signal-safe.
+ * Source: pipe2(2) of FreeBSD, sys_pipe.c.
+ */
+QUAY_CALL_ int quay_pipe2(int fd[2], int flags);
+
+/*
  * quay_close: close(), with which a queue ends, or the registrations on fd in every queue.
  *
  * Returns: as close(2).

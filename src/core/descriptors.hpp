@@ -26,6 +26,7 @@ namespace quay::core {
 struct observation {
   bool ready = false;
   bool eof = false;
+  bool last = false;         // with eof: nothing more will ever be observed, notes go with it
   std::int64_t data = 0;     // bytes to read, or room to write
   std::uint32_t fflags = 0;  // with eof: the error, 0 for none
 };
@@ -48,8 +49,12 @@ class descriptor_owner {
   // kernel's readiness of the number is then no more than a hint to look. Called under the watching
   // queue's mutex: must not lock anything that is held across a call of changed().
   virtual bool observe(int /*fd*/, bool /*writing*/, observation&) noexcept { return false; }
+  // Which events of the kernel's own view of the number say to look at poll() again.
+  virtual short kernel_hints(int /*fd*/, short events) noexcept { return events; }
   // What another owner's object behind `fd` shows has changed: notes on the number must look.
   virtual void changed(int /*fd*/) noexcept {}
+  // The same, of one direction only.
+  virtual void changed(int fd, bool /*writing*/) noexcept { changed(fd); }
 
   // Of every number that is owned or watched by any system, before and after the kernel closes or
   // replaces it: drop what belongs to it.
@@ -108,6 +113,11 @@ class descriptor_table {
   void changed(int fd) noexcept {
     if ((load(fd) & kWatched) == 0) return;
     for (int n = 0; n < enrolled(); ++n) owners_[n]->changed(fd);
+  }
+
+  void changed(int fd, bool writing) noexcept {
+    if ((load(fd) & kWatched) == 0) return;
+    for (int n = 0; n < enrolled(); ++n) owners_[n]->changed(fd, writing);
   }
 
   // The two announcements of a close: every owner hears of each.

@@ -16,6 +16,22 @@ struct tunables {
   std::atomic<long> so_error_in_fflags{0};  // 1: EV_EOF events consume and carry SO_ERROR
   std::atomic<long> aio_backend{0};         // how requests are performed: aio::engine::k…
   std::atomic<long> spin_us{50};            // longest watch before sleeping, microseconds
+
+  // Pipes: kern.ipc.*; sizes of a pipe are those in force when it was made.
+  std::atomic<long> pipe_buf{4096};         // atomic writes, and the space that is "writable"
+  std::atomic<long> small_pipe_size{8192};  // backward, and everything under memory pressure
+  std::atomic<long> pipe_size{16384};       // forward, fresh
+  std::atomic<long> big_pipe_size{65536};   // where growth ends
+  std::atomic<long> pipe_mindirect{8192};   // blocking writes from here on wait for the reader
+  std::atomic<long> piperesizeallowed{1};   // only 1 means yes
+  std::atomic<long> maxpipekva{0};          // all rings together; set when first used
+};
+
+// What happened to the memory of pipes.
+struct pipe_counters {
+  std::atomic<std::uint64_t> fragment_retries{0};     // kern.ipc.pipefragretry
+  std::atomic<std::uint64_t> allocation_failures{0};  // kern.ipc.pipeallocfail
+  std::atomic<std::uint64_t> resize_failures{0};      // kern.ipc.piperesizefail
 };
 
 struct counters {

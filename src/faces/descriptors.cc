@@ -97,5 +97,3 @@ int quay_fcntl(int fd, int cmd, ...) {
       fd, [&](descriptor_owner& o) { return o.fcntl(fd, cmd, argument); },
       [&] { return fcntl(fd, cmd, argument); });
 }
-
-int quay_poll(struct pollfd* fds, nfds_t n, int timeout_ms) { return poll(fds, n, timeout_ms); }

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -23,6 +24,8 @@ using kqueue::system;
 struct name_of_tunable {
   const char* name;
   std::atomic<long> core::tunables::*member;
+  long least = 0;
+  long most = LONG_MAX;
 };
 constexpr name_of_tunable kTunables[] = {
     {"kq_calloutmax", &core::tunables::kq_calloutmax},
@@ -30,7 +33,23 @@ constexpr name_of_tunable kTunables[] = {
     {"aio_backend", &core::tunables::aio_backend},
     {"so_error_in_fflags", &core::tunables::so_error_in_fflags},
     {"spin_us", &core::tunables::spin_us},
+    {"pipe_buf", &core::tunables::pipe_buf, 1, 4096},
+    {"small_pipe_size", &core::tunables::small_pipe_size, 4096, pipe::kRing},
+    {"pipe_size", &core::tunables::pipe_size, 4096, pipe::kRing},
+    {"big_pipe_size", &core::tunables::big_pipe_size, 4096, pipe::kRing},
+    {"pipe_mindirect", &core::tunables::pipe_mindirect},
+    {"piperesizeallowed", &core::tunables::piperesizeallowed},
+    {"maxpipekva", &core::tunables::maxpipekva},
 };
+
+constexpr const char* kPipeMemory = "pipekva";  // what all rings take now: to look at only
+
+// A direct write may not be so small that it would have to be atomic.
+bool acceptable(const name_of_tunable& t, long value) noexcept {
+  if (value < t.least || value > t.most) return false;
+  return t.member != &core::tunables::pipe_mindirect ||
+         value > process_system().tune().pipe_buf.load(std::memory_order_relaxed);
+}
 
 std::atomic<system*> g_system{nullptr};
 // Never destroyed: threads may be inside kevent() while the process exits.
@@ -93,6 +112,17 @@ system& process_system() noexcept {
   return *only;
 }
 
+pipe::system& process_pipes() noexcept {
+  // Never destroyed, like the queues.
+  alignas(pipe::system) static unsigned char storage[sizeof(pipe::system)];
+  static pipe::system* const only = [] {
+    system& queues = process_system();
+    return ::new (static_cast<void*>(storage))
+        pipe::system(host::linux_host::instance(), g_descriptors, queues.tune());
+  }();
+  return *only;
+}
+
 system* existing_system() noexcept { return g_system.load(std::memory_order_acquire); }
 
 core::descriptor_table& descriptors() noexcept { return g_descriptors; }
@@ -110,20 +140,21 @@ int system_pid() noexcept { return g_pid.load(std::memory_order_relaxed); }
 int set_tunable(const char* name, long value) noexcept {
   for (const name_of_tunable& t : kTunables) {
     if (std::strcmp(t.name, name) != 0) continue;
-    if (value < 0) return EINVAL;
+    if (!acceptable(t, value)) return EINVAL;
     (process_system().tune().*t.member).store(value, std::memory_order_relaxed);
     return 0;
   }
-  return ENOENT;
+  return std::strcmp(name, kPipeMemory) == 0 ? EPERM : ENOENT;
 }
 
 long get_tunable(const char* name) noexcept {
+  process_pipes();  // knows the budget that this machine's memory allows
   for (const name_of_tunable& t : kTunables) {
     if (std::strcmp(t.name, name) == 0) {
       return (process_system().tune().*t.member).load(std::memory_order_relaxed);
     }
   }
-  return -1;
+  return std::strcmp(name, kPipeMemory) == 0 ? process_pipes().sizes().used() : -1;
 }
 
 }  // namespace quay::faces

@@ -4,11 +4,13 @@
 #pragma once
 
 #include "kqueue/system.hpp"
+#include "pipe/system.hpp"
 
 namespace quay::faces {
 
 // Made at first use; never destroyed.
 kqueue::system& process_system() noexcept;
+pipe::system& process_pipes() noexcept;
 // Null while no queue was ever made: hooks look here and make nothing. Signal-safe.
 kqueue::system* existing_system() noexcept;
 

@@ -76,7 +76,7 @@ class queue final : public core::queue {
   std::uint32_t pending_locked() noexcept QUAY_REQUIRES(lock());
 
   // The object behind the number, of another system of ours, may have become ready.
-  void on_changed_locked(int fd) noexcept QUAY_REQUIRES(lock());
+  void on_changed_locked(int fd, bool writing) noexcept QUAY_REQUIRES(lock());
 
   // --- queues that watch queues; see nesting.hpp ----------------------------------------------
   nesting& nest() noexcept { return nesting_; }

@@ -68,10 +68,11 @@ void queue::on_growth_locked(slot_index on) noexcept {
   }
 }
 
-void queue::on_changed_locked(int fd) noexcept {
+void queue::on_changed_locked(int fd, bool writing) noexcept {
   const slot_index on = interest_of_locked(fd);
   if (on == kNil) return;
   for (slot_index i = interest_at(on).first; i != kNil; i = at(i).link) {
+    if ((at(i).dir == core::kOut) != writing) continue;
     // An edge that finds nothing is no event: the note says so itself when it is scanned.
     if (filter_of(at(i)).event(*this, i)) activate_locked(i);
   }

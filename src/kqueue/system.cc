@@ -161,10 +161,15 @@ int system::fcntl(int, int, void*) noexcept { return kAskKernel; }
 int system::poll(int, short) noexcept { return kAskKernel; }
 
 void system::changed(int fd) noexcept {
+  changed(fd, false);
+  changed(fd, true);
+}
+
+void system::changed(int fd, bool writing) noexcept {
   const slot* s = find_slot(fd);
   if (s == nullptr) return;
   each_watcher(s->watchers.load(std::memory_order_acquire),
-               [fd](queue& q) QUAY_NO_ANALYSIS { q.on_changed_locked(fd); });
+               [fd, writing](queue& q) QUAY_NO_ANALYSIS { q.on_changed_locked(fd, writing); });
 }
 
 // --- closing --------------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ class system final : public core::descriptor_owner {
     return owner != nullptr && owner != this;
   }
   void changed(int fd) noexcept override;
+  void changed(int fd, bool writing) noexcept override;
 
   // The number's notes go from all queues; see core::descriptor_owner.
   void closing(int fd) noexcept override;

@@ -152,6 +152,7 @@ bool descriptor_filter::observed(queue& q, slot_index i) noexcept {
   n.data = now.data;
   n.fflags = now.fflags;
   mark_eof(q, n, now.eof, now.data == 0, false);
+  if (now.last) n.flags |= EV_ONESHOT;
   return now.eof || ((n.sfflags & NOTE_LOWAT) ? now.data >= n.sdata : now.ready);
 }
 

@@ -27,6 +27,10 @@ class write_filter_type final : public descriptor_filter {
     const int orphan = q.rules().write_on_orphan_pipe;
     interest& it = q.interest_of_note_locked(i);
     if (orphan == 0 || !it.pollable) return 0;
+    if (it.kind == object::owned) {
+      core::observation seen;
+      return q.owner().observe_other(it.descriptor, true, seen) && seen.last ? orphan : 0;
+    }
     if ((q.os().poll_now(it.descriptor, 0) & EPOLLERR) == 0) return 0;
     examine(q, it);
     return it.kind == object::pipe && it.writable ? orphan : 0;

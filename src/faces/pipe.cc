@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: quay.h: making pipes.
+// Contract: include/quay/quay.h; semantics/pipes-signalfd.md A1.
+#include <quay/quay.h>
+
+#include <cerrno>
+
+#include "faces/process_system.hpp"
+
+using quay::faces::process_pipes;
+
+namespace {
+
+int answer(int result) noexcept {
+  if (result >= 0) return result;
+  errno = -result;
+  return -1;
+}
+
+}  // namespace
+
+int quay_pipe2(int fd[2], int flags) {
+  int made[2];
+  const int result = process_pipes().open(made, flags);
+  if (result < 0) return answer(result);
+  // The result is the last thing that can go wrong, and then nothing was made.
+  if (process_pipes().os().writable_prefix(fd, sizeof made) != sizeof made) {
+    quay_close(made[0]);
+    quay_close(made[1]);
+    return answer(-EFAULT);
+  }
+  fd[0] = made[0];
+  fd[1] = made[1];
+  return 0;
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: quay_poll: poll() among whose descriptors may be objects that only we can see into.
+// Contract: include/quay/quay.h; poll(2). Owners that keep their readiness from the kernel answer
+//           descriptor_owner::poll() and announce changes by descriptor_table::changed().
+// Ownership: a waiting call's record lives in its frame, its eventfd as long as the call.
+// Locking: waiters_lock (a leaf) guards the list of waiting calls.
+// Wakeups: a call joins the list, looks at everything once more, then sleeps in the kernel on the
+//          eventfd and on every descriptor that the kernel can answer for.
+#include <poll.h>
+#include <quay/quay.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "faces/process_system.hpp"
+#include "host/linux_host.hpp"
+
+namespace {
+
+using quay::core::descriptor_owner;
+using quay::faces::descriptors;
+
+constexpr std::int64_t kMillisecond = 1'000'000;
+
+struct waiter {
+  const pollfd* fds;
+  nfds_t count;
+  int bell;
+  waiter* next;
+};
+
+quay::core::mutex waiters_lock{quay::core::rank::arena};
+waiter* waiters QUAY_GUARDED_BY(waiters_lock) = nullptr;
+
+// Hears of changes on behalf of all waiting calls; owns no descriptor.
+class listener final : public descriptor_owner {
+ public:
+  long read(int, const iovec*, int) noexcept override { return kAskKernel; }
+  long write(int, const iovec*, int) noexcept override { return kAskKernel; }
+  int stat(int, struct stat&) noexcept override { return kAskKernel; }
+  int ioctl(int, unsigned long, void*) noexcept override { return kAskKernel; }
+  int fcntl(int, int, void*) noexcept override { return kAskKernel; }
+  int poll(int, short) noexcept override { return kAskKernel; }
+  void closing(int) noexcept override {}
+  void closed(int) noexcept override {}
+  void duplicated(int, int) noexcept override {}
+  void before_fork() noexcept override QUAY_NO_ANALYSIS { waiters_lock.lock(); }
+  void after_fork_in_parent() noexcept override QUAY_NO_ANALYSIS { waiters_lock.unlock(); }
+  // The threads that waited are the parent's.
+  void after_fork_in_child() noexcept override QUAY_NO_ANALYSIS {
+    waiters_lock.reset_after_fork();
+    waiters = nullptr;
+  }
+
+  void changed(int fd) noexcept override {
+    const quay::core::guard hold(waiters_lock);
+    for (const waiter* w = waiters; w != nullptr; w = w->next) {
+      for (nfds_t i = 0; i < w->count; ++i) {
+        if (w->fds[i].fd != fd) continue;
+        eventfd_write(w->bell, 1);
+        break;
+      }
+    }
+  }
+};
+
+void enlist() noexcept {
+  static listener only;
+  static const bool once = [] {
+    descriptors().enroll(only);
+    return true;
+  }();
+  static_cast<void>(once);
+}
+
+class waiting {
+ public:
+  waiting(const pollfd* fds, nfds_t count) noexcept
+      : me_{fds, count, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), nullptr} {
+    if (me_.bell < 0) return;
+    for (nfds_t i = 0; i < count; ++i) {
+      if (descriptors().owner_of(fds[i].fd) != nullptr) descriptors().watch(fds[i].fd);
+    }
+    const quay::core::guard hold(waiters_lock);
+    me_.next = waiters;
+    waiters = &me_;
+  }
+  ~waiting() {
+    if (me_.bell < 0) return;
+    {
+      const quay::core::guard hold(waiters_lock);
+      waiter** at = &waiters;
+      while (*at != &me_) at = &(*at)->next;
+      *at = me_.next;
+    }
+    const int saved = errno;
+    close(me_.bell);
+    errno = saved;
+  }
+  waiting(const waiting&) = delete;
+  waiting& operator=(const waiting&) = delete;
+  int bell() const noexcept { return me_.bell; }
+
+ private:
+  waiter me_;
+};
+
+bool is_ours(int fd) noexcept { return descriptors().owner_of(fd) != nullptr; }
+
+// One look: what owners say, and the kernel's answer for the rest, waiting up to `timeout` for
+// that if no owner has anything. `asked` has room for one entry more than fds, for the bell.
+int look(pollfd* fds, nfds_t n, pollfd* asked, int bell, const timespec* timeout) noexcept {
+  int ready = 0;
+  for (nfds_t i = 0; i < n; ++i) {
+    asked[i] = fds[i];
+    fds[i].revents = 0;
+    descriptor_owner* owner = descriptors().owner_of(fds[i].fd);
+    if (owner == nullptr) continue;
+    quay::core::observation ignored;
+    // Whoever waits has to be heard of: asking is what makes an owner announce.
+    if (bell >= 0 && (fds[i].events & (POLLIN | POLLRDNORM)) != 0) {
+      owner->observe(fds[i].fd, false, ignored);
+    }
+    if (bell >= 0 && (fds[i].events & (POLLOUT | POLLWRNORM)) != 0) {
+      owner->observe(fds[i].fd, true, ignored);
+    }
+    const int found = owner->poll(fds[i].fd, fds[i].events);
+    if (found == descriptor_owner::kAskKernel || found < 0) continue;
+    asked[i].events = owner->kernel_hints(fds[i].fd, fds[i].events);
+    fds[i].revents = static_cast<short>(found);
+    if (found != 0) ++ready;
+  }
+  asked[n] = {bell, POLLIN, 0};
+  constexpr timespec kNow{0, 0};
+  const int known = ppoll(asked, n + 1, ready != 0 ? &kNow : timeout, nullptr);
+  if (known < 0) return -1;
+  for (nfds_t i = 0; i < n; ++i) {
+    descriptor_owner* owner = descriptors().owner_of(fds[i].fd);
+    if (owner != nullptr && owner->poll(fds[i].fd, fds[i].events) != descriptor_owner::kAskKernel) {
+      continue;  // its kernel side is a hint: the next look tells
+    }
+    fds[i].revents = asked[i].revents;
+    if (fds[i].revents != 0) ++ready;
+  }
+  return ready;
+}
+
+std::int64_t now() noexcept {
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * (1000 * kMillisecond) + t.tv_nsec;
+}
+
+}  // namespace
+
+int quay_poll(struct pollfd* fds, nfds_t n, int timeout_ms) {
+  const std::size_t size = n * sizeof *fds;
+  if (quay::host::linux_host::instance().readable_prefix(fds, size) != size) {
+    return poll(fds, n, timeout_ms);  // the kernel refuses it
+  }
+  bool any = false;
+  for (nfds_t i = 0; i < n && !any; ++i) any = is_ours(fds[i].fd);
+  if (!any) return poll(fds, n, timeout_ms);
+
+  enlist();
+  constexpr nfds_t kInFrame = 64;
+  pollfd frame[kInFrame + 1];
+  std::unique_ptr<pollfd[]> heap;
+  if (n > kInFrame) heap.reset(new (std::nothrow) pollfd[n + 1]);
+  pollfd* asked = n > kInFrame ? heap.get() : frame;
+  if (asked == nullptr) {
+    errno = ENOMEM;
+    return -1;
+  }
+  constexpr timespec kNow{0, 0};
+  if (const int ready = look(fds, n, asked, -1, &kNow); ready != 0 || timeout_ms == 0) return ready;
+
+  const waiting here(fds, n);
+  if (here.bell() < 0) return -1;
+  const std::int64_t end = timeout_ms < 0 ? INT64_MAX : now() + timeout_ms * kMillisecond;
+  for (;;) {
+    const std::int64_t left = timeout_ms < 0 ? 0 : std::max<std::int64_t>(end - now(), 0);
+    const timespec rest{static_cast<time_t>(left / (1000 * kMillisecond)),
+                        static_cast<long>(left % (1000 * kMillisecond))};
+    const int ready = look(fds, n, asked, here.bell(), timeout_ms < 0 ? nullptr : &rest);
+    if (ready != 0) return ready;
+    eventfd_t rings = 0;
+    eventfd_read(here.bell(), &rings);
+    if (timeout_ms >= 0 && now() >= end) return look(fds, n, asked, -1, &kNow);
+  }
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the Linux calls of pipes; see pipes.hpp.
+#include "host/pipes.hpp"
+
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <ctime>
+#include <new>
+
+#include "host/errno_guard.hpp"
+
+namespace quay::host {
+
+void* map_shared(std::size_t bytes) noexcept {
+  errno_guard keep;
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+                 -1, 0);
+  return p != MAP_FAILED ? p : nullptr;
+}
+
+void renew_shared(void* base, std::size_t bytes) noexcept {
+  errno_guard keep;
+  mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+       -1, 0);
+}
+
+int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                 bool every_signal) noexcept {
+  errno_guard keep;
+  // A futex wait without a deadline is restarted after handlers that ask for it, like read(2); one
+  // with a deadline never is.
+  constexpr timespec kNever{INT_MAX, 0};
+  const long result =
+      syscall(SYS_futex, &word, FUTEX_WAIT, expected, every_signal ? &kNever : nullptr, nullptr, 0);
+  return result != 0 && errno == EINTR ? EINTR : 0;
+}
+
+void wake_shared(std::atomic<std::uint32_t>& word) noexcept {
+  errno_guard keep;
+  syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+std::int64_t coarse_wall() noexcept {
+  timespec t{};
+  clock_gettime(CLOCK_REALTIME_COARSE, &t);
+  return t.tv_sec * std::int64_t{1000000000} + t.tv_nsec;
+}
+
+std::uint32_t this_cpu() noexcept { return static_cast<std::uint32_t>(sched_getcpu()); }
+
+std::size_t physical_memory() noexcept {
+  const long pages = sysconf(_SC_PHYS_PAGES);
+  const long size = sysconf(_SC_PAGESIZE);
+  return pages > 0 && size > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(size)
+                               : 0;
+}
+
+void raise_sigpipe() noexcept {
+  errno_guard keep;
+  pthread_kill(pthread_self(), SIGPIPE);
+}
+
+void raise_sigio(int owner) noexcept {
+  errno_guard keep;
+  if (owner != 0) kill(owner, SIGIO);
+}
+
+int make_kernel_pipe(int fds[2], int flags) noexcept {
+  errno_guard keep;
+  return error_of(pipe2(fds, flags));
+}
+
+bool is_nonblocking(int fd) noexcept {
+  errno_guard keep;
+  const long flags = syscall(SYS_fcntl, fd, F_GETFL);
+  return flags >= 0 && (flags & O_NONBLOCK) != 0;
+}
+
+int keep_alive(int fd) noexcept {
+  errno_guard keep;
+  const int copy = static_cast<int>(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 0));
+  return copy >= 0 ? copy : -errno;
+}
+
+int other_side(int fd, bool writing) noexcept {
+  errno_guard keep;
+  char path[32];
+  std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  const int made = open(path, (writing ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_CLOEXEC);
+  return made >= 0 ? made : -errno;
+}
+
+bool hung_up(int fd) noexcept {
+  errno_guard keep;
+  pollfd p{fd, 0, 0};
+  return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+void shorten_kernel_pipe(int fd) noexcept {
+  errno_guard keep;
+  syscall(SYS_fcntl, fd, F_SETPIPE_SZ, 4096);
+}
+
+// The ends may block: each call asks first, and RWF_NOWAIT settles it between processes.
+void leave_token(int writing_end) noexcept {
+  errno_guard keep;
+  char token = 0;
+  const iovec part{&token, 1};
+  pollfd p{writing_end, POLLOUT, 0};
+  if (poll(&p, 1, 0) == 1 && (p.revents & (POLLOUT | POLLERR)) == POLLOUT) {
+    syscall(SYS_pwritev2, writing_end, &part, 1, -1L, -1L, RWF_NOWAIT);
+  }
+}
+
+void take_tokens(int reading_end) noexcept {
+  errno_guard keep;
+  char tokens[64];
+  const iovec part{tokens, sizeof tokens};
+  pollfd p{reading_end, POLLIN, 0};
+  if (poll(&p, 1, 0) == 1 && (p.revents & POLLIN) != 0) {
+    syscall(SYS_preadv2, reading_end, &part, 1, -1L, -1L, RWF_NOWAIT);
+  }
+}
+
+int kernel_stat(int fd, struct stat& out) noexcept {
+  errno_guard keep;
+  return error_of(fstat(fd, &out));
+}
+
+long kernel_control(int fd, int command, void* argument) noexcept {
+  errno_guard keep;
+  const long result = syscall(SYS_fcntl, fd, command, argument);
+  return result >= 0 ? result : -errno;
+}
+
+long kernel_ioctl(int fd, unsigned long request, void* argument) noexcept {
+  errno_guard keep;
+  const long result = syscall(SYS_ioctl, fd, request, argument);
+  return result >= 0 ? result : -errno;
+}
+
+namespace {
+
+struct orders {
+  int set;
+  hangup_watch::report tell;
+};
+
+// The set's number is all the thread works with: a child of fork, which has no such thread, makes a
+// set of its own.
+void* serve(void* given) {
+  const orders mine = *static_cast<orders*>(given);
+  delete static_cast<orders*>(given);
+  for (;;) {
+    epoll_event e{};
+    const int n = epoll_wait(mine.set, &e, 1, -1);
+    if (n == 1) mine.tell(e.data.u64);
+    if (n < 0 && errno != EINTR) return nullptr;
+  }
+}
+
+}  // namespace
+
+int hangup_watch::start(report tell) noexcept {
+  const int set = epoll_create1(EPOLL_CLOEXEC);
+  if (set < 0) return -errno;
+  int expected = -1;
+  if (!set_.compare_exchange_strong(expected, set)) {
+    syscall(SYS_close, set);
+    return expected;
+  }
+  auto* given = new (std::nothrow) orders{set, tell};
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  const int error = given != nullptr ? pthread_create(&thread, nullptr, serve, given) : ENOMEM;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error == 0) {
+    pthread_detach(thread);
+    return set;
+  }
+  delete given;
+  set_.store(-1);
+  syscall(SYS_close, set);
+  return -error;
+}
+
+int hangup_watch::watch(int fd, std::uint64_t name, report tell) noexcept {
+  errno_guard keep;
+  int set = set_.load();
+  if (set < 0) set = start(tell);
+  if (set < 0) return -set;
+  epoll_event e{};
+  e.events = EPOLLONESHOT;  // the two that are always reported are all we want
+  e.data.u64 = name;
+  if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &e) == 0) return 0;
+  return errno == EEXIST ? error_of(epoll_ctl(set, EPOLL_CTL_MOD, fd, &e)) : errno;
+}
+
+void hangup_watch::forget(int fd) noexcept {
+  errno_guard keep;
+  const int set = set_.load();
+  if (set >= 0) epoll_ctl(set, EPOLL_CTL_DEL, fd, nullptr);
+}
+
+void hangup_watch::reset_after_fork() noexcept {
+  const int set = set_.exchange(-1);
+  errno_guard keep;
+  if (set >= 0) syscall(SYS_close, set);
+}
+
+}  // namespace quay::host

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: what pipes ask of Linux beyond core::host: shared memory, sleeping in it, and the kernel
+//       pipe behind each of ours, whose ends tell who is still alive.
+// Contract: functions return 0 or an errno, or a value that cannot be negative with -errno for
+//           failure; the caller's errno is left alone.
+#pragma once
+
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace quay::host {
+
+// Zeroed pages, touched as used, that children of fork share. Null: refused.
+void* map_shared(std::size_t bytes) noexcept;
+// Puts fresh pages where these were, which other processes keep.
+void renew_shared(void* base, std::size_t bytes) noexcept;
+
+// Sleeps while word == expected: 0 when woken, EINTR when a signal was handled. With
+// `every_signal` also for handlers that restart calls; without, those leave the sleep undisturbed.
+int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                 bool every_signal) noexcept;
+void wake_shared(std::atomic<std::uint32_t>& word) noexcept;  // all sleepers
+
+std::int64_t coarse_wall() noexcept;
+std::uint32_t this_cpu() noexcept;
+std::size_t physical_memory() noexcept;
+void raise_sigpipe() noexcept;  // in the calling thread
+void raise_sigio(int owner) noexcept;
+
+int make_kernel_pipe(int fds[2], int flags) noexcept;
+bool is_nonblocking(int fd) noexcept;
+int keep_alive(int fd) noexcept;                // a duplicate, close-on-exec
+int other_side(int fd, bool writing) noexcept;  // the same pipe, opened anew at its other side
+bool hung_up(int fd) noexcept;                  // nobody has the other side open
+// One token fills a shortened pipe.
+void shorten_kernel_pipe(int fd) noexcept;
+void leave_token(int writing_end) noexcept;
+void take_tokens(int reading_end) noexcept;
+int kernel_stat(int fd, struct stat& out) noexcept;
+long kernel_control(int fd, int command, void* argument) noexcept;
+long kernel_ioctl(int fd, unsigned long request, void* argument) noexcept;
+
+// One thread of the process that sleeps until the other sides of pipes are gone.
+class hangup_watch {
+ public:
+  using report = void (*)(std::uint64_t name);
+  // Reports once, from the thread, when nobody has fd's other side open. The thread starts with
+  // the first watch.
+  int watch(int fd, std::uint64_t name, report tell) noexcept;
+  void forget(int fd) noexcept;
+  void reset_after_fork() noexcept;
+
+ private:
+  int start(report tell) noexcept;
+
+  std::atomic<int> set_{-1};
+};
+
+}  // namespace quay::host

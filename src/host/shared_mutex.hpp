@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: a lock word in memory that several processes share, which the death of its holder frees.
+// Contract: the kernel's robust futexes. While a thread takes, holds and gives back the word, the
+//           word is the pending operation of the robust list that libc registered for the thread:
+//           when the thread ends (by kill, exec or exit) the kernel marks the word and wakes a
+//           waiter.
+// Invariants:
+//   1. word is 0 or the holder's thread number, with FUTEX_WAITERS while somebody may sleep, or
+//      FUTEX_OWNER_DIED when the kernel found its holder dead.
+//   2. A thread holds at most one such lock that the kernel knows of; a second one taken under it
+//      hides the first until it is given back (only the closing of a pipe does so; a waiter then
+//      finds the dead by asking whether the thread number still exists).
+// Locking: leaf: nothing is locked and nothing blocks under it, but for another shared_mutex.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace quay::host {
+
+// What a thread needs to be found dead: its number, and where the kernel looks.
+struct thread_identity {
+  std::uint32_t number;  // 0: not yet known
+  void** pending;        // the robust list's pending operation; null: there is no such list
+  long offset;           // from a list entry to its word
+};
+extern thread_local thread_identity this_thread_identity __attribute__((tls_model("initial-exec")));
+void learn_thread_identity() noexcept;
+inline std::uint32_t thread_number() noexcept {
+  if (this_thread_identity.number == 0) [[unlikely]]
+    learn_thread_identity();
+  return this_thread_identity.number;
+}
+bool thread_exists(std::uint32_t number) noexcept;
+// A child of fork is a new thread.
+inline void forget_thread_identity() noexcept { this_thread_identity.number = 0; }
+
+class shared_mutex {
+ public:
+  shared_mutex() = default;
+  shared_mutex(const shared_mutex&) = delete;
+  shared_mutex& operator=(const shared_mutex&) = delete;
+
+ private:
+  friend class shared_hold;
+  enum class outcome : std::uint8_t { taken, inherited, ours };
+
+  bool try_take(std::uint32_t number) noexcept {
+    std::uint32_t free = 0;
+    return word_.compare_exchange_strong(free, number, std::memory_order_acquire,
+                                         std::memory_order_relaxed);
+  }
+  outcome take_slowly(std::uint32_t number) noexcept;
+  void wake_one() noexcept;
+
+  std::atomic<std::uint32_t> word_{0};
+};
+
+// One thread's turn with a shared_mutex. It can be put down, to sleep, and taken up again.
+class shared_hold {
+ public:
+  explicit shared_hold(shared_mutex& m) noexcept
+      : mutex_(m), me_(identity()), outer_(me_.pending != nullptr ? *me_.pending : nullptr) {
+    take_up();
+  }
+  ~shared_hold() {
+    if (held_) put_down();
+  }
+  shared_hold(const shared_hold&) = delete;
+  shared_hold& operator=(const shared_hold&) = delete;
+
+  // False: this very thread holds the lock, in a frame below a signal handler.
+  bool held() const noexcept { return held_; }
+  // The last holder died holding it: whoever asks puts things right.
+  bool inherited() const noexcept { return inherited_; }
+
+  void take_up() noexcept {
+    declare(reinterpret_cast<char*>(&mutex_.word_) - me_.offset);
+    shared_mutex::outcome how = shared_mutex::outcome::taken;
+    if (!mutex_.try_take(me_.number)) how = mutex_.take_slowly(me_.number);
+    held_ = how != shared_mutex::outcome::ours;
+    inherited_ = how == shared_mutex::outcome::inherited;
+    if (!held_) declare(outer_);
+  }
+  // A full barrier: what was stored before is seen before anything is loaded after.
+  void put_down() noexcept {
+    held_ = false;
+    if (mutex_.word_.exchange(0, std::memory_order_seq_cst) != me_.number) mutex_.wake_one();
+    declare(outer_);
+  }
+
+ private:
+  static const thread_identity& identity() noexcept {
+    thread_number();
+    return this_thread_identity;
+  }
+  void declare(void* operation) noexcept {
+    if (me_.pending == nullptr) return;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    *const_cast<void* volatile*>(me_.pending) = operation;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+
+  shared_mutex& mutex_;
+  const thread_identity& me_;
+  void* const outer_;  // the thread's pending operation before: an outer hold, or libc's own
+  bool held_ = false;
+  bool inherited_ = false;
+};
+
+}  // namespace quay::host

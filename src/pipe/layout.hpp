@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: a pipe in shared memory: two byte rings, one for each direction, each the inbound queue of
+//       one end.
+// Contract: semantics/pipes-signalfd.md A1, A5, A12.
+// Invariants:
+//   1. head <= tail, tail - head <= kRing; both only grow. A position's byte lies at position mod
+//      kRing. tail is published after the bytes are there, head after they have been taken out: who
+//      dies in between has written, or read, nothing.
+//   2. size is a limit on what the ring may hold and not a piece of memory: it may become smaller
+//      than the content.
+//   3. [tail, announced) is being copied by the holder of `writing`; to everybody else it is there
+//      already, so that a large write is seen whole although its bytes arrive in pieces.
+//   4. While head < window_end the bytes before window_end are a direct write: its writer returns
+//      when they are read. Readers need not know; others may not write, and nobody finds the ring
+//      writable. window_owner keeps other direct writes out until its thread has gone on, so that
+//      the windows of one call follow one another.
+//   5. What a hostile process may have stored here is only ever used as a position mod kRing, a
+//      count cut to kRing, or a flag.
+// Locking: `writing` guards tail, announced, window_end, window_owner, head_seen, changed; `reading` guards head,
+//          tail_seen, used. Every other field is atomic. Where a thread holds several locks of a pipe
+//          (closing it) they were taken in the order of the lines below, direction 0 first.
+// Wakeups: a sleeper stores its asleep flag, then looks again, then sleeps on the bell; who changes
+//          what it waits for publishes, then looks at the flag, with a full barrier between the
+//          two on both sides.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "host/shared_mutex.hpp"
+
+namespace quay::pipe {
+
+inline constexpr std::size_t kRing = 64 * 1024;
+inline constexpr std::size_t kLine = 64;
+inline constexpr std::size_t kPage = 4096;
+
+// Where a side was last seen running, before it was seen at all.
+inline constexpr std::uint32_t kNowhere = ~0u;
+
+// A place where threads of any process sleep.
+struct sleeping_place {
+  std::atomic<std::uint32_t> asleep{0};
+  std::atomic<std::uint32_t> bell{0};
+};
+
+// Who has to hear that the ring changed, apart from sleepers: bits of direction::listening.
+inline constexpr std::uint32_t kObservers = 1;  // notes or polls of some process, or were once
+inline constexpr std::uint32_t kAsync = 2;      // FIOASYNC
+
+struct direction {
+  alignas(kLine) host::shared_mutex writing;
+  std::uint64_t head_seen = 0;     // head was at least here
+  std::uint32_t window_owner = 0;  // thread that waits for its window: invariant 4
+  std::atomic<std::uint32_t> writer_cpu{kNowhere};
+  std::atomic<std::int64_t> changed{0};  // mtime of the end that reads this, nanoseconds
+
+  alignas(kLine) std::atomic<std::uint64_t> tail{0};
+  std::atomic<std::uint64_t> announced{0};
+  std::atomic<std::uint64_t> window_end{0};
+
+  alignas(kLine) host::shared_mutex reading;
+  std::uint64_t tail_seen = 0;  // tail was at least here
+  std::atomic<std::uint32_t> reader_cpu{kNowhere};
+  std::atomic<std::int64_t> used{0};  // atime of the end that reads this
+
+  alignas(kLine) std::atomic<std::uint64_t> head{0};
+
+  alignas(kLine) std::atomic<std::uint32_t> size{0};
+  std::atomic<std::uint32_t> eof{0};  // no more bytes will come in, or none be taken out
+  sleeping_place readers;
+  sleeping_place writers;
+  std::atomic<std::uint32_t> listening{0};
+  std::atomic<std::int32_t> async_owner{0};
+
+  std::uint64_t written() const noexcept {
+    const std::uint64_t t = tail.load(std::memory_order_acquire);
+    const std::uint64_t a = announced.load(std::memory_order_acquire);
+    return a > t && a - t <= kRing ? a : t;
+  }
+  // Bytes that wait for a reader.
+  std::uint32_t held() const noexcept {
+    const std::uint64_t h = head.load(std::memory_order_acquire);
+    const std::uint64_t n = written() - h;
+    return static_cast<std::uint32_t>(n <= kRing ? n : 0);
+  }
+  bool has_window() const noexcept {
+    return head.load(std::memory_order_acquire) < window_end.load(std::memory_order_acquire);
+  }
+  std::uint32_t limit() const noexcept {
+    const std::uint32_t n = size.load(std::memory_order_relaxed);
+    return n <= kRing ? n : kRing;
+  }
+  // Free space; the content may exceed a size that was cut.
+  std::uint32_t space() const noexcept {
+    const std::uint32_t n = held();
+    const std::uint32_t all = limit();
+    return all > n ? all - n : 0;
+  }
+};
+
+// The constants a pipe was made with, the same for every process that uses it.
+struct constants {
+  std::uint32_t pipe_buf;
+  std::uint32_t small_size;
+  std::uint32_t big_size;
+  std::uint32_t low_mark;  // sleeping writers are woken below this occupancy
+};
+
+struct shared_pipe {
+  alignas(kLine) std::atomic<std::uint32_t> several{0};  // other processes may have it
+  std::atomic<std::uint32_t> gone[2] = {};               // the end has been closed for good
+  std::atomic<std::uint32_t> nonblocking[2] = {};        // as last set through us
+  constants fixed{};
+  std::uint64_t inode[2] = {};
+  std::int64_t made = 0;  // ctime
+  direction to[2];        // to[e] is read at end e
+};
+
+// In memory: the above, then the two rings.
+inline constexpr std::size_t kHead = kPage;
+static_assert(sizeof(shared_pipe) <= kHead);
+inline constexpr std::size_t kSlot = kHead + 2 * kRing;
+
+inline unsigned char* ring_of(shared_pipe& p, int end) noexcept {
+  return reinterpret_cast<unsigned char*>(&p) + kHead + static_cast<std::size_t>(end) * kRing;
+}
+
+// What all pipes of a process tree share.
+struct domain {
+  std::atomic<std::int64_t> bytes{0};  // kern.ipc.pipekva
+  std::atomic<std::uint64_t> next_inode{1};
+};
+
+}  // namespace quay::pipe

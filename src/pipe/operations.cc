@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the file operations of a pipe's ends that move no bytes, and the checks before those that
+//       do.
+// Contract: semantics/pipes-signalfd.md A8.
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+
+#include <cerrno>
+
+#include "pipe/system.hpp"
+#include "pipe/transfer.hpp"
+
+// What <sys/ioctl.h> leaves to <asm/sockios.h>.
+#ifndef FIOSETOWN
+#define FIOSETOWN 0x8901
+#define FIOGETOWN 0x8903
+#endif
+
+namespace quay::pipe {
+namespace {
+
+constexpr unsigned kDeviceMajor = 0;  // like the kernel's own anonymous file systems
+constexpr unsigned kDeviceMinor = 0x71;
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+timespec time_of(std::int64_t ns) noexcept {
+  return {static_cast<time_t>(ns / kSecond), static_cast<long>(ns % kSecond)};
+}
+
+// The bytes asked for in all, or -errno.
+long total_of(core::host& os, const iovec* parts, int count) noexcept {
+  if (count < 0 || count > IOV_MAX) return -EINVAL;
+  const std::size_t size = static_cast<std::size_t>(count) * sizeof(iovec);
+  if (os.readable_prefix(parts, size) != size) return -EFAULT;
+  std::size_t total = 0;
+  for (int i = 0; i < count; ++i) {
+    if (parts[i].iov_len > static_cast<std::size_t>(SSIZE_MAX) - total) return -EINVAL;
+    total += parts[i].iov_len;
+  }
+  return static_cast<long>(total);
+}
+
+void set_async(direction& d, bool on) noexcept {
+  if (on) {
+    d.listening.fetch_or(kAsync);
+  } else {
+    d.listening.fetch_and(~kAsync);
+  }
+}
+
+bool gone_or_eof(const shared_pipe& s, int end) noexcept {
+  return s.gone[end].load() != 0 || s.to[end].eof.load() != 0;
+}
+
+}  // namespace
+
+long system::read(int fd, const iovec* parts, int count) noexcept {
+  subject call{};
+  if (!look_up(fd, call)) return kAskKernel;
+  const long total = total_of(os_, parts, count);
+  if (total <= 0) return total;  // reading nothing asks nothing
+  return pipe::read(*this, call, cursor(parts, static_cast<std::size_t>(total)));
+}
+
+long system::write(int fd, const iovec* parts, int count) noexcept {
+  subject call{};
+  if (!look_up(fd, call)) return kAskKernel;
+  const long total = total_of(os_, parts, count);
+  if (total < 0) return total;
+  return pipe::write(*this, call, cursor(parts, static_cast<std::size_t>(total)));
+}
+
+int system::stat(int fd, struct stat& out) noexcept {
+  subject call{};
+  if (!look_up(fd, call)) return kAskKernel;
+  struct stat kernel {};
+  if (const int error = host::kernel_stat(fd, kernel); error != 0) return -error;
+  const direction& d = call.inbound();
+  out = {};
+  out.st_mode = S_IFIFO;
+  out.st_uid = kernel.st_uid;
+  out.st_gid = kernel.st_gid;
+  out.st_dev = makedev(kDeviceMajor, kDeviceMinor);
+  out.st_ino = call.memory().inode[call.end];
+  out.st_size = d.held();
+  out.st_blksize = kPage;
+  out.st_blocks = static_cast<blkcnt_t>((d.held() + kPage - 1) / kPage);
+  out.st_atim = time_of(d.used.load(std::memory_order_relaxed));
+  out.st_mtim = time_of(d.changed.load(std::memory_order_relaxed));
+  out.st_ctim = time_of(call.memory().made);
+  return 0;
+}
+
+int system::ioctl(int fd, unsigned long request, void* argument) noexcept {
+  subject call{};
+  if (!look_up(fd, call)) return kAskKernel;
+  direction& d = call.inbound();
+  auto* number = static_cast<int*>(argument);
+  const bool gets = request == FIONREAD || request == FIOGETOWN || request == TIOCGPGRP;
+  const bool sets =
+      request == FIONBIO || request == FIOASYNC || request == FIOSETOWN || request == TIOCSPGRP;
+  if (gets && os_.writable_prefix(number, sizeof *number) != sizeof *number) return -EFAULT;
+  if (sets && os_.readable_prefix(number, sizeof *number) != sizeof *number) return -EFAULT;
+  switch (request) {
+    case FIONBIO: {
+      const long error = host::kernel_ioctl(fd, FIONBIO, number);
+      if (error < 0) return static_cast<int>(error);
+      call.memory().nonblocking[call.end].store(*number != 0 ? 1 : 0);
+      return 0;
+    }
+    case FIOASYNC:
+      set_async(d, *number != 0);
+      return 0;
+    case FIONREAD:
+      *number = static_cast<int>(d.held());
+      return 0;
+    case FIOSETOWN:
+      d.async_owner.store(*number);
+      return 0;
+    case FIOGETOWN:
+      *number = d.async_owner.load();
+      return 0;
+    case TIOCSPGRP:
+      d.async_owner.store(-*number);
+      return 0;
+    case TIOCGPGRP:
+      *number = -d.async_owner.load();
+      return 0;
+    case FIOCLEX:
+    case FIONCLEX:
+      return kAskKernel;
+    default:
+      return -ENOTTY;
+  }
+}
+
+int system::fcntl(int fd, int command, void* argument) noexcept {
+  subject call{};
+  if (!look_up(fd, call)) return kAskKernel;
+  const auto number = static_cast<int>(reinterpret_cast<std::intptr_t>(argument));
+  direction& d = call.inbound();
+  switch (command) {
+    case F_GETFL: {
+      const long flags = host::kernel_control(fd, command, nullptr);
+      if (flags < 0) return static_cast<int>(flags);
+      const int async = (d.listening.load() & kAsync) != 0 ? O_ASYNC : 0;
+      return (static_cast<int>(flags) & ~O_ACCMODE) | O_RDWR | async;
+    }
+    case F_SETFL: {
+      const auto kept = static_cast<std::intptr_t>(number & ~O_ASYNC);
+      const long error = host::kernel_control(fd, command, reinterpret_cast<void*>(kept));
+      if (error < 0) return static_cast<int>(error);
+      call.memory().nonblocking[call.end].store((number & O_NONBLOCK) != 0 ? 1 : 0);
+      set_async(d, (number & O_ASYNC) != 0);
+      return 0;
+    }
+    case F_SETOWN:
+      d.async_owner.store(number);
+      return 0;
+    case F_GETOWN:
+      return d.async_owner.load();
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC: {
+      const long made = host::kernel_control(fd, command, argument);
+      if (made >= 0) duplicated(fd, static_cast<int>(made));
+      return static_cast<int>(made);
+    }
+    case F_GETPIPE_SZ:
+      return static_cast<int>(call.memory().to[0].limit());
+    case F_SETPIPE_SZ:
+      return -EINVAL;  // sizes follow the traffic and the budget
+    default:
+      return kAskKernel;
+  }
+}
+
+int system::poll(int fd, short events) noexcept {
+  subject call{};
+  if (!look_up(fd, call)) return kAskKernel;
+  shared_pipe& s = call.memory();
+  const int peer = 1 - call.end;
+  if (s.several.load() != 0 && s.gone[peer].load() == 0 && host::hung_up(fd)) {
+    end_gone(*call.of, call.life, peer);
+  }
+  constexpr int kIn = POLLIN | POLLRDNORM;
+  constexpr int kOut = POLLOUT | POLLWRNORM;
+  const bool ended = s.to[call.end].eof.load() != 0;
+  const bool widowed = gone_or_eof(s, peer);
+  const direction& out = s.to[peer];
+  int found = 0;
+  if (s.to[call.end].held() > 0 || ended) found |= events & kIn;
+  if (widowed || (!out.has_window() && out.space() >= s.fixed.pipe_buf)) found |= events & kOut;
+  if (ended && widowed) found |= POLLHUP;
+  return found;
+}
+
+// The kernel pipe shows hang-ups, and between processes the doorbell: see ring_doorbell().
+short system::kernel_hints(int fd, short events) noexcept {
+  subject call{};
+  if (!look_up(fd, call)) return events;
+  if (call.memory().several.load() == 0) return 0;
+  const int heard = call.end == 0 ? POLLIN | POLLRDNORM : POLLOUT | POLLWRNORM;
+  return static_cast<short>(events & heard);
+}
+
+bool system::observe(int fd, bool writing, core::observation& out) noexcept {
+  subject call{};
+  if (!look_up(fd, call)) return false;
+  shared_pipe& s = call.memory();
+  direction& d = writing ? call.outbound() : call.inbound();
+  d.listening.fetch_or(kObservers);
+  const bool several = s.several.load() != 0;
+  // The token goes before we look: what comes later rings anew.
+  if (several && !writing && call.end == 0) host::take_tokens(fd);
+  // Marking the end as gone would call observers, which we must not from here.
+  const bool lone = s.gone[1 - call.end].load() != 0 || (several && host::hung_up(fd));
+  out.eof = lone || d.eof.load() != 0;
+  if (writing) {
+    const bool full = d.has_window();
+    out.data = full ? 0 : d.space();
+    out.ready = out.data >= s.fixed.pipe_buf;
+    out.last = lone;
+    if (several && !out.ready && call.end == 1) host::leave_token(fd);
+  } else {
+    out.data = d.held();
+    out.ready = out.data > 0;
+  }
+  return true;
+}
+
+}  // namespace quay::pipe

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: what one process knows of a pipe: its memory, and its own descriptors of either end.
+// Invariants:
+//   1. `life` is raised when the process has no descriptor of either end any more: a call that
+//      looked the pipe up before notices, under a ring's lock, that it came too late.
+//   2. A side is open in this process while it has numbers or lingers: its last number was closed
+//      while threads slept in calls on it, which keeps it open as in the kernels.
+// Ownership: pairs belong to the system, are recycled with their memory and never freed.
+// Locking: the system's lock guards everything but the spins and what is atomic.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "pipe/layout.hpp"
+#include "pipe/patience.hpp"
+
+namespace quay::pipe {
+
+struct side {
+  std::atomic<std::uint32_t> numbers{0};
+  std::uint32_t asleep = 0;
+  std::atomic<int> descriptor{
+      -1};  // one of them, or the library's own while lingering; -1: not open
+  bool lingering = false;
+  bool watched = false;  // a hang-up of the other end will be reported
+  int probe = -1;        // while the last number is being closed: the pipe's other side
+  patience reading;
+  patience writing;
+};
+
+struct pair {
+  shared_pipe* shared = nullptr;
+  std::atomic<std::uint32_t> life{0};
+  std::uint32_t index = 0;
+  pair* next_free = nullptr;
+  side sides[2];
+};
+
+// A call on a descriptor: what the number meant when the call began.
+struct subject {
+  pair* of;
+  std::uint32_t life;
+  int end;
+
+  shared_pipe& memory() const noexcept { return *of->shared; }
+  side& own() const noexcept { return of->sides[end]; }
+  direction& inbound() const noexcept { return of->shared->to[end]; }
+  direction& outbound() const noexcept { return of->shared->to[1 - end]; }
+  bool stale() const noexcept { return of->life.load(std::memory_order_relaxed) != life; }
+};
+
+}  // namespace quay::pipe

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: how a call waits at a ring, and how it is woken.
+// Contract: semantics/pipes-signalfd.md A3 (wake rules), A12.20, A12.21.
+// Wakeups: see layout.hpp: flag, look again, sleep; publish, barrier, look at the flag.
+#pragma once
+
+#include <cerrno>
+
+#include "pipe/system.hpp"
+
+namespace quay::pipe {
+
+// Wakes all who sleep there. The caller has published, and a full barrier lies between.
+inline void wake(sleeping_place& place) noexcept {
+  if (place.asleep.load(std::memory_order_relaxed) == 0) return;
+  if (place.asleep.exchange(0) == 0) return;
+  place.bell.fetch_add(1);
+  host::wake_shared(place.bell);
+}
+
+// A call's claim on its end: see system::enter_sleep.
+class presence {
+ public:
+  presence(system& sys, const subject& call) noexcept : sys_(sys), call_(call) {}
+  ~presence() {
+    if (counted_) sys_.leave(call_);
+  }
+  presence(const presence&) = delete;
+  presence& operator=(const presence&) = delete;
+
+  system::advice enter_sleep() noexcept { return sys_.enter_sleep(call_, counted_); }
+  system& of() noexcept { return sys_; }
+  const subject& call() const noexcept { return call_; }
+
+ private:
+  system& sys_;
+  const subject& call_;
+  bool counted_ = false;
+};
+
+// Waits, without any lock, until woken: 0 to look again, EAGAIN, or EINTR. `soon` is watched for a
+// while before sleeping; `missed` tells, once the flag is up, that a wake-up may have gone by.
+// `every_signal`: the call has moved bytes already and would return them rather than go on.
+template <class Soon, class Missed>
+int wait(presence& here, sleeping_place& place, patience& mine, std::uint32_t other_cpu,
+         bool every_signal, Soon soon, Missed missed) noexcept {
+  const subject& call = here.call();
+  const bool blocks = call.memory().nonblocking[call.end].load(std::memory_order_relaxed) == 0;
+  const std::int64_t most = here.of().tune().spin_us.load(std::memory_order_relaxed) * 1000;
+  if (blocks && mine.watch(here.of().os(), most, other_cpu, soon)) return 0;
+  switch (here.enter_sleep()) {
+    case system::advice::refuse:
+      return EAGAIN;
+    case system::advice::look_again:
+      return 0;
+    case system::advice::sleep:
+      break;
+  }
+  const std::uint32_t bell = place.bell.load();
+  place.asleep.store(1);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  return missed() ? 0 : host::sleep_shared(place.bell, bell, every_signal);
+}
+
+}  // namespace quay::pipe

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: writing to a pipe: into free space, or, from pipe_mindirect bytes on, as a direct write that
+//       ends when its reader has the bytes.
+// Contract: semantics/pipes-signalfd.md A4, A5; docs/differences.md: the bytes of a direct write go
+//           through the ring, which holds them when its writer is interrupted or killed.
+// Invariants: a write of at most pipe_buf bytes is published by one store.
+// Locking: holds `writing` of the outbound ring while it copies, never while it waits.
+#include "pipe/transfer.hpp"
+
+#include "pipe/wait.hpp"
+
+namespace quay::pipe {
+namespace {
+
+// Larger writes are published in pieces of this size, so that the reader copies one while the
+// writer copies the next.
+constexpr std::size_t kPiece = 8 * 1024;
+
+class writer {
+ public:
+  writer(system& sys, const subject& call, cursor from) noexcept
+      : sys_(sys),
+        call_(call),
+        from_(from),
+        total_(from.left()),
+        ring_(call.outbound()),
+        bytes_(ring_of(call.memory(), 1 - call.end)),
+        here_(sys, call),
+        turn_(ring_.writing) {}
+
+  long run() noexcept {
+    if (!turn_.held()) return -EAGAIN;
+    if (call_.stale()) return -EBADF;
+    put_right();
+    ring_.writer_cpu.store(host::this_cpu(), std::memory_order_relaxed);
+    const std::int64_t now = host::coarse_wall();
+    if (call_.memory().several.load(std::memory_order_relaxed) != 0) {
+      sys_.notice_death(call_, now);
+    }
+    int error = ring_.eof.load(std::memory_order_acquire) != 0 ? EPIPE : 0;
+    if (error == 0) {
+      sys_.sizes().before_write(ring_, call_.memory().fixed, total_);
+      error = drain();
+    } else {
+      refused_ = true;
+    }
+    if (turn_.held()) turn_.put_down();
+    const std::size_t done = total_ - from_.left();
+    if (error == EPIPE && done > 0) error = 0;
+    if (error == 0) ring_.changed.store(now, std::memory_order_relaxed);
+    if (!refused_) offer();
+    if (wake_writers_) wake(ring_.writers);
+    if (error == EPIPE) host::raise_sigpipe();
+    // What went in is reported; only a bad buffer is an error even then.
+    if (error != 0 && (error == EFAULT || done == 0)) return -error;
+    return static_cast<long>(done);
+  }
+
+ private:
+  // The last holder may have died between announcing and copying.
+  void put_right() noexcept {
+    if (turn_.inherited()) ring_.announced.store(ring_.tail.load(std::memory_order_relaxed));
+  }
+
+  bool has_window() noexcept {
+    const std::uint64_t end = ring_.window_end.load(std::memory_order_relaxed);
+    if (end <= ring_.head_seen) return false;
+    ring_.head_seen = ring_.head.load(std::memory_order_acquire);
+    return end > ring_.head_seen;
+  }
+
+  bool holds_anything() noexcept {
+    ring_.head_seen = ring_.head.load(std::memory_order_acquire);
+    return ring_.tail.load(std::memory_order_relaxed) != ring_.head_seen;
+  }
+
+  // A window that was read, and whose writer has not come back from waiting for that.
+  bool belongs_to_another() const noexcept {
+    const std::uint32_t owner = ring_.window_owner;
+    return owner != 0 && owner != host::thread_number() && host::thread_exists(owner);
+  }
+
+  std::size_t space(std::size_t wanted) noexcept {
+    const std::uint64_t tail = ring_.tail.load(std::memory_order_relaxed);
+    const std::uint32_t limit = ring_.limit();
+    std::uint64_t held = tail - ring_.head_seen;
+    if (held + wanted > limit) {
+      ring_.head_seen = ring_.head.load(std::memory_order_acquire);
+      held = tail - ring_.head_seen;
+    }
+    return held < limit ? limit - held : 0;
+  }
+
+  int drain() noexcept {
+    while (from_.left() > 0) {
+      if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
+      const auto direct =
+          static_cast<std::size_t>(sys_.tune().pipe_mindirect.load(std::memory_order_relaxed));
+      if (from_.left_here() >= direct && ring_.limit() >= direct && blocks()) {
+        if (const int error = write_directly(); error != 0) return error;
+        continue;
+      }
+      if (has_window()) {
+        if (const int error = wait_for_room(); error != 0) return error;
+        continue;
+      }
+      std::size_t n = std::min(space(from_.left()), from_.left());
+      if (total_ <= call_.memory().fixed.pipe_buf && n < from_.left()) n = 0;
+      if (n == 0) {
+        if (const int error = wait_for_room(); error != 0) return error;
+        continue;
+      }
+      if (!from_.readable(n)) return EFAULT;
+      publish(n);
+    }
+    return 0;
+  }
+
+  bool blocks() const noexcept {
+    return !interrupted_ &&
+           call_.memory().nonblocking[call_.end].load(std::memory_order_relaxed) == 0;
+  }
+
+  void publish(std::size_t n) noexcept {
+    std::uint64_t tail = ring_.tail.load(std::memory_order_relaxed);
+    if (n > kPiece) ring_.announced.store(tail + n, std::memory_order_release);
+    while (n > 0) {
+      const std::size_t k = std::min(n, kPiece);
+      from_.put(bytes_, tail, k);
+      tail += k;
+      n -= k;
+      ring_.tail.store(tail, std::memory_order_release);
+    }
+  }
+
+  // The bytes go into the empty ring as a window, and the call waits until they are read.
+  int write_directly() noexcept {
+    while (has_window() || holds_anything() || belongs_to_another()) {
+      wake_writers_ = true;
+      if (const int error = wait_for_room(); error != 0) return error;
+      if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
+    }
+    const std::size_t n = std::min<std::size_t>(from_.left_here(), ring_.limit());
+    wake_writers_ = true;
+    if (!from_.readable(n)) return EFAULT;
+    wake_writers_ = false;
+    const std::uint64_t end = ring_.tail.load(std::memory_order_relaxed) + n;
+    ring_.window_end.store(end, std::memory_order_release);
+    ring_.window_owner = host::thread_number();
+    publish(n);
+    from_.leave_used_up();
+    int error = 0;
+    while (error == 0 && ring_.head.load(std::memory_order_acquire) < end &&
+           ring_.eof.load(std::memory_order_acquire) == 0) {
+      error = wait_for([&] { return ring_.head.load(std::memory_order_acquire) >= end; });
+    }
+    if (!turn_.held() || error == EBADF) return error;
+    ring_.window_owner = 0;
+    if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
+    // An interrupted window stays as ordinary content; so does that of a descriptor that turned
+    // out not to block.
+    if (error != 0 && ring_.window_end.load(std::memory_order_relaxed) == end) {
+      ring_.window_end.store(0, std::memory_order_release);
+    }
+    if (error == EAGAIN) {
+      interrupted_ = true;
+      error = 0;
+    }
+    wake_writers_ = error == 0;
+    return error;
+  }
+
+  // Until a reader made room as the seed's sleeping writers want it: the window read, the ring
+  // nearly empty. Watching, before sleeping, is content with half. head_seen is where the head was
+  // when there was no room: if it has moved since, a wake-up may have gone by.
+  int wait_for_room() noexcept {
+    const std::uint64_t head = ring_.head_seen;
+    return wait_for([this, head] {
+      return ring_.head.load(std::memory_order_acquire) != head && !ring_.has_window() &&
+             ring_.held() <= ring_.limit() / 2;
+    });
+  }
+
+  template <class Ready>
+  int wait_for(Ready ready) noexcept {
+    const bool moved = from_.left() != total_;
+    const std::uint64_t head = ring_.head_seen;
+    turn_.put_down();
+    offer();
+    const auto over = [&] { return ring_.eof.load(std::memory_order_acquire) != 0; };
+    const int error = wait(
+        here_, ring_.writers, call_.own().writing, ring_.reader_cpu.load(std::memory_order_relaxed),
+        moved, [&] { return ready() || over(); },
+        [&] {
+          return over() || ready() ||
+                 (ring_.head.load(std::memory_order_acquire) != head && !ring_.has_window() &&
+                  ring_.held() < call_.memory().fixed.low_mark);
+        });
+    turn_.take_up();
+    if (!turn_.held()) return EAGAIN;
+    put_right();
+    return call_.stale() ? EBADF : error;
+  }
+
+  // There may be something to read: for who sleeps, polls or has notes. After a full barrier.
+  void offer() noexcept {
+    if (ring_.readers.asleep.load(std::memory_order_relaxed) != 0 && ring_.held() > 0) {
+      wake(ring_.readers);
+    }
+    if (ring_.listening.load(std::memory_order_relaxed) != 0 && ring_.held() > 0) {
+      sys_.announce(*call_.of, 1 - call_.end);
+    }
+  }
+
+  system& sys_;
+  const subject& call_;
+  cursor from_;
+  const std::size_t total_;
+  direction& ring_;
+  unsigned char* const bytes_;
+  presence here_;  // outlives the turn: its end may end the pipe
+  host::shared_hold turn_;
+  bool refused_ = false;
+  bool wake_writers_ = false;  // a direct write ended, or could not begin
+  bool interrupted_ = false;   // a direct write found that the descriptor does not block
+};
+
+}  // namespace
+
+long write(system& sys, const subject& call, cursor from) noexcept {
+  return writer(sys, call, from).run();
+}
+
+}  // namespace quay::pipe
