@@ -105,7 +105,6 @@ void queue::reregister_locked() noexcept {
     if (std::exchange(it.watch, -1) >= 0) watch_file_locked(i);
     if (!env_.os.is_open(it.descriptor)) on_vanished_locked(i);
   });
-  rewire_due_ = true;
 }
 
 int queue::arm_locked(slot_index i, direction d, bool evaluate) noexcept {

@@ -18,14 +18,26 @@
 
 namespace quay::kqueue {
 
-long system::read(int, const iovec*, int) noexcept { return -ENXIO; }
-long system::write(int, const iovec*, int) noexcept { return -ENXIO; }
+// Unhooked, a number that was closed unseen may mean anything by now.
+queue* system::meant_by(int fd) noexcept {
+  queue* q = queue_at(fd);
+  if (q == nullptr || env_.hooked || os_.is_set(fd)) return q;
+  end_queue(fd);
+  return nullptr;
+}
+
+long system::read(int fd, const iovec*, int) noexcept {
+  return meant_by(fd) != nullptr ? -ENXIO : kAskKernel;
+}
+long system::write(int fd, const iovec*, int) noexcept {
+  return meant_by(fd) != nullptr ? -ENXIO : kAskKernel;
+}
 
 int system::stat(int fd, struct stat& out) noexcept {
-  queue* q = queue_at(fd);
-  if (q == nullptr) return -EBADF;
+  queue* q = meant_by(fd);
+  if (q == nullptr) return kAskKernel;
   core::queue::section hold(*q);
-  if (!q->matches_locked(fd)) return -EBADF;
+  if (!q->matches_locked(fd)) return kAskKernel;
   out = {};
   out.st_mode = S_IFIFO;
   out.st_blksize = sizeof(struct kevent);
@@ -34,8 +46,8 @@ int system::stat(int fd, struct stat& out) noexcept {
 }
 
 int system::ioctl(int fd, unsigned long request, void* argument) noexcept {
-  queue* q = queue_at(fd);
-  if (q == nullptr) return -EBADF;
+  queue* q = meant_by(fd);
+  if (q == nullptr) return kAskKernel;
   const dialect& d = q->rules();
   if (request == FIOCLEX || request == FIONCLEX) return kAskKernel;
   if (d.has_sigio && (request == FIOASYNC || request == FIOSETOWN)) {
@@ -51,8 +63,8 @@ int system::ioctl(int fd, unsigned long request, void* argument) noexcept {
 }
 
 int system::fcntl(int fd, int command, void* argument) noexcept {
-  queue* q = queue_at(fd);
-  if (q == nullptr) return -EBADF;
+  queue* q = meant_by(fd);
+  if (q == nullptr) return kAskKernel;
   const dialect& d = q->rules();
   const auto value = reinterpret_cast<std::intptr_t>(argument);
   switch (command) {

@@ -178,8 +178,13 @@ void system::after_fork_in_child() noexcept {
   });
   // Only now are the numbers closed that the child has not got: notes on them are not copied.
   for (std::uint32_t k = 0; k < made_; ++k) {
-    core::queue::section hold(*queues_[k]);
+    core::guard hold(queues_[k]->lock());
     if (!queues_[k]->closed_locked()) queues_[k]->copy_after_fork();
+  }
+  // And only now is every copy there that another may watch.
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    core::queue::section hold(*queues_[k]);
+    if (!queues_[k]->closed_locked()) queues_[k]->rewire_later_locked();
   }
   core::bump(count_.forks_survived);
 }

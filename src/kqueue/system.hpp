@@ -147,6 +147,7 @@ class system final : public core::descriptor_owner, private core::edge_listener 
   void forget_number(queue& spare) noexcept QUAY_REQUIRES(registry_);
   void recount_watchers(queue& inner) noexcept QUAY_REQUIRES(registry_);
   int other_number_of(const queue& q) const noexcept;
+  queue* meant_by(int fd) noexcept;
   int find_duplicate(int fd, queue& q) noexcept;
   // Calls f(number, slot) for every number that has a slot.
   template <class F>
