@@ -163,16 +163,14 @@ QUAY_HOOK int execle(const char* path, const char* first, ...) noexcept {
 }
 
 QUAY_HOOK int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
-                          const posix_spawnattr_t* attributes, strings argv,
-                          strings environment) {
+                          const posix_spawnattr_t* attributes, strings argv, strings environment) {
   return with_environment(environment, [&](strings e) {
     return libc_posix_spawn.get()(pid, path, actions, attributes, argv, e);
   });
 }
 
 QUAY_HOOK int posix_spawnp(pid_t* pid, const char* file, const posix_spawn_file_actions_t* actions,
-                           const posix_spawnattr_t* attributes, strings argv,
-                           strings environment) {
+                           const posix_spawnattr_t* attributes, strings argv, strings environment) {
   return with_environment(environment, [&](strings e) {
     return libc_posix_spawnp.get()(pid, file, actions, attributes, argv, e);
   });

@@ -67,7 +67,8 @@ int linux_host::watch_edges(int set, core::edge_listener& listener, std::uint32_
   epoll_event e{};
   e.events = EPOLLIN | EPOLLET;
   e.data.u32 = cookie;
-  const int error = error_of(epoll_ctl(watched, EPOLL_CTL_ADD, set, &e));
+  const int error =
+      error_of(static_cast<int>(syscall(SYS_epoll_ctl, watched, EPOLL_CTL_ADD, set, &e)));
   return error == EEXIST ? 0 : error;
 }
 
