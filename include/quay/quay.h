@@ -48,7 +48,8 @@ extern "C" {
  * quay_kqueue: makes an event queue that follows a dialect.
  *
  * dialect: QUAY_DIALECT_*.
- * flags: O_CLOEXEC, QUAY_PRIVATE, KQUEUE_CLOEXEC of <sys/event.h>; O_NONBLOCK, without effect.
+ * flags: O_CLOEXEC, QUAY_PRIVATE, KQUEUE_CLOEXEC and KQUEUE_CPONFORK of <sys/event.h>; O_NONBLOCK,
+ *        without effect.
  * Returns: the descriptor; -1 with EINVAL (no such dialect or flag), EMFILE, ENFILE or ENOMEM.
  * Threads: any number may use one queue. Not async-signal-safe.
  * Source: kqueue(2) of the dialect's system.

@@ -3,7 +3,42 @@
 // What: the table of the numbers that mean something to us; see descriptors.hpp.
 #include "core/descriptors.hpp"
 
+#include "core/mutex.hpp"
+
 namespace quay::core {
+namespace {
+
+// Closes that signal handlers of this thread put off. When there are too many to remember each,
+// every number is looked at.
+struct put_off {
+  static constexpr int kMost = 14;
+  descriptor_table* table;
+  std::atomic<int> count;
+  std::atomic<int> numbers[kMost];
+};
+thread_local put_off g_put_off __attribute__((tls_model("initial-exec"))){};
+
+}  // namespace
+
+void pay_debts() noexcept {
+  descriptor_table* const table = g_put_off.table;
+  int numbers[put_off::kMost];
+  int count = g_put_off.count.load(std::memory_order_relaxed);
+  // A handler that puts off another close from here on is paid for by the next call; taking the
+  // list again closes the window between reading it and emptying it.
+  do {
+    for (int k = 0; k < count && k < put_off::kMost; ++k) {
+      numbers[k] = g_put_off.numbers[k].load(std::memory_order_relaxed);
+    }
+  } while (!g_put_off.count.compare_exchange_weak(count, 0, std::memory_order_relaxed));
+  if (count <= put_off::kMost) {
+    for (int k = 0; k < count; ++k) table->closed_before(numbers[k]);
+    return;
+  }
+  for (int fd = table->highest(); fd >= 0; --fd) {
+    if (table->concerns_us(fd)) table->closed_before(fd);
+  }
+}
 
 std::uint8_t* descriptor_table::demand(int fd) noexcept {
   const auto n = static_cast<std::uint32_t>(fd);
@@ -55,6 +90,7 @@ void descriptor_table::closing(int fd) noexcept {
   std::uint8_t* entry = find(fd);
   if (entry == nullptr) return;
   std::atomic_ref(*entry).fetch_or(kClosing);
+  if (holds_mutex()) return;
   std::atomic_ref(*entry).fetch_and(static_cast<std::uint8_t>(~kWatched));
   for (int n = 0; n < enrolled(); ++n) owners_[n]->closing(fd);
 }
@@ -62,7 +98,22 @@ void descriptor_table::closing(int fd) noexcept {
 void descriptor_table::closed(int fd) noexcept {
   std::uint8_t* entry = find(fd);
   if (entry == nullptr) return;
+  if (holds_mutex()) {
+    g_put_off.table = this;
+    // One instruction, so that a handler that interrupts this one takes another place.
+    const int at = g_put_off.count.fetch_add(1, std::memory_order_relaxed);
+    if (at < put_off::kMost) g_put_off.numbers[at].store(fd, std::memory_order_relaxed);
+    owe_work();
+    return;
+  }
   for (int n = 0; n < enrolled(); ++n) owners_[n]->closed(fd);
+  std::atomic_ref(*entry).fetch_and(static_cast<std::uint8_t>(~kClosing));
+}
+
+void descriptor_table::closed_before(int fd) noexcept {
+  std::uint8_t* entry = find(fd);
+  if (entry == nullptr) return;
+  for (int n = 0; n < enrolled(); ++n) owners_[n]->closed_before(fd);
   std::atomic_ref(*entry).fetch_and(static_cast<std::uint8_t>(~kClosing));
 }
 

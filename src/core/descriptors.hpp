@@ -7,6 +7,8 @@
 //   1. The low bits of a byte name the number's owner, 0 when it is none of ours.
 //   2. kWatched is set while some system may have registrations on the number; it may be stale, but
 //      is never missing.
+//   3. A signal handler that interrupts a holder of one of our mutexes takes none: the owners hear
+//      of its closes from closed_before(), as soon as the interrupted thread holds no mutex.
 // Ownership: owners and the table's pages live as long as the process.
 // Locking: none, all atomics. An owner looks its object up again under its own lock.
 #pragma once
@@ -60,6 +62,14 @@ class descriptor_owner {
   // replaces it: drop what belongs to it.
   virtual void closing(int fd) noexcept = 0;
   virtual void closed(int fd) noexcept = 0;
+  // The same, told only after the number was closed, and perhaps after it was given to another
+  // object (invariant 3): what belongs to an object that lives now stays.
+  virtual void closed_before(int fd) noexcept {
+    closing(fd);
+    closed(fd);
+  }
+  // Whether the number may be sent to another process (SCM_RIGHTS). Returns 0 or an errno.
+  virtual int sending(int /*fd*/) noexcept { return 0; }
   // `to` has become another number of the owner's object behind `from`.
   virtual void duplicated(int from, int to) noexcept = 0;
 
@@ -124,6 +134,8 @@ class descriptor_table {
   void closing(int fd) noexcept;
   void closed(int fd) noexcept;
   bool is_closing(int fd) const noexcept { return (load(fd) & kClosing) != 0; }
+  // A close that this thread's signal handler put off; see pay_debts().
+  void closed_before(int fd) noexcept;
 
   // In a forked child: nothing is watched any more. Owners clear what they own.
   void unwatch_all() noexcept;

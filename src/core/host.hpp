@@ -28,6 +28,16 @@ struct object_facts {
   std::uint64_t identity;  // files: device and inode, mixed; internet sockets: kInetMark
 };
 
+// Who is told that a set has become ready, by a thread that does nothing else.
+class edge_listener {
+ public:
+  virtual void edge(std::uint32_t cookie) noexcept = 0;
+
+ protected:
+  constexpr edge_listener() noexcept = default;
+  ~edge_listener() = default;
+};
+
 class host {
  public:
   virtual ~host() = default;
@@ -44,11 +54,16 @@ class host {
   virtual int set_create(bool close_on_exec) noexcept = 0;
   virtual bool is_set(int fd) noexcept = 0;
   virtual bool is_same_file(int a, int b) noexcept = 0;
+  // Another number of the process for the set `fd`, -1 when there is none. Looks at every number.
+  virtual int duplicate_of(int fd) noexcept = 0;
+  // `number`, which is open, becomes a number of `set`; its close-on-exec flag stays.
+  virtual bool put_in_place(int set, int number) noexcept = 0;
   virtual int set_add(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept = 0;
   virtual int set_modify(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept = 0;
   virtual int set_remove(int set, int fd) noexcept = 0;
-  // Waits up to `timeout` (0 = look only, kForever) and returns how many reports were stored.
-  virtual int set_wait(int set, epoll_event* out, int most, std::int64_t timeout) noexcept = 0;
+  // Waits up to `timeout` (0 = look only, kForever) and returns how many reports were stored. A
+  // wait is a cancellation point: it may be unwound, even when reports have been stored.
+  virtual int set_wait(int set, epoll_event* out, int most, std::int64_t timeout) = 0;
 
   // The doorbell: makes `set` report kBell once. `every_waiter` makes it report until the set is
   // closed, so that all who wait in it wake.
@@ -64,6 +79,13 @@ class host {
   virtual void watch_remove(int watcher, int watch) noexcept = 0;
   // Reads pending events; stores the numbers of watches that fired, at most `most`.
   virtual int watcher_read(int watcher, std::int32_t* fired, int most) noexcept = 0;
+
+  // Tells the one listener of every edge of the set until it is closed; a child of fork forgets
+  // all. Returns an errno: no thread or descriptor to be had.
+  virtual int watch_edges(int set, edge_listener& listener, std::uint32_t cookie) noexcept = 0;
+  virtual void forget_edges() noexcept = 0;
+  // Sends SIGIO to a process, or to a process group if negative; 0 only asks. Returns an errno.
+  virtual int send_sigio(long owner, bool ask_only) noexcept = 0;
 
   // Descriptors.
   virtual bool is_open(int fd) noexcept = 0;

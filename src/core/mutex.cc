@@ -9,7 +9,20 @@ namespace quay::core {
 
 namespace detail {
 thread_local thread_mark this_thread_mark{};
+
+void thread_mark::settle() noexcept {
+  owes.store(false, std::memory_order_relaxed);
+  pay_debts();
+}
 }  // namespace detail
+
+void holds_nothing() noexcept {
+  detail::thread_mark& mark = detail::this_thread_mark;
+  mark.held.store(0, std::memory_order_relaxed);
+  mark.owes.store(false, std::memory_order_relaxed);
+  mark.highest_rank = 0;
+  for (std::uint8_t& depth : mark.depth) depth = 0;
+}
 
 void mutex::lock_slowly() noexcept {
   // Sections are short (no system call that blocks is made inside one), so a holder on another
@@ -31,13 +44,13 @@ void mutex::lock_slowly() noexcept {
 
 #ifndef NDEBUG
 void mutex::check_rank() const noexcept {
-  assert(!held_by_this_thread());
+  assert(owner_.load(std::memory_order_relaxed) != &detail::this_thread_mark);
   // Equal ranks may nest: a queue nested in another is locked under it, parents first.
   assert(detail::this_thread_mark.highest_rank <= static_cast<std::uint8_t>(rank_));
 }
 
 void mutex::taken() noexcept {
-  owner_.store(this_thread(), std::memory_order_relaxed);
+  owner_.store(&detail::this_thread_mark, std::memory_order_relaxed);
   detail::thread_mark& mark = detail::this_thread_mark;
   ++mark.depth[static_cast<std::uint8_t>(rank_) / 10 - 1];
   mark.highest_rank = static_cast<std::uint8_t>(rank_);

@@ -3,8 +3,9 @@
 // What: the one mutex of the library, with its rank, and the annotations Clang checks it by.
 // Invariants:
 //   1. word is 0 (free), 1 (held) or 2 (held, somebody may be parked).
-//   2. owner names the holding thread while the word is not 0: a signal handler that interrupts
-//      the holder can see that waiting would never end.
+//   2. A thread's mark counts the mutexes it holds or is about to take: a signal handler that
+//      interrupts it can see that waiting might never end, and puts its work off until the thread
+//      has let go of the last one (owe_work).
 //   3. A thread takes mutexes in rising rank only (debug builds assert it):
 //        registry (10)
 //          └─ queue (20)
@@ -59,8 +60,46 @@ inline void pause() noexcept {
 #endif
 }
 
-// An address that differs between threads: the cheapest thread identity there is.
-const void* this_thread() noexcept;
+namespace detail {
+
+// What a thread remembers of its mutexes. Atomics, relaxed, because a signal handler of the same
+// thread looks and leaves its debt here; no other thread does.
+struct thread_mark {
+  std::atomic<std::uint32_t> held;
+  std::atomic<bool> owes;
+  std::uint8_t highest_rank;  // debug builds: rank of the innermost mutex held, 0 = none
+  std::uint8_t depth[kRanks];
+
+  void count(std::uint32_t n) noexcept {
+    held.store(held.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  void let_go() noexcept {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    const std::uint32_t left = held.load(std::memory_order_relaxed) - 1;
+    held.store(left, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (owes.load(std::memory_order_relaxed) && left == 0) settle();
+  }
+  void settle() noexcept;
+};
+// initial-exec: one add from the thread pointer, no call, usable in signal handlers
+extern thread_local thread_mark this_thread_mark __attribute__((tls_model("initial-exec")));
+
+}  // namespace detail
+
+// Whether this thread holds a mutex, or is about to: seen by a signal handler, taking one might
+// wait for ever.
+inline bool holds_mutex() noexcept {
+  return detail::this_thread_mark.held.load(std::memory_order_relaxed) != 0;
+}
+// A signal handler's work is due as soon as this thread holds no mutex: pay_debts() is called.
+inline void owe_work() noexcept {
+  detail::this_thread_mark.owes.store(true, std::memory_order_relaxed);
+}
+void pay_debts() noexcept;  // descriptors.cc: the only work that is ever put off is a close
+// In a child of fork, after its mutexes were reset.
+void holds_nothing() noexcept;
 
 class QUAY_CAPABILITY("mutex") mutex {
  public:
@@ -70,6 +109,7 @@ class QUAY_CAPABILITY("mutex") mutex {
 
   void lock() noexcept QUAY_ACQUIRE() {
     check_rank();
+    detail::this_thread_mark.count(1);
     if (alone() && word_.load(std::memory_order_relaxed) == 0) {
       word_.store(1, std::memory_order_relaxed);
       taken();
@@ -83,9 +123,11 @@ class QUAY_CAPABILITY("mutex") mutex {
     taken();
   }
   bool try_lock() noexcept QUAY_TRY_ACQUIRE(true) {
+    detail::this_thread_mark.count(1);
     std::uint32_t free = 0;
     if (!word_.compare_exchange_strong(free, 1, std::memory_order_acquire,
                                        std::memory_order_relaxed)) {
+      detail::this_thread_mark.let_go();
       return false;
     }
     taken();
@@ -95,18 +137,18 @@ class QUAY_CAPABILITY("mutex") mutex {
     released();
     if (alone()) {
       word_.store(0, std::memory_order_release);
-      return;
+    } else if (word_.exchange(0, std::memory_order_release) == 2) {
+      unpark(word_);
     }
-    if (word_.exchange(0, std::memory_order_release) == 2) unpark(word_);
+    detail::this_thread_mark.let_go();
   }
-  bool held_by_this_thread() const noexcept {
-    return owner_.load(std::memory_order_relaxed) == this_thread();
-  }
-  // A child of fork starts with every mutex free, whoever held it in the parent.
+  // A child of fork starts with every mutex free, whoever held it in the parent; its thread then
+  // says holds_nothing().
   void reset_after_fork() noexcept QUAY_NO_ANALYSIS {
-    if (held_by_this_thread()) released();
-    owner_.store(nullptr, std::memory_order_relaxed);
     word_.store(0, std::memory_order_relaxed);
+#ifndef NDEBUG
+    owner_.store(nullptr, std::memory_order_relaxed);
+#endif
   }
 
  private:
@@ -119,8 +161,10 @@ class QUAY_CAPABILITY("mutex") mutex {
   void released() noexcept;
 
   std::atomic<std::uint32_t> word_{0};
-  [[maybe_unused]] const rank rank_;         // for the order check of debug builds
+  [[maybe_unused]] const rank rank_;  // for the order check of debug builds
+#ifndef NDEBUG
   std::atomic<const void*> owner_{nullptr};  // relaxed: read by the owner itself only
+#endif
 };
 
 class QUAY_SCOPED_CAPABILITY guard {
@@ -134,23 +178,12 @@ class QUAY_SCOPED_CAPABILITY guard {
   mutex& mutex_;
 };
 
-// --- inline bodies -------------------------------------------------------------------------------
-
-namespace detail {
-struct thread_mark {
-  std::uint8_t highest_rank;  // debug builds: rank of the innermost mutex held, 0 = none
-  std::uint8_t depth[kRanks];
-};
-// initial-exec: one add from the thread pointer, no call, usable in signal handlers
-extern thread_local thread_mark this_thread_mark __attribute__((tls_model("initial-exec")));
-}  // namespace detail
-
 inline const void* this_thread() noexcept { return &detail::this_thread_mark; }
 
 #ifdef NDEBUG
 inline void mutex::check_rank() const noexcept {}
-inline void mutex::taken() noexcept { owner_.store(this_thread(), std::memory_order_relaxed); }
-inline void mutex::released() noexcept { owner_.store(nullptr, std::memory_order_relaxed); }
+inline void mutex::taken() noexcept {}
+inline void mutex::released() noexcept {}
 #endif
 
 }  // namespace quay::core

@@ -25,6 +25,7 @@ int queue::open_locked(int public_set, bool pollable) noexcept {
   registered_ = watching_ = 0;
   hailed_ = activations_;
   unheard_bells_ = 0;
+  tells_edges_ = occupied_ = edge_due_ = false;
   closing_.store(false, std::memory_order_relaxed);
   for (std::uint32_t d = 0; d < kDirections; ++d) {
     sets_[d] = -1;
@@ -70,6 +71,7 @@ void queue::activate_locked(slot_index i) noexcept {
   if ((n.status & (state::kQueued | state::kDisabled)) != 0) return;
   ++activations_;
   ready_.append(i);
+  if (tells_edges_ && !occupied_) occupied_ = edge_due_ = true;
 }
 
 void queue::retire_locked(slot_index i) noexcept {
@@ -87,7 +89,10 @@ void queue::leave() noexcept {
   const bool hail = watched_ && hailed_ != activations_;
   rewire_due_ = false;
   hailed_ = activations_;
+  const bool tell = edge_due_;
+  edge_due_ = false;
   lock_.unlock();
+  if (tell) on_edge();
   if (ring) {
     bump(env_.count.doorbells);
     env_.os.ring(set, false);
@@ -238,22 +243,54 @@ bool queue::watch_locked(std::int64_t deadline, int room) noexcept {
   return seen;
 }
 
-int queue::sleep_locked(std::int64_t deadline, int room) noexcept {
+// A thread in its sleep. The mutex is free meanwhile; it is taken again however the sleep ends.
+// When the thread is cancelled, nobody says how many reports it had got: those that differ from
+// what no report looks like.
+class queue::asleep {
+ public:
+  asleep(queue& q, epoll_event* reports, int most) noexcept QUAY_NO_ANALYSIS : queue_(q),
+                                                                               reports_(reports),
+                                                                               most_(most) {
+    for (int k = 0; k < most; ++k) reports[k].events = 0;
+    ++q.sleepers_;
+    q.lock_.unlock();
+  }
+  void wakes() noexcept QUAY_NO_ANALYSIS {
+    queue_.lock_.lock();
+    --queue_.sleepers_;
+    awake_ = true;
+  }
+  ~asleep() QUAY_NO_ANALYSIS {
+    if (awake_) return;
+    wakes();
+    int n = 0;
+    while (n < most_ && reports_[n].events != 0) ++n;
+    if (!queue_.closed_) queue_.take_reports_locked(reports_, n, most_);
+  }
+  asleep(const asleep&) = delete;
+  asleep& operator=(const asleep&) = delete;
+
+ private:
+  queue& queue_;
+  epoll_event* const reports_;
+  const int most_;
+  bool awake_ = false;
+};
+
+int queue::sleep_locked(std::int64_t deadline, int room) {
   if (posters_ > 0 && watch_locked(deadline, room)) return closed_ ? EBADF : 0;
   if (closed_) return EBADF;
   if (!ready_.empty()) return 0;
 
   const std::int64_t left = time_left_locked(deadline);
   unheard_bells_ = 0;
-  ++sleepers_;
   bump(env_.count.sleeps);
   const int set = public_;
-  lock_.unlock();
   epoll_event reports[kReports];
   const int most = reports_for(room);
+  asleep sleep(*this, reports, most);
   const int n = env_.os.set_wait(set, reports, most, left);
-  lock_.lock();
-  --sleepers_;
+  sleep.wakes();
   if (closed_) return EBADF;
   ++epoch_;
   ++harvests_;

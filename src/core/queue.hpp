@@ -119,7 +119,8 @@ class queue {
   int harvest_locked(int room) noexcept QUAY_REQUIRES(lock_);
   // Sleeps until something may be ready or `deadline` (monotonic, kNever) has passed; releases the
   // mutex meanwhile and takes in what the kernel reported. Returns 0 or an errno (EINTR, EBADF).
-  int sleep_locked(std::int64_t deadline, int room) noexcept QUAY_REQUIRES(lock_);
+  // A cancelled thread is unwound from here: what was reported to it is taken in all the same.
+  int sleep_locked(std::int64_t deadline, int room) QUAY_REQUIRES(lock_);
 
   // Notes that other threads make ready without the kernel (user events) come and go.
   void add_poster_locked() noexcept QUAY_REQUIRES(lock_) { ++posters_; }
@@ -173,11 +174,20 @@ class queue {
   }
   // In a child of fork: lets go of everything inherited without editing the parent's sets.
   void disown_locked() noexcept QUAY_REQUIRES(lock_);
+  // In a child of fork whose number of the queue has become a set of its own: registers anew, there.
+  void reregister_locked() noexcept QUAY_REQUIRES(lock_);
   // Whether nobody sleeps in the queue any more: its storage may serve another.
   bool deserted_locked() const noexcept QUAY_REQUIRES(lock_) { return sleepers_ == 0; }
 
  protected:
   ready_list& ready_locked() noexcept QUAY_REQUIRES(lock_) { return ready_; }
+  // Calls on_edge(), without the mutex, whenever something becomes ready in an empty queue. What a
+  // scan leaves counts as still there until the next scan.
+  void tell_edges_locked(bool yes) noexcept QUAY_REQUIRES(lock_) { tells_edges_ = yes; }
+  void occupied_locked(bool yes) noexcept QUAY_REQUIRES(lock_) { occupied_ = yes; }
+  bool edge_awaited_locked() const noexcept QUAY_REQUIRES(lock_) {
+    return tells_edges_ && !occupied_;
+  }
   int open_locked(int public_set, bool pollable) noexcept QUAY_REQUIRES(lock_);
   note& at(slot_index i) noexcept { return env_.notes.at(i); }
   interest& interest_at(slot_index i) noexcept { return env_.interests.at(i); }
@@ -191,6 +201,7 @@ class queue {
       QUAY_REQUIRES(lock_) = 0;
   // The file behind the interest was written to.
   virtual void on_growth_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
+  virtual void on_edge() noexcept {}
   // The number was closed (and perhaps reused) behind our back: its notes must go.
   virtual void on_vanished_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
 
@@ -212,6 +223,7 @@ class queue {
   void leave() noexcept QUAY_RELEASE(lock_);
   void expire_due_locked() noexcept QUAY_REQUIRES(lock_);
   int drain_locked(int room) noexcept QUAY_REQUIRES(lock_);
+  class asleep;
   int make_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   void rebuild_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   bool has_kernel_part_locked() const noexcept QUAY_REQUIRES(lock_) {
@@ -250,6 +262,9 @@ class queue {
   std::atomic<int> public_{-1};  // changes only when a queue loses its first number
   bool closed_ QUAY_GUARDED_BY(lock_) = true;
   bool pollable_ QUAY_GUARDED_BY(lock_) = false;
+  bool tells_edges_ QUAY_GUARDED_BY(lock_) = false;
+  bool occupied_ QUAY_GUARDED_BY(lock_) = false;   // as of the last scan, or activated since
+  bool edge_due_ QUAY_GUARDED_BY(lock_) = false;   // on_edge() is to be called
   bool bell_rung_ QUAY_GUARDED_BY(lock_) = false;  // rung since the bell was last harvested
   bool rebuild_due_[kDirections] QUAY_GUARDED_BY(lock_) = {};
   bool rewire_due_ QUAY_GUARDED_BY(lock_) = false;

@@ -6,6 +6,7 @@
 //             wanted, or has reported what nobody wants.
 // Locking: everything here runs under the queue's mutex.
 #include <cerrno>
+#include <utility>
 
 #include "core/queue.hpp"
 
@@ -83,6 +84,29 @@ void queue::rebuild_set_locked(std::uint8_t s) noexcept {
   });
 }
 
+void queue::reregister_locked() noexcept {
+  disown_locked();
+  bell_rung_ = tells_edges_ = edge_due_ = watched_ = false;
+  registered_ = watching_ = 0;
+  timer_armed_ = wall_timer_armed_ = kNever;
+  if (env_.hooked) sets_[0] = public_;
+  watches_.reset();
+  each_interest_locked([&](slot_index i) QUAY_NO_ANALYSIS {
+    interest& it = interest_at(i);
+    for (std::uint32_t d = 0; d < kDirections; ++d) {
+      interest::registration& r = it.dir[d];
+      const std::uint32_t bits = std::exchange(r.armed, 0);
+      if (bits == 0 || (sets_[r.set] < 0 && make_set_locked(r.set) != 0)) continue;
+      const token name{i, it.generation, d};
+      if (env_.os.set_add(sets_[r.set], it.descriptor, bits, name.pack()) != 0) continue;
+      r.armed = bits;
+      ++registered_;
+    }
+    if (std::exchange(it.watch, -1) >= 0) watch_file_locked(i);
+    if (!env_.os.is_open(it.descriptor)) on_vanished_locked(i);
+  });
+}
+
 int queue::arm_locked(slot_index i, direction d, bool evaluate) noexcept {
   interest& it = interest_at(i);
   if (!it.pollable) return EPERM;
@@ -136,6 +160,7 @@ int queue::unregister_locked(slot_index i, direction d) noexcept {
   r.armed = 0;
   r.edge = false;
   --registered_;
+  if (sets_[r.set] < 0) return 0;  // disowned: the set is another process's
   bump(env_.count.epoll_ctls);
   return env_.os.set_remove(sets_[r.set], it.descriptor);
 }

@@ -7,6 +7,7 @@
 #pragma GCC visibility pop
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <quay/quay.h>
 
 #include <cerrno>
@@ -23,9 +24,10 @@ int finish(quay::kqueue::outcome r) noexcept {
   return r.value;
 }
 
-int make_queue(bool close_on_exec, bool private_queue) noexcept {
+int make_queue(bool close_on_exec, bool private_queue, bool copied_on_fork) noexcept {
   const quay::kqueue::dialect& freebsd = *quay::kqueue::find_dialect(QUAY_DIALECT_FREEBSD);
-  const int fd = quay::faces::process_system().open(freebsd, close_on_exec, private_queue);
+  const int fd =
+      quay::faces::process_system().open(freebsd, close_on_exec, private_queue, copied_on_fork);
   if (fd >= 0) return fd;
   errno = -fd;
   return -1;
@@ -56,26 +58,27 @@ constexpr quay::kqueue::layout kClassic = {sizeof(struct kevent), load_classic, 
 
 }  // namespace
 
-int kqueue(void) { return make_queue(false, false); }
+int kqueue(void) { return make_queue(false, false, false); }
 
 int kqueue1(int flags) {
   if ((flags & ~(O_CLOEXEC | O_NONBLOCK | QUAY_PRIVATE)) != 0) {
     errno = EINVAL;
     return -1;
   }
-  return make_queue((flags & O_CLOEXEC) != 0, (flags & QUAY_PRIVATE) != 0);
+  return make_queue((flags & O_CLOEXEC) != 0, (flags & QUAY_PRIVATE) != 0, false);
 }
 
 int kqueuex(unsigned int flags) {
-  if ((flags & ~static_cast<unsigned int>(KQUEUE_CLOEXEC)) != 0) {
+  if ((flags & ~static_cast<unsigned int>(KQUEUE_CLOEXEC | KQUEUE_CPONFORK)) != 0) {
     errno = EINVAL;
     return -1;
   }
-  return make_queue((flags & KQUEUE_CLOEXEC) != 0, false);
+  return make_queue((flags & KQUEUE_CLOEXEC) != 0, false, (flags & KQUEUE_CPONFORK) != 0);
 }
 
 int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
            int nevents, const struct timespec* timeout) {
+  if (nevents > 0) pthread_testcancel();
   quay::kqueue::system* sys = quay::faces::existing_system();
   if (sys == nullptr) sys = &quay::faces::process_system();
   return finish(quay::kqueue::kevent(*sys, kq, kClassic, {changelist, nchanges, eventlist, nevents},

@@ -7,6 +7,8 @@
 #include <sys/event.h>
 #pragma GCC visibility pop
 
+#include <pthread.h>
+
 #include <cerrno>
 
 #include "faces/process_system.hpp"
@@ -45,6 +47,7 @@ constexpr quay::kqueue::layout kExtended = {sizeof(struct kevent), load_ext, sto
 // The header gives kevent() the name quay_kevent_ext in this layout.
 int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
            int nevents, const struct timespec* timeout) {
+  if (nevents > 0) pthread_testcancel();
   const quay::kqueue::outcome r =
       quay::kqueue::kevent(quay::faces::process_system(), kq, kExtended,
                            {changelist, nchanges, eventlist, nevents}, timeout);

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdarg>
 
+#include "faces/hook_points.hpp"
 #include "faces/process_system.hpp"
 
 namespace {
@@ -93,7 +94,11 @@ int quay_fcntl(int fd, int cmd, ...) {
   va_start(args, cmd);
   void* argument = va_arg(args, void*);
   va_end(args);
-  return answer(
+  const int result = answer(
       fd, [&](descriptor_owner& o) { return o.fcntl(fd, cmd, argument); },
       [&] { return fcntl(fd, cmd, argument); });
+  if (result >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)) {
+    quay_hook_duplicated(fd, result);
+  }
+  return result;
 }

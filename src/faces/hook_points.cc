@@ -17,6 +17,8 @@ int quay_hook_concerns(int fd) {
     return 0;
   }
   if (!descriptors().concerns_us(fd)) return 0;
+  quay::faces::notice_fork();
+  if (!descriptors().concerns_us(fd)) return 0;
   // A child of vfork runs in our memory but closes its own descriptors.
   return syscall(SYS_getpid) == quay::faces::system_pid() ? 1 : 0;
 }
@@ -31,7 +33,34 @@ void quay_hook_duplicated(int from, int to) {
   }
 }
 
-int quay_hook_is_closing(int fd) { return descriptors().is_closing(fd) ? 1 : 0; }
+int quay_hook_sending(int fd) {
+  quay::core::descriptor_owner* owner = descriptors().owner_of(fd);
+  return owner != nullptr ? owner->sending(fd) : 0;
+}
+
+namespace {
+// Of a number that is nobody's: QUAY_HOOK_PASS.
+template <class Ask>
+int ask(int fd, Ask question) noexcept {
+  quay::core::descriptor_owner* owner = descriptors().owner_of(fd);
+  if (owner == nullptr) return QUAY_HOOK_PASS;
+  static_assert(quay::core::descriptor_owner::kAskKernel == QUAY_HOOK_PASS);
+  return question(*owner);
+}
+}  // namespace
+
+int quay_hook_stat(int fd, struct stat* out) {
+  return ask(fd, [&](quay::core::descriptor_owner& o) { return o.stat(fd, *out); });
+}
+
+int quay_hook_ioctl(int fd, unsigned long request, void* argument) {
+  return ask(fd, [&](quay::core::descriptor_owner& o) { return o.ioctl(fd, request, argument); });
+}
+
+int quay_hook_fcntl(int fd, int command, void* argument) {
+  return ask(fd, [&](quay::core::descriptor_owner& o) { return o.fcntl(fd, command, argument); });
+}
+
 int quay_hook_highest(void) { return descriptors().highest(); }
 
 void quay_hook_unmapping(void) { quay::host::mapping_changed(); }

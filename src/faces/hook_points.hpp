@@ -3,9 +3,13 @@
 // What: what libquay-hooks calls in libquay: private to the two libraries, which are released
 //       together.
 // Contract: quay_hook_closing(fd) before, quay_hook_closed(fd) after the kernel closes or replaces
-//           a number for which quay_hook_concerns(fd) said yes. Signal-safe as far as the queue's
-//           mutex is not held by the interrupted thread.
+//           a number for which quay_hook_concerns(fd) said yes. Signal-safe: see
+//           core::descriptor_table, invariant 3.
 #pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
 
 #define QUAY_HOOK_POINT extern "C" __attribute__((visibility("default")))
 
@@ -15,6 +19,12 @@ QUAY_HOOK_POINT void quay_hook_closing(int fd);
 QUAY_HOOK_POINT void quay_hook_closed(int fd);
 QUAY_HOOK_POINT int quay_hook_is_ours(int fd);
 QUAY_HOOK_POINT void quay_hook_duplicated(int from, int to);
-QUAY_HOOK_POINT int quay_hook_is_closing(int fd);  // between the two
-QUAY_HOOK_POINT int quay_hook_highest(void);       // no number above this one concerns us
-QUAY_HOOK_POINT void quay_hook_unmapping(void);    // a mapping is about to go or to lose rights
+QUAY_HOOK_POINT int quay_hook_highest(void);     // no number above this one concerns us
+QUAY_HOOK_POINT void quay_hook_unmapping(void);  // a mapping is about to go or to lose rights
+QUAY_HOOK_POINT int quay_hook_sending(int fd);   // 0, or why it may not be sent (SCM_RIGHTS)
+
+// File operations: a result, or -errno, or QUAY_HOOK_PASS: libc's call is right.
+#define QUAY_HOOK_PASS INT32_MIN
+QUAY_HOOK_POINT int quay_hook_stat(int fd, struct stat* out);
+QUAY_HOOK_POINT int quay_hook_ioctl(int fd, unsigned long request, void* argument);
+QUAY_HOOK_POINT int quay_hook_fcntl(int fd, int command, void* argument);

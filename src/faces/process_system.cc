@@ -2,9 +2,12 @@
 //
 // What: the process's one kqueue system on the real host: made at first use, told of forks,
 //       configured by QUAY_TUNABLES.
+// Invariants: a child of fork has forgotten its parent's state before it uses any: fork() runs the
+//             handlers; a fork that does not is noticed by the first call or close that follows.
 #include "faces/process_system.hpp"
 
 #include <pthread.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -70,11 +73,13 @@ void after_in_parent() {
 }
 
 void after_in_child() {
-  g_pid.store(getpid(), std::memory_order_relaxed);
+  g_pid.store(static_cast<int>(syscall(SYS_getpid)), std::memory_order_relaxed);
+  core::holds_nothing();
+  g_descriptors.unwatch_all();  // before the owners: what they copy is watched again
   for (int n = g_descriptors.enrolled(); n > 0; --n) {
     g_descriptors.owner(n - 1).after_fork_in_child();
   }
-  g_descriptors.unwatch_all();
+  host::mark_process();
 }
 
 void apply_environment(system& sys) noexcept {
@@ -109,6 +114,7 @@ system* make() noexcept {
 
 system& process_system() noexcept {
   static system* const only = make();
+  notice_fork();
   return *only;
 }
 
@@ -123,13 +129,21 @@ pipe::system& process_pipes() noexcept {
   return *only;
 }
 
-system* existing_system() noexcept { return g_system.load(std::memory_order_acquire); }
+void notice_fork() noexcept {
+  if (!host::process_is_marked()) after_in_child();
+}
+
+system* existing_system() noexcept {
+  notice_fork();
+  return g_system.load(std::memory_order_acquire);
+}
 
 core::descriptor_table& descriptors() noexcept { return g_descriptors; }
 
 void watch_forks() noexcept {
   static const bool once = [] {
     g_pid.store(getpid(), std::memory_order_relaxed);
+    host::mark_process();
     return pthread_atfork(before_fork, after_in_parent, after_in_child) == 0;
   }();
   static_cast<void>(once);

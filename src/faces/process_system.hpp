@@ -20,6 +20,8 @@ core::descriptor_table& descriptors() noexcept;
 // Tells forks to every system that enrolled in descriptors(), once each is made: call it when
 // making one.
 void watch_forks() noexcept;
+// In the child of a fork that ran no handlers: does what they do. Else one load.
+void notice_fork() noexcept;
 
 // The process that the system belongs to; a vfork child that shares its memory is another.
 int system_pid() noexcept;

@@ -19,13 +19,14 @@ using quay::faces::process_system;
 
 int quay_kqueue(int dialect, int flags) {
   const quay::kqueue::dialect* d = quay::kqueue::find_dialect(dialect);
-  constexpr int kKnown = O_CLOEXEC | O_NONBLOCK | QUAY_PRIVATE | KQUEUE_CLOEXEC;
+  constexpr int kKnown = O_CLOEXEC | O_NONBLOCK | QUAY_PRIVATE | KQUEUE_CLOEXEC | KQUEUE_CPONFORK;
   if (d == nullptr || (flags & ~kKnown) != 0) {
     errno = EINVAL;
     return -1;
   }
   const bool close_on_exec = (flags & (O_CLOEXEC | KQUEUE_CLOEXEC)) != 0;
-  const int fd = process_system().open(*d, close_on_exec, (flags & QUAY_PRIVATE) != 0);
+  const int fd = process_system().open(*d, close_on_exec, (flags & QUAY_PRIVATE) != 0,
+                                       (flags & KQUEUE_CPONFORK) != 0);
   if (fd >= 0) return fd;
   errno = -fd;
   return -1;

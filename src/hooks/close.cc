@@ -6,6 +6,7 @@
 //           queue watches and that is no queue costs one table look-up.
 // Invariants: between the announcements the number is closed or replaced by exactly one system
 //             call of ours; a call that will fail for its other arguments is not announced.
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -27,6 +28,8 @@ constinit original<int(unsigned, unsigned, int)> libc_close_range{"close_range"}
 constinit original<void(int)> libc_closefrom{"closefrom"};
 constinit original<int(FILE*)> libc_fclose{"fclose"};
 constinit original<FILE*(const char*, const char*, FILE*)> libc_freopen{"freopen"};
+constinit original<int(FILE*)> libc_pclose{"pclose"};
+constinit original<int(DIR*)> libc_closedir{"closedir"};
 
 // Look-ups take the loader's lock: do them before a signal handler may need one.
 [[gnu::constructor]] void look_up_originals() {
@@ -38,6 +41,8 @@ constinit original<FILE*(const char*, const char*, FILE*)> libc_freopen{"freopen
   libc_closefrom.get();
   libc_fclose.get();
   libc_freopen.get();
+  libc_pclose.get();
+  libc_closedir.get();
 }
 
 // Announces one number for as long as it lives.
@@ -66,7 +71,8 @@ bool is_open(int fd) noexcept {
   return open;
 }
 
-// Announces every number of a range that concerns the library; `close_all` closes the range.
+// Announces every number of a range that concerns the library; `close_all` closes the range. After
+// it all are asked about again: another thread may have registered one in between.
 template <class CloseAll>
 void announce_range(unsigned first, unsigned last, CloseAll close_all) noexcept {
   const int highest = quay_hook_highest();
@@ -80,7 +86,7 @@ void announce_range(unsigned first, unsigned last, CloseAll close_all) noexcept 
   const int saved = errno;
   for (unsigned fd = first; fd < end; ++fd) {
     const int number = static_cast<int>(fd);
-    if (quay_hook_is_closing(number)) quay_hook_closed(number);
+    if (quay_hook_concerns(number)) quay_hook_closed(number);
   }
   errno = saved;
 }
@@ -150,4 +156,14 @@ QUAY_HOOK int fclose(FILE* stream) {
 QUAY_HOOK FILE* freopen(const char* path, const char* mode, FILE* stream) {
   const announcement telling(fileno(stream));
   return libc_freopen.get()(path, mode, stream);
+}
+
+QUAY_HOOK int pclose(FILE* stream) {
+  const announcement telling(fileno(stream));
+  return libc_pclose.get()(stream);
+}
+
+QUAY_HOOK int closedir(DIR* folder) {
+  const announcement telling(dirfd(folder));
+  return libc_closedir.get()(folder);
 }

@@ -27,10 +27,12 @@ class linux_host final : public core::host {
   int set_create(bool close_on_exec) noexcept override;
   bool is_set(int fd) noexcept override;
   bool is_same_file(int a, int b) noexcept override;
+  int duplicate_of(int fd) noexcept override;
+  bool put_in_place(int set, int number) noexcept override;
   int set_add(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept override;
   int set_modify(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept override;
   int set_remove(int set, int fd) noexcept override;
-  int set_wait(int set, epoll_event* out, int most, std::int64_t timeout) noexcept override;
+  int set_wait(int set, epoll_event* out, int most, std::int64_t timeout) override;
   void ring(int set, bool every_waiter) noexcept override;
 
   int timer_create(bool wall_clock) noexcept override;
@@ -40,6 +42,10 @@ class linux_host final : public core::host {
   int watch_add(int watcher, int fd) noexcept override;
   void watch_remove(int watcher, int watch) noexcept override;
   int watcher_read(int watcher, std::int32_t* fired, int most) noexcept override;
+
+  int watch_edges(int set, core::edge_listener& listener, std::uint32_t cookie) noexcept override;
+  void forget_edges() noexcept override;
+  int send_sigio(long owner, bool ask_only) noexcept override;
 
   bool is_open(int fd) noexcept override;
   void discard(int fd) noexcept override;
@@ -65,6 +71,11 @@ bool hooks_are_present() noexcept;
 // The hooks' answer to the self-test: their close() was called with this number.
 inline constexpr int kSelfTestDescriptor = INT_MIN + 0x51;
 void hooks_announced() noexcept;
+
+// A word that the kernel clears in the child of every fork, also of one that runs no handlers
+// (_Fork, clone, the system call). mark_process() sets it; a child of vfork shares its parent's.
+void mark_process() noexcept;
+bool process_is_marked() noexcept;
 
 // Whether every munmap, mprotect and the like of the program is announced by mapping_changed().
 void mappings_are_announced(bool yes) noexcept;

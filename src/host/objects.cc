@@ -20,6 +20,7 @@
 #include <linux/sockios.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "host/errno_guard.hpp"
@@ -29,6 +30,12 @@ namespace quay::host {
 namespace {
 
 using core::object;
+
+// The system call itself, here and below: libc's would be points of cancellation, under a mutex.
+bool look(pollfd& p) noexcept {
+  const timespec zero{};
+  return syscall(SYS_ppoll, &p, 1, &zero, nullptr, 8) == 1;
+}
 
 int socket_option(int fd, int level, int name, int otherwise) noexcept {
   int value = otherwise;
@@ -73,8 +80,10 @@ std::int64_t unix_backlog(int fd) noexcept {
   ask.request.udiag_cookie[0] = ask.request.udiag_cookie[1] = ~0u;
   std::int64_t queued = 1;
   alignas(nlmsghdr) char answer[1024];
-  const ssize_t sent = send(link, &ask, sizeof ask, 0);
-  const ssize_t got = sent > 0 ? recv(link, answer, sizeof answer, MSG_DONTWAIT) : -1;
+  const long sent = syscall(SYS_sendto, link, &ask, sizeof ask, 0, nullptr, 0);
+  const long got =
+      sent > 0 ? syscall(SYS_recvfrom, link, answer, sizeof answer, MSG_DONTWAIT, nullptr, nullptr)
+               : -1;
   const auto* head = reinterpret_cast<const nlmsghdr*>(answer);
   if (got > 0 && NLMSG_OK(head, static_cast<std::uint32_t>(got)) &&
       head->nlmsg_type == SOCK_DIAG_BY_FAMILY) {
@@ -114,6 +123,38 @@ bool linux_host::is_same_file(int a, int b) noexcept {
   return syscall(SYS_kcmp, pid, pid, kKcmpFile, a, b) == 0;
 }
 
+int linux_host::duplicate_of(int fd) noexcept {
+  errno_guard keep;
+  const int folder = static_cast<int>(
+      syscall(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder < 0) return -1;
+  // As the kernel lays them out: struct linux_dirent64, which no header declares.
+  constexpr std::size_t kLength = 16;
+  constexpr std::size_t kName = 19;
+  int found = -1;
+  alignas(8) char entries[4096];
+  for (long n = 0;
+       found < 0 && (n = syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0;) {
+    for (const char* at = entries; found < 0 && at < entries + n;) {
+      std::uint16_t length = 0;
+      std::memcpy(&length, at + kLength, sizeof length);
+      const char* name = at + kName;
+      const int other = *name != '.' ? std::atoi(name) : -1;
+      if (other >= 0 && other != fd && other != folder && is_same_file(fd, other)) found = other;
+      at += length;
+    }
+  }
+  syscall(SYS_close, folder);
+  return found;
+}
+
+bool linux_host::put_in_place(int set, int number) noexcept {
+  errno_guard keep;
+  const int flags = fcntl(number, F_GETFD);
+  if (flags < 0) return false;
+  return syscall(SYS_dup3, set, number, (flags & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0) == number;
+}
+
 // The system call itself: our own descriptors are no business of an interposed close().
 void linux_host::discard(int fd) noexcept {
   errno_guard keep;
@@ -145,7 +186,7 @@ int linux_host::examine(int fd, core::object_facts& out) noexcept {
       break;
     case S_IFCHR: {
       pollfd p{fd, POLLIN | POLLOUT, 0};
-      const bool always = poll(&p, 1, 0) == 1 && (p.revents & (POLLIN | POLLOUT)) != 0;
+      const bool always = look(p) && (p.revents & (POLLIN | POLLOUT)) != 0;
       out.kind = isatty(fd) ? object::terminal : always ? object::always_ready : object::other;
       break;
     }
@@ -164,7 +205,7 @@ std::uint32_t linux_host::poll_now(int fd, std::uint32_t events) noexcept {
   errno_guard keep;
   // The bits of epoll and poll agree for everything asked here.
   pollfd p{fd, static_cast<short>(events & 0xffff), 0};
-  return poll(&p, 1, 0) == 1 ? static_cast<std::uint32_t>(p.revents) & 0xffffu : 0;
+  return look(p) ? static_cast<std::uint32_t>(p.revents) & 0xffffu : 0;
 }
 
 std::int64_t linux_host::bytes_to_read(int fd, object) noexcept {
@@ -219,7 +260,8 @@ bool linux_host::sending_is_shut(int fd) noexcept {
   }
   if (errno != EOPNOTSUPP && errno != ENOPROTOOPT) return false;
   // A unix stream refuses even nothing once sending is shut, and otherwise takes nothing.
-  return send(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EPIPE;
+  return syscall(SYS_sendto, fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0) < 0 &&
+         errno == EPIPE;
 }
 
 std::int64_t linux_host::distance_to_end(int fd) noexcept {

@@ -70,7 +70,25 @@ namespace quay::host {
 
 namespace {
 std::atomic<bool> g_announced{false};
+std::atomic<std::atomic<int>*> g_mark{nullptr};
 }  // namespace
+
+void mark_process() noexcept {
+  errno_guard keep;
+  std::atomic<int>* mark = g_mark.load(std::memory_order_relaxed);
+  if (mark == nullptr) {
+    void* page = core::map_memory(sizeof *mark);
+    if (page == nullptr || madvise(page, sizeof *mark, MADV_WIPEONFORK) != 0) return;
+    mark = static_cast<std::atomic<int>*>(page);
+  }
+  mark->store(1, std::memory_order_relaxed);
+  g_mark.store(mark, std::memory_order_release);
+}
+
+bool process_is_marked() noexcept {
+  const std::atomic<int>* mark = g_mark.load(std::memory_order_acquire);
+  return mark == nullptr || mark->load(std::memory_order_relaxed) != 0;
+}
 
 bool hooks_are_present() noexcept {
   // What counts is whose close() the program finds: the hooks library may be loaded and yet stand

@@ -70,6 +70,9 @@ constexpr dialect kFreebsd = {
     .user_oneshot_reports_zero = true,
     .stat_size_is_count = false,
     .has_sigio = false,
+    .has_filter_names = false,
+    .set_flags_refused = false,
+    .sending_refusal = EOPNOTSUPP,
 };
 
 constexpr dialect kNetbsd = {
@@ -122,6 +125,9 @@ constexpr dialect kNetbsd = {
     .user_oneshot_reports_zero = false,
     .stat_size_is_count = true,
     .has_sigio = false,
+    .has_filter_names = true,
+    .set_flags_refused = true,
+    .sending_refusal = EOPNOTSUPP,
 };
 
 constexpr dialect kDragonfly = {
@@ -174,6 +180,9 @@ constexpr dialect kDragonfly = {
     .user_oneshot_reports_zero = false,
     .stat_size_is_count = true,
     .has_sigio = true,
+    .has_filter_names = false,
+    .set_flags_refused = false,
+    .sending_refusal = EOPNOTSUPP,
 };
 
 constexpr dialect kOpenbsd = {
@@ -226,6 +235,9 @@ constexpr dialect kOpenbsd = {
     .user_oneshot_reports_zero = false,
     .stat_size_is_count = true,
     .has_sigio = false,
+    .has_filter_names = false,
+    .set_flags_refused = false,
+    .sending_refusal = EINVAL,
 };
 
 }  // namespace

@@ -114,6 +114,9 @@ struct dialect {
   // The descriptor
   bool stat_size_is_count;  // 37
   bool has_sigio;           // 36
+  bool has_filter_names;    // KFILTER_BYNAME, KFILTER_BYFILTER
+  bool set_flags_refused;   // F_SETFL: ENOTTY
+  int sending_refusal;      // SCM_RIGHTS
 };
 
 // QUAY_DIALECT_… to its table; null when there is no such dialect.

@@ -3,7 +3,8 @@
 // What: one call of kevent(): arguments, changes, posted errors and receipts, the scan.
 // Contract: semantics/kqueue.md section 2. Memory of the caller is asked about before it is
 //           touched, and before an event is taken off the queue: a bad list loses nothing.
-// Locking: takes the queue's mutex for each batch of changes and for the scan.
+// Locking: takes the queue's mutex for each batch of changes and for the scan. A cancelled thread
+//          is unwound through here: nothing between the face and the wait is noexcept.
 #include "kqueue/kevent.hpp"
 
 #include <sys/event.h>
@@ -25,7 +26,7 @@ class call {
   call(system& sys, int fd, const layout& shape, const lists& io) noexcept
       : sys_(sys), os_(sys.os()), fd_(fd), shape_(shape), io_(io) {}
 
-  outcome run(const timespec* timeout) noexcept {
+  outcome run(const timespec* timeout) {
     queue* q = sys_.queue_at(fd_);
     if (q == nullptr) q = sys_.adopt(fd_);
     if (timeout != nullptr && os_.readable_prefix(timeout, sizeof *timeout) < sizeof *timeout) {
@@ -129,7 +130,7 @@ class call {
     return true;
   }
 
-  outcome scan(queue& q, const timespec* left) noexcept {
+  outcome scan(queue& q, const timespec* left) {
     // No more entries than notes can be filled: no more need be asked about.
     const int most =
         std::min(io_.event_count, static_cast<int>(std::max<std::uint32_t>(q.note_count(), 1)));
@@ -160,7 +161,7 @@ class call {
 
   // Only the first entries of the list can be written: EFAULT as soon as there are more events than
   // those, all of which stay queued.
-  int scan_short_list(queue& q, sink& out, bool poll, std::int64_t deadline) noexcept
+  int scan_short_list(queue& q, sink& out, bool poll, std::int64_t deadline)
       QUAY_REQUIRES(q.lock()) {
     out.room = writable_;
     for (;;) {
@@ -203,8 +204,7 @@ class call {
 
 }  // namespace
 
-outcome kevent(system& sys, int fd, const layout& shape, const lists& io,
-               const timespec* timeout) noexcept {
+outcome kevent(system& sys, int fd, const layout& shape, const lists& io, const timespec* timeout) {
   return call(sys, fd, shape, io).run(timeout);
 }
 

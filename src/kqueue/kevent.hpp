@@ -32,7 +32,7 @@ struct outcome {
   int error;
 };
 
-outcome kevent(system& sys, int fd, const layout& shape, const lists& io,
-               const timespec* timeout) noexcept;
+// A cancellation point when there is room for events.
+outcome kevent(system& sys, int fd, const layout& shape, const lists& io, const timespec* timeout);
 
 }  // namespace quay::kqueue

@@ -67,6 +67,13 @@ struct nesting {
   std::atomic<std::uint64_t> watchers{0};  // bit k: some queue with number % 64 = k watches it
   std::atomic<bool> hailing{false};        // on some thread's list of queues to be told about
   class queue* next_hailed = nullptr;      // that list; the thread's own
+
+  // In a child of fork: nobody watches anybody.
+  void forget() noexcept {
+    for (queue_set* set : {&direct, &heard}) set->clear();
+    watchers.store(0, std::memory_order_relaxed);
+    hailing.store(false, std::memory_order_relaxed);
+  }
 };
 
 }  // namespace quay::kqueue

@@ -48,11 +48,15 @@ class queue final : public core::queue {
   bool matches_locked(int fd) const noexcept QUAY_REQUIRES(lock());
 
   // --- life, called by the system -------------------------------------------------------------
-  void open_locked(int public_set, const dialect& d, bool pollable) noexcept QUAY_REQUIRES(lock());
+  void open_locked(int public_set, const dialect& d, bool pollable, bool copied_on_fork) noexcept
+      QUAY_REQUIRES(lock());
   // Drops every note and wakes every waiter. The public descriptor is the caller's.
   void close_locked() noexcept QUAY_REQUIRES(lock());
   // In a child of fork: the notes go, the kernel's registrations are the parent's and stay.
   void abandon_after_fork() noexcept QUAY_NO_ANALYSIS;
+  // Or, made with KQUEUE_CPONFORK, the notes stay and are registered with the child's own sets.
+  bool copied_on_fork() const noexcept QUAY_NO_ANALYSIS { return copied_on_fork_; }
+  void copy_after_fork() noexcept QUAY_REQUIRES(lock());
   // The number is about to be closed (hooked processes): its notes go at once.
   void forget_locked(int fd) noexcept QUAY_REQUIRES(lock());
   // The number was closed; notes on it stay only if the kernel knows them for the new object.
@@ -71,7 +75,8 @@ class queue final : public core::queue {
   // Collects what is ready now into `out`. Returns 0 or an errno.
   int collect_locked(sink& out) noexcept QUAY_REQUIRES(lock());
   // Waits until `deadline` (monotonic ns, kNever) for the first event; see collect_locked.
-  int wait_locked(sink& out, std::int64_t deadline) noexcept QUAY_REQUIRES(lock());
+  // A cancellation point.
+  int wait_locked(sink& out, std::int64_t deadline) QUAY_REQUIRES(lock());
   // Notes that are queued, after taking in what the kernel knows (fstat, nested queues).
   std::uint32_t pending_locked() noexcept QUAY_REQUIRES(lock());
 
@@ -85,6 +90,12 @@ class queue final : public core::queue {
   void watched_queues_locked(queue_set& out) noexcept QUAY_REQUIRES(lock());
   // `inner` has queued a note: so do the notes on it here.
   void on_hail_locked(queue& inner) noexcept QUAY_REQUIRES(lock());
+  // --- SIGIO ----------------------------------------------------------------------------------
+  // On: the owner gets SIGIO when the queue ceases to be empty. Events of descriptors are seen by
+  // expect_edge_locked(), which must be called when the public set has become ready.
+  void set_async_locked(bool on) noexcept QUAY_REQUIRES(lock()) { tell_edges_locked(on); }
+  void set_owner(long pid) noexcept { sigio_owner_.store(pid, std::memory_order_relaxed); }
+  void expect_edge_locked() noexcept QUAY_REQUIRES(lock());
 
   // --- for the filters ------------------------------------------------------------------------
   const dialect& rules() const noexcept { return *dialect_.load(std::memory_order_relaxed); }
@@ -124,6 +135,7 @@ class queue final : public core::queue {
  private:
   // Looks into the watched queues that the kernel reported; releases the mutex meanwhile.
   int visit_locked() noexcept QUAY_NO_ANALYSIS;
+  void on_edge() noexcept override;
   int find_on_descriptor_locked(const core::event& change, core::slot_index& found) noexcept
       QUAY_REQUIRES(lock());
   // The note of that name and life, if it is one of this queue's requests.
@@ -136,7 +148,8 @@ class queue final : public core::queue {
   void drop_locked(core::slot_index i, bool keep_registration) noexcept QUAY_REQUIRES(lock());
   void unlink_locked(core::slot_index i, bool keep_registration) noexcept QUAY_REQUIRES(lock());
   void scan_locked(sink& out) noexcept QUAY_REQUIRES(lock());
-  void deliver_locked(core::slot_index i, filter& f, sink& out) noexcept QUAY_REQUIRES(lock());
+  // Whether the event stays pending: a level.
+  bool deliver_locked(core::slot_index i, filter& f, sink& out) noexcept QUAY_REQUIRES(lock());
   bool kernel_repeats_locked(const core::note& n) noexcept QUAY_REQUIRES(lock());
   void denied_locked(core::slot_index i) noexcept QUAY_REQUIRES(lock());
   void keep_ext_locked(core::note& n, const core::event& change) noexcept QUAY_REQUIRES(lock());
@@ -148,6 +161,8 @@ class queue final : public core::queue {
   std::atomic<const dialect*> dialect_{nullptr};
   nesting nesting_;
   queue_set news_ QUAY_GUARDED_BY(lock());  // watched queues with reports not yet looked at
+  bool copied_on_fork_ QUAY_GUARDED_BY(lock()) = false;
+  std::atomic<long> sigio_owner_{0};  // process, negative: group, 0: nobody
   core::ident_table idents_ QUAY_GUARDED_BY(lock());
   std::atomic<std::uint32_t> notes_{0};  // written under the mutex
   std::uint64_t calls_ QUAY_GUARDED_BY(lock()) = 0;

@@ -257,9 +257,12 @@ void queue::verify_locked(int fd) noexcept {
 
 // --- life -----------------------------------------------------------------------------------------
 
-void queue::open_locked(int public_set, const dialect& d, bool pollable) noexcept {
+void queue::open_locked(int public_set, const dialect& d, bool pollable,
+                        bool copied_on_fork) noexcept {
   life_.fetch_add(1, std::memory_order_release);
   dialect_.store(&d, std::memory_order_relaxed);
+  copied_on_fork_ = copied_on_fork;
+  sigio_owner_.store(0, std::memory_order_relaxed);
   core::queue::open_locked(public_set, pollable);
 }
 
@@ -278,6 +281,13 @@ void queue::abandon_after_fork() noexcept {
   if (closed_locked()) return;
   disown_locked();
   close_locked();
+}
+
+void queue::copy_after_fork() noexcept {
+  reregister_locked();
+  each_interest_locked([this](slot_index on) QUAY_NO_ANALYSIS {
+    system_.mark_watched(interest_at(on).descriptor, *this);
+  });
 }
 
 }  // namespace quay::kqueue

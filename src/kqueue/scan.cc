@@ -81,9 +81,10 @@ void queue::on_changed_locked(int fd, bool writing) noexcept {
 // --- scanning -------------------------------------------------------------------------------------
 
 void queue::scan_locked(sink& out) noexcept {
+  bool put_back = false;
   for (std::uint32_t left = ready_locked().count(); left > 0 && out.filled < out.room; --left) {
     const slot_index i = ready_locked().take_first();
-    if (i == kNil) return;  // a filter's event function took notes off the list
+    if (i == kNil) break;  // a filter's event function took notes off the list
     note& n = at(i);
     if (n.status & state::kDisabled) continue;  // active stays: enabling queues it again
     filter& f = filter_of(n);
@@ -99,8 +100,9 @@ void queue::scan_locked(sink& out) noexcept {
       denied_locked(i);
       continue;
     }
-    deliver_locked(i, f, out);
+    put_back = deliver_locked(i, f, out) || put_back;
   }
+  occupied_locked(put_back || !ready_locked().empty());
 }
 
 // The kernel's level says ready, the filter says no (a low-water mark, a socket that was never
@@ -118,7 +120,7 @@ void queue::denied_locked(slot_index i) noexcept {
   arm_locked(on, d, false);
 }
 
-void queue::deliver_locked(slot_index i, filter& f, sink& out) noexcept {
+bool queue::deliver_locked(slot_index i, filter& f, sink& out) noexcept {
   note& n = at(i);
   const dialect& d = rules();
   core::event e;
@@ -142,7 +144,7 @@ void queue::deliver_locked(slot_index i, filter& f, sink& out) noexcept {
   if (n.flags & EV_ONESHOT) {
     // In a hooked process the registration stays: a one-shot note is usually added again.
     drop_locked(i, env().hooked);
-    return;
+    return false;
   }
   const bool clear = (n.flags & EV_CLEAR) != 0;
   const bool dispatch = (n.flags & EV_DISPATCH) && !(clear && d.clear_overrides_dispatch);
@@ -153,11 +155,14 @@ void queue::deliver_locked(slot_index i, filter& f, sink& out) noexcept {
   if (dispatch) n.status |= state::kDisabled;
   if (clear || dispatch) {
     n.status &= static_cast<std::uint16_t>(~state::kActive);
-  } else if (f.on_descriptor() && kernel_repeats_locked(n)) {
+    return false;
+  }
+  if (f.on_descriptor() && kernel_repeats_locked(n)) {
     n.status &= static_cast<std::uint16_t>(~state::kActive);
   } else {
     ready_locked().append(i);
   }
+  return true;
 }
 
 // A level that the kernel holds too needs no place in the list: it is reported again. But watchers of
@@ -180,7 +185,7 @@ int queue::collect_locked(sink& out) noexcept {
   return 0;
 }
 
-int queue::wait_locked(sink& out, std::int64_t deadline) noexcept {
+int queue::wait_locked(sink& out, std::int64_t deadline) {
   // What is ready already costs no sleep; but an idle queue asks the kernel once, not twice.
   expire_locked();
   if (!ready_locked().empty()) {
@@ -196,6 +201,17 @@ int queue::wait_locked(sink& out, std::int64_t deadline) noexcept {
     if (out.filled > 0) return 0;
     if (deadline != kNever && os().monotonic() >= deadline) return 0;
   }
+}
+
+// What has come since the last scan, if nothing had before: looking twice would ring the bell
+// twice, and its sound calls here.
+void queue::expect_edge_locked() noexcept {
+  if (edge_awaited_locked()) pending_locked();
+}
+
+void queue::on_edge() noexcept {
+  const long owner = sigio_owner_.load(std::memory_order_relaxed);
+  if (owner != 0) os().send_sigio(owner, false);
 }
 
 // --- queues that watch queues ---------------------------------------------------------------------

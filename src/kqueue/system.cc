@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: the process's kqueues; see system.hpp.
+// What: the process's kqueues: making one, limits, figures; see system.hpp.
 #include "kqueue/system.hpp"
-
-#include <sys/event.h>
 
 #include <cerrno>
 #include <new>
@@ -63,7 +61,8 @@ queue* system::recycle_or_make() noexcept {
   return q;
 }
 
-int system::open(const dialect& d, bool close_on_exec, bool private_queue) noexcept {
+int system::open(const dialect& d, bool close_on_exec, bool private_queue,
+                 bool copied_on_fork) noexcept {
   const int fd = os_.set_create(close_on_exec);
   if (fd < 0) return fd;
   slot* s = demand_slot(fd);
@@ -81,84 +80,11 @@ int system::open(const dialect& d, bool close_on_exec, bool private_queue) noexc
     return -ENOMEM;
   }
   q->lock().lock();
-  q->open_locked(fd, d, !private_queue);
+  q->open_locked(fd, d, !private_queue, copied_on_fork);
   give(fd, *s, *q);
   q->lock().unlock();
   return fd;
 }
-
-int system::other_number_of(const queue& q) const noexcept {
-  for (const auto& entry : chunks_) {
-    const slot* chunk = entry.load(std::memory_order_acquire);
-    if (chunk == nullptr) continue;
-    for (std::uint32_t i = 0; i < kChunkSlots; ++i) {
-      if (chunk[i].owner.load(std::memory_order_relaxed) != &q) continue;
-      if (chunk[i].life.load(std::memory_order_relaxed) != q.life()) continue;
-      const auto fd = static_cast<int>((&entry - chunks_) * std::ptrdiff_t{kChunkSlots} + i);
-      if (os_.is_set(fd)) return fd;
-    }
-  }
-  return -1;
-}
-
-bool system::end_queue(int fd) noexcept {
-  queue* q = queue_at(fd);
-  slot* s = fd >= 0 ? find_slot(fd) : nullptr;
-  if (s != nullptr && s->owner.exchange(nullptr, std::memory_order_acq_rel) != nullptr) {
-    descriptors_.clear_owner(fd);
-  }
-  if (q == nullptr) return false;
-  core::queue::section hold(*q);
-  if (q->closed_locked()) return true;
-  const int other = other_number_of(*q);
-  if (other < 0) {
-    q->close_locked();
-  } else if (q->descriptor() == fd) {
-    q->renumber_locked(other);
-  }
-  return true;
-}
-
-void system::duplicated(int from, int to) noexcept {
-  queue* q = queue_at(from);
-  slot* s = q != nullptr && to >= 0 ? demand_slot(to) : nullptr;
-  if (s != nullptr) give(to, *s, *q);
-}
-
-queue* system::adopt(int fd) noexcept {
-  if (fd < 0 || !os_.is_set(fd)) return nullptr;
-  core::guard hold(registry_);
-  for (std::uint32_t k = 0; k < made_; ++k) {
-    core::guard locked(queues_[k]->lock());
-    if (queues_[k]->closed_locked() || !os_.is_same_file(fd, queues_[k]->descriptor())) continue;
-    duplicated(queues_[k]->descriptor(), fd);
-    return queues_[k];
-  }
-  return nullptr;
-}
-
-// --- file operations ------------------------------------------------------------------------------
-
-long system::read(int, const iovec*, int) noexcept { return -ENXIO; }
-long system::write(int, const iovec*, int) noexcept { return -ENXIO; }
-
-int system::stat(int fd, struct stat& out) noexcept {
-  queue* q = queue_at(fd);
-  if (q == nullptr) return -EBADF;
-  core::queue::section hold(*q);
-  if (!q->matches_locked(fd)) return -EBADF;
-  out = {};
-  out.st_mode = S_IFIFO;
-  out.st_blksize = sizeof(struct kevent);
-  if (q->rules().stat_size_is_count) out.st_size = q->pending_locked();
-  return 0;
-}
-
-int system::ioctl(int, unsigned long, void*) noexcept { return -ENOTTY; }
-
-int system::fcntl(int, int, void*) noexcept { return kAskKernel; }
-
-int system::poll(int, short) noexcept { return kAskKernel; }
 
 void system::changed(int fd) noexcept {
   changed(fd, false);
@@ -170,36 +96,6 @@ void system::changed(int fd, bool writing) noexcept {
   if (s == nullptr) return;
   each_watcher(s->watchers.load(std::memory_order_acquire),
                [fd, writing](queue& q) QUAY_NO_ANALYSIS { q.on_changed_locked(fd, writing); });
-}
-
-// --- closing --------------------------------------------------------------------------------------
-
-void system::closing(int fd) noexcept {
-  slot* s = fd >= 0 ? find_slot(fd) : nullptr;
-  if (s == nullptr) return;
-  s->closings.fetch_add(1);  // odd from here on
-  end_queue(fd);
-  const std::uint64_t watchers = s->watchers.exchange(0);
-  if (watchers != 0)
-    each_watcher(watchers, [fd](queue& q) QUAY_NO_ANALYSIS { q.forget_locked(fd); });
-}
-
-void system::closed(int fd) noexcept {
-  slot* s = fd >= 0 ? find_slot(fd) : nullptr;
-  if (s == nullptr) return;
-  s->closings.fetch_add(1);
-  const std::uint64_t watchers = s->watchers.load();
-  if (watchers != 0)
-    each_watcher(watchers, [fd](queue& q) QUAY_NO_ANALYSIS { q.verify_locked(fd); });
-}
-
-void system::mark_watched(int fd, const queue& q) noexcept {
-  slot* s = demand_slot(fd);
-  if (s == nullptr) return;
-  s->watchers.fetch_or(std::uint64_t{1} << (q.number() & 63));
-  descriptors_.watch(fd);
-  // Being closed right now: let the kernel's part pass, so that the number means one thing.
-  for (int i = 0; i < 2000 && (s->closings.load() & 1) != 0 && os_.is_open(fd); ++i) core::pause();
 }
 
 // --- limits and figures ---------------------------------------------------------------------------
@@ -244,56 +140,6 @@ system::totals system::sum() noexcept {
     t.notes += queues_[k]->closed_locked() ? 0 : queues_[k]->note_count();
   }
   return t;
-}
-
-// --- fork -----------------------------------------------------------------------------------------
-
-void system::before_fork() noexcept {
-  registry_.lock();
-  for (std::uint32_t k = 0; k < made_; ++k) queues_[k]->lock().lock();
-  notes_.lock().lock();
-  interests_.lock().lock();
-  ext_.lock().lock();
-}
-
-void system::after_fork_in_parent() noexcept {
-  ext_.lock().unlock();
-  interests_.lock().unlock();
-  notes_.lock().unlock();
-  for (std::uint32_t k = made_; k > 0; --k) queues_[k - 1]->lock().unlock();
-  registry_.unlock();
-}
-
-void system::after_fork_in_child() noexcept {
-  // Threads that slept in a queue do not exist here; their counts go with them.
-  ext_.lock().reset_after_fork();
-  interests_.lock().reset_after_fork();
-  notes_.lock().reset_after_fork();
-  for (std::uint32_t k = 0; k < made_; ++k) {
-    queue& q = *queues_[k];
-    q.lock().reset_after_fork();
-    q.abandon_after_fork();
-    q.nest().direct.clear();
-    q.nest().heard.clear();
-    q.nest().watchers.store(0, std::memory_order_relaxed);
-    q.nest().hailing.store(false, std::memory_order_relaxed);
-  }
-  for (auto& entry : chunks_) {
-    slot* chunk = entry.load(std::memory_order_relaxed);
-    if (chunk == nullptr) continue;
-    for (std::uint32_t i = 0; i < kChunkSlots; ++i) {
-      if (chunk[i].owner.exchange(nullptr, std::memory_order_relaxed) != nullptr) {
-        // In an unhooked process the number may mean something else by now.
-        const auto fd = static_cast<int>((&entry - chunks_) * std::ptrdiff_t{kChunkSlots} + i);
-        descriptors_.clear_owner(fd);
-        if (os_.is_set(fd)) os_.discard(fd);
-      }
-      chunk[i].watchers.store(0, std::memory_order_relaxed);
-      chunk[i].closings.store(0, std::memory_order_relaxed);
-    }
-  }
-  registry_.reset_after_fork();
-  core::bump(count_.forks_survived);
 }
 
 }  // namespace quay::kqueue

@@ -7,9 +7,8 @@
 //   1. slot.owner is set exactly while the number is a queue of ours, as far as we were told.
 //   2. A number watched by queue k has bit k%64 in slot.watchers; bits are cleared when the number
 //      is closed. A set bit may be stale, a clear one never is.
-//   3. slot.closings is odd from before the kernel closes the number until after. A registration
-//      that slips in meanwhile is checked against the kernel afterwards: no note survives on a
-//      closed number.
+//   3. A registration that slips in while its number is being closed is checked against the kernel
+//      afterwards: no note survives on a closed number.
 // Ownership: queues and descriptor slots live as long as the process and are recycled.
 // Locking: registry_ (rank registry) guards the list of queues; a queue's mutex may be taken under
 //          it. Slots are atomics.
@@ -27,7 +26,7 @@
 
 namespace quay::kqueue {
 
-class system final : public core::descriptor_owner {
+class system final : public core::descriptor_owner, private core::edge_listener {
  public:
   // `hooked`: every close is announced through closing() and closed().
   system(core::host& os, core::descriptor_table& descriptors, bool hooked) noexcept;
@@ -35,7 +34,8 @@ class system final : public core::descriptor_owner {
   system& operator=(const system&) = delete;
 
   // Makes a queue; returns its descriptor or -errno.
-  int open(const dialect& d, bool close_on_exec, bool private_queue) noexcept;
+  int open(const dialect& d, bool close_on_exec, bool private_queue,
+           bool copied_on_fork = false) noexcept;
   // The queue behind a number, null when it is none. The caller locks it and checks
   // matches_locked().
   queue* queue_at(int fd) const noexcept {
@@ -57,13 +57,14 @@ class system final : public core::descriptor_owner {
   // says that it is one.
   queue* adopt(int fd) noexcept;
 
-  // A queue's file operations: semantics/kqueue.md section 6.
+  // A queue's file operations (file_operations.cc): semantics/kqueue.md section 6.
   long read(int fd, const iovec* parts, int count) noexcept override;
   long write(int fd, const iovec* parts, int count) noexcept override;
   int stat(int fd, struct stat& out) noexcept override;
   int ioctl(int fd, unsigned long request, void* argument) noexcept override;
   int fcntl(int fd, int command, void* argument) noexcept override;
   int poll(int fd, short events) noexcept override;
+  int sending(int fd) noexcept override;
 
   // Asks the other system that owns the number, if one does and observes it.
   bool observe_other(int fd, bool writing, core::observation& out) const noexcept {
@@ -77,9 +78,10 @@ class system final : public core::descriptor_owner {
   void changed(int fd) noexcept override;
   void changed(int fd, bool writing) noexcept override;
 
-  // The number's notes go from all queues; see core::descriptor_owner.
+  // Closing and forking (lifetime.cc). The number's notes go from all queues.
   void closing(int fd) noexcept override;
   void closed(int fd) noexcept override;
+  void closed_before(int fd) noexcept override;
   void duplicated(int from, int to) noexcept override;
   // `q` is about to register on `fd`.
   void mark_watched(int fd, const queue& q) noexcept;
@@ -109,7 +111,8 @@ class system final : public core::descriptor_owner {
   };
   totals sum() noexcept;
 
-  // fork: all queues are locked before, unlocked after in the parent; in the child they are gone.
+  // fork: all queues are locked before, unlocked after in the parent; in the child they are gone,
+  // but for those that were made with KQUEUE_CPONFORK.
   void before_fork() noexcept override QUAY_NO_ANALYSIS;
   void after_fork_in_parent() noexcept override QUAY_NO_ANALYSIS;
   void after_fork_in_child() noexcept override QUAY_NO_ANALYSIS;
@@ -119,7 +122,6 @@ class system final : public core::descriptor_owner {
     std::atomic<queue*> owner{nullptr};
     std::atomic<std::uint32_t> life{0};  // of the owner when the number became its; set before it
     std::atomic<std::uint64_t> watchers{0};
-    std::atomic<std::uint32_t> closings{0};
   };
   static constexpr std::uint32_t kChunkBits = 10;
   static constexpr std::uint32_t kChunkSlots = 1u << kChunkBits;
@@ -145,6 +147,16 @@ class system final : public core::descriptor_owner {
   void forget_number(queue& spare) noexcept QUAY_REQUIRES(registry_);
   void recount_watchers(queue& inner) noexcept QUAY_REQUIRES(registry_);
   int other_number_of(const queue& q) const noexcept;
+  queue* meant_by(int fd) noexcept;
+  int find_duplicate(int fd, queue& q) noexcept;
+  // Calls f(number, slot) for every number that has a slot.
+  template <class F>
+  void each_slot(F f) const noexcept;
+  bool replace_set(queue& q) noexcept;
+  int set_async(queue& q, bool on) noexcept;
+  int set_owner(queue& q, long pid) noexcept;
+  int look_up_filter(const dialect& d, unsigned long request, void* argument) noexcept;
+  void edge(std::uint32_t number) noexcept override;
   queue* recycle_or_make() noexcept QUAY_REQUIRES(registry_);
   // Calls f(queue) under its mutex, and no other, for every open queue whose bit is in `watchers`.
   template <class F>

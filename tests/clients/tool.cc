@@ -48,6 +48,7 @@ class tool_test : public testing::Test {
 
 using Quay_Watch = tool_test;
 using Quay_Doctor = tool_test;
+using Quay_Run = tool_test;
 
 TEST_F(Quay_Watch, ShowsBytesThenTheEndAndStopsThere) {
   auto ends = make_pipe();
@@ -176,6 +177,36 @@ TEST_F(Quay_Doctor, SpeaksPlainly) {
   for (const char* word :
        {"Kernel", "Hooks", "Limits", "Tunables", "Everything quay needs is here."})
     EXPECT_THAT(text, HasSubstr(word));
+}
+
+TEST_F(Quay_Run, BecomesTheProgram) {
+  program it(words({"run", "--", "sh", "-c", "echo $0 $1; exit 3", "--help", "-x"}));
+  EXPECT_EQ(it.read_all(), "--help -x\n");
+  EXPECT_EQ(it.exit_status(), 3);
+  EXPECT_EQ(status_of({"run"}), 2);
+  EXPECT_EQ(status_of({"run", "/no/such/program"}), 127);
+  EXPECT_EQ(status_of({"run", "/"}), 126);
+}
+
+TEST_F(Quay_Run, TheProgramHearsOfEveryClose) {
+  program it(words({"run", tool().string(), "hook-probe"}));
+  const json got = json::parse(it.read_all());
+  EXPECT_EQ(it.exit_status(), 0);
+  EXPECT_TRUE(got["hooked"]);
+  EXPECT_THAT(got["close_from"].get<std::string>(), HasSubstr("libquay-hooks.so"));
+}
+
+TEST_F(Quay_Run, SoDoesWhateverItStartsInWhateverEnvironment) {
+  ::setenv("QUAY_TUNABLES", "spin_us=7", 1);
+  program it(words({"run", "env", "-i", "A=1", "LD_PRELOAD=", "sh", "-c", "exec env -i env"}));
+  ::unsetenv("QUAY_TUNABLES");
+  const std::string text = it.read_all();
+  EXPECT_EQ(it.exit_status(), 0);
+  EXPECT_THAT(text, HasSubstr("LD_PRELOAD="));
+  EXPECT_THAT(text, HasSubstr("libquay-hooks.so"));
+  EXPECT_THAT(text, HasSubstr("libquay.so"));
+  EXPECT_THAT(text, HasSubstr("QUAY_TUNABLES=spin_us=7"));
+  EXPECT_THAT(text, Not(HasSubstr("A=1")));
 }
 
 }  // namespace

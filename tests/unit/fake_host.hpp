@@ -54,6 +54,11 @@ class fake_host final : public core::host {
   }
   bool is_set(int fd) noexcept override { return sets_.count(fd) != 0; }
   bool is_same_file(int a, int b) noexcept override { return a == b; }
+  int duplicate_of(int) noexcept override { return -1; }
+  bool put_in_place(int, int) noexcept override { return false; }
+  int watch_edges(int, core::edge_listener&, std::uint32_t) noexcept override { return ENOSYS; }
+  void forget_edges() noexcept override {}
+  int send_sigio(long, bool) noexcept override { return 0; }
   int set_add(int set, int fd, std::uint32_t bits, std::uint64_t name) noexcept override {
     ++epoll_ctls;
     if (!files.count(fd) || !files[fd].open) return EBADF;

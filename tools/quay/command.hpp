@@ -30,5 +30,6 @@ struct failure : std::runtime_error {
 
 void add_watch(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
+void add_run(CLI::App& app);
 
 }  // namespace quay::tool

@@ -23,12 +23,12 @@
 #include <vector>
 
 #include "command.hpp"
+#include "libraries.hpp"
 
 namespace quay::tool {
 
 namespace {
 
-constexpr const char* kLibrary = "libquay-hooks.so.0";
 constexpr const char* kProbe = "hook-probe";
 
 template <typename Function>
@@ -41,18 +41,6 @@ std::string file_of(void* address) {
   return address != nullptr && dladdr(address, &info) != 0 && info.dli_fname != nullptr
              ? info.dli_fname
              : "";
-}
-
-// Beside the tool, as built or as installed; otherwise the loader's own search finds it or does
-// not.
-std::string find_library() {
-  std::error_code error;
-  const auto here = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  for (const char* folder : {"../lib", QUAY_LIB_FROM_BIN}) {
-    const auto path = (here / folder / kLibrary).lexically_normal();
-    if (std::filesystem::exists(path, error)) return path;
-  }
-  return kLibrary;
 }
 
 // The tool itself, with the library preloaded; what it printed. Throws failure.
@@ -112,7 +100,7 @@ hook_report test_hooks() {
   const int kq = quay_kqueue(QUAY_DIALECT_FREEBSD, O_CLOEXEC);
   report.hooked_here = hooked_by(quay_stats_get);
   if (kq >= 0) quay_close(kq);
-  report.library = find_library();
+  report.library = find_library(kHooksLibrary);
   try {
     const auto found = nlohmann::json::parse(run_preloaded(report.library));
     report.close_from = found.at("close_from");

@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <vector>
 
 #include "command.hpp"
 
@@ -26,8 +27,14 @@ int run(int argc, char** argv) {
   int status = kDone;
   add_watch(app, status);
   add_doctor(app, status);
+  add_run(app);
+  std::vector<char*> words(argv, argv + argc);
+  // CLI11 takes no word after "--" for the start of another program's.
+  if (argc > 2 && strcmp(words[1], "run") == 0 && strcmp(words[2], "--") == 0) {
+    words.erase(words.begin() + 2);
+  }
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kUsage;
   }

@@ -314,8 +314,9 @@ QUAY_BSD_CALL_ int kqueue1(int flags);
 /*
  * kqueuex: kqueue() with flags of its own.
  *
- * flags: KQUEUE_CLOEXEC.
- * Returns: as kqueue(); -1 with EINVAL for any other flag, KQUEUE_CPONFORK among them.
+ * flags: KQUEUE_CLOEXEC; KQUEUE_CPONFORK: a forked child has, under the same numbers, a queue of its
+ *        own with the same registrations, but for those of descriptors that the child has not got.
+ * Returns: as kqueue(); -1 with EINVAL for any other flag.
  * Threads: as kqueue(). Not async-signal-safe.
  * Source: kqueuex(2), FreeBSD 14.
  */
@@ -344,6 +345,7 @@ QUAY_BSD_CALL_ int kqueuex(unsigned int flags);
  *   ENOENT  the registration to modify or delete does not exist
  *   ENOMEM  no memory, or too many timers
  *   EACCES, ENODEV, ENXIO, EOPNOTSUPP, EPERM, EPIPE, ESRCH  what a filter says of the object
+ * Cancellation: with nevents > 0 a point of cancellation; a cancelled call takes no event.
  * Threads: any number may call with one queue; an event of a registration with EV_CLEAR, EV_ONESHOT
  *        or EV_DISPATCH goes to one of them. Not async-signal-safe.
  * Source: kevent(2), FreeBSD; kern_event.c of NetBSD and DragonFly.

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <climits>
+#include <cstring>
 
 namespace quay::kqueue {
 
@@ -41,6 +42,31 @@ int refuse_note(core::event& change, int error) noexcept {
 }
 
 }  // namespace
+
+// The names NetBSD knows, by position as in kFilters. Its table lists the first seven whether they
+// can be registered or not.
+namespace {
+constexpr const char* kNames[kFilterNumbers] = {
+    "EVFILT_READ",   "EVFILT_WRITE", "EVFILT_AIO",   "EVFILT_VNODE", "EVFILT_PROC",
+    "EVFILT_SIGNAL", "EVFILT_TIMER", nullptr,        "EVFILT_FS",    nullptr,
+    "EVFILT_USER",   nullptr,        "EVFILT_EMPTY",
+};
+constexpr std::size_t kAlwaysListed = 7;
+}  // namespace
+
+const char* name_of_filter(const dialect& d, std::int32_t number) noexcept {
+  const auto index = static_cast<std::uint32_t>(~number);
+  if (index >= kFilterNumbers) return nullptr;
+  return index < kAlwaysListed || (d.filters >> index & 1) != 0 ? kNames[index] : nullptr;
+}
+
+int filter_named(const dialect& d, const char* name) noexcept {
+  for (std::int32_t number = -1; number >= -static_cast<std::int32_t>(kFilterNumbers); --number) {
+    const char* known = name_of_filter(d, number);
+    if (known != nullptr && std::strcmp(known, name) == 0) return number;
+  }
+  return 0;
+}
 
 int refuse(core::event& change, queue& q) noexcept {
   const dialect& d = q.rules();

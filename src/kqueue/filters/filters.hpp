@@ -32,6 +32,11 @@ extern filter& timer_filter;
 extern filter& user_filter;
 extern filter& aio_filter;  // EVFILT_AIO and EVFILT_LIO
 
+// What NetBSD calls a filter, "EVFILT_READ"; null when the dialect has none of that number. And the
+// number of a name, 0 for none.
+const char* name_of_filter(const dialect& d, std::int32_t number) noexcept;
+int filter_named(const dialect& d, const char* name) noexcept;
+
 // The errno for a change of a filter that cannot be registered.
 int refuse(core::event& change, queue& q) noexcept;
 

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: what closing, duplicating and forking mean to the process's kqueues.
+// Contract: semantics/kqueue.md 1.7 and section 6 (close, dup, fork); docs/design.md, "The two
+//           modes".
+// Invariants: 1. A note on a number goes before the kernel closes the number, or is found by
+//                closed() when it slipped in later.
+//             2. A child of fork never edits a set of its parent's.
+// Locking: a number's end takes the registry and then each queue that watches it; forking takes
+//          everything, in the order of the ranks.
+#include <cerrno>
+
+#include "kqueue/system.hpp"
+
+namespace quay::kqueue {
+
+template <class F>
+void system::each_slot(F f) const noexcept {
+  for (const auto& entry : chunks_) {
+    slot* chunk = entry.load(std::memory_order_acquire);
+    if (chunk == nullptr) continue;
+    const auto first = static_cast<int>((&entry - chunks_) * std::ptrdiff_t{kChunkSlots});
+    for (std::uint32_t i = 0; i < kChunkSlots; ++i) f(first + static_cast<int>(i), chunk[i]);
+  }
+}
+
+// --- the numbers of a queue -----------------------------------------------------------------------
+
+int system::other_number_of(const queue& q) const noexcept {
+  int found = -1;
+  each_slot([&](int fd, const slot& s) {
+    if (found < 0 && s.owner.load(std::memory_order_relaxed) == &q &&
+        s.life.load(std::memory_order_relaxed) == q.life() && os_.is_set(fd)) {
+      found = fd;
+    }
+  });
+  return found;
+}
+
+// A duplicate that nobody announced; only the kernel knows it.
+int system::find_duplicate(int fd, queue& q) noexcept {
+  const int other = os_.duplicate_of(fd);
+  slot* s = other >= 0 ? demand_slot(other) : nullptr;
+  if (s == nullptr) return -1;
+  give(other, *s, q);
+  return other;
+}
+
+bool system::end_queue(int fd) noexcept {
+  queue* q = queue_at(fd);
+  slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+  if (s != nullptr && s->owner.exchange(nullptr, std::memory_order_acq_rel) != nullptr) {
+    descriptors_.clear_owner(fd);
+  }
+  if (q == nullptr) return false;
+  int other = other_number_of(*q);
+  if (other < 0 && !env_.hooked) other = find_duplicate(fd, *q);
+  core::queue::section hold(*q);
+  if (q->closed_locked()) return true;
+  if (other < 0) {
+    q->close_locked();
+  } else if (q->descriptor() == fd) {
+    q->renumber_locked(other);
+  }
+  return true;
+}
+
+void system::duplicated(int from, int to) noexcept {
+  queue* q = queue_at(from);
+  slot* s = q != nullptr && to >= 0 ? demand_slot(to) : nullptr;
+  if (s == nullptr) return;
+  // What the number was before was closed unseen.
+  if (queue* before = queue_at(to); before != nullptr && before != q) end_queue(to);
+  give(to, *s, *q);
+}
+
+queue* system::adopt(int fd) noexcept {
+  if (fd < 0 || !os_.is_set(fd)) return nullptr;
+  core::guard hold(registry_);
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    core::guard locked(queues_[k]->lock());
+    if (queues_[k]->closed_locked() || !os_.is_same_file(fd, queues_[k]->descriptor())) continue;
+    slot* s = demand_slot(fd);
+    if (s == nullptr) return nullptr;
+    give(fd, *s, *queues_[k]);
+    return queues_[k];
+  }
+  return nullptr;
+}
+
+// --- the numbers that queues watch ----------------------------------------------------------------
+
+void system::closing(int fd) noexcept {
+  slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+  if (s == nullptr) return;
+  end_queue(fd);
+  const std::uint64_t watchers = s->watchers.exchange(0);
+  if (watchers != 0)
+    each_watcher(watchers, [fd](queue& q) QUAY_NO_ANALYSIS { q.forget_locked(fd); });
+}
+
+void system::closed(int fd) noexcept {
+  slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+  if (s == nullptr) return;
+  const std::uint64_t watchers = s->watchers.load();
+  if (watchers != 0)
+    each_watcher(watchers, [fd](queue& q) QUAY_NO_ANALYSIS { q.verify_locked(fd); });
+}
+
+void system::closed_before(int fd) noexcept {
+  if (queue_at(fd) != nullptr && !os_.is_set(fd)) end_queue(fd);
+  closed(fd);
+}
+
+void system::mark_watched(int fd, const queue& q) noexcept {
+  slot* s = demand_slot(fd);
+  if (s == nullptr) return;
+  s->watchers.fetch_or(std::uint64_t{1} << (q.number() & 63));
+  descriptors_.watch(fd);
+  // Being closed right now: let the kernel's part pass, so that the number means one thing.
+  for (int i = 0; i < 2000 && descriptors_.is_closing(fd) && os_.is_open(fd); ++i) core::pause();
+}
+
+// --- fork -----------------------------------------------------------------------------------------
+
+void system::before_fork() noexcept {
+  registry_.lock();
+  for (std::uint32_t k = 0; k < made_; ++k) queues_[k]->lock().lock();
+  notes_.lock().lock();
+  interests_.lock().lock();
+  ext_.lock().lock();
+}
+
+void system::after_fork_in_parent() noexcept {
+  ext_.lock().unlock();
+  interests_.lock().unlock();
+  notes_.lock().unlock();
+  for (std::uint32_t k = made_; k > 0; --k) queues_[k - 1]->lock().unlock();
+  registry_.unlock();
+}
+
+// Every number of a copied queue becomes a set of the child's own.
+bool system::replace_set(queue& q) noexcept {
+  const int fresh = os_.set_create(true);
+  if (fresh < 0) return false;
+  bool replaced = false;
+  each_slot([&](int fd, slot& s) {
+    if (s.owner.load(std::memory_order_relaxed) != &q) return;
+    if (s.life.load(std::memory_order_relaxed) != q.life() || !os_.is_set(fd)) return;
+    if (os_.put_in_place(fresh, fd)) replaced = true;
+  });
+  os_.discard(fresh);
+  return replaced;
+}
+
+void system::after_fork_in_child() noexcept {
+  // Threads that slept in a queue do not exist here; their counts go with them.
+  registry_.reset_after_fork();
+  ext_.lock().reset_after_fork();
+  interests_.lock().reset_after_fork();
+  notes_.lock().reset_after_fork();
+  os_.forget_edges();
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    queue& q = *queues_[k];
+    q.lock().reset_after_fork();
+    if (q.closed_locked() || (q.copied_on_fork() && replace_set(q))) continue;
+    q.abandon_after_fork();
+  }
+  for (std::uint32_t k = 0; k < made_; ++k) queues_[k]->nest().forget();
+  each_slot([&](int fd, slot& s) QUAY_NO_ANALYSIS {
+    s.watchers.store(0, std::memory_order_relaxed);
+    queue* q = s.owner.load(std::memory_order_relaxed);
+    if (q == nullptr || (queue_at(fd) == q && !q->closed_locked())) return;
+    s.owner.store(nullptr, std::memory_order_relaxed);
+    descriptors_.clear_owner(fd);
+    // In an unhooked process the number may mean something else by now.
+    if (os_.is_set(fd)) os_.discard(fd);
+  });
+  // Only now are the numbers closed that the child has not got: notes on them are not copied.
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    core::guard hold(queues_[k]->lock());
+    if (!queues_[k]->closed_locked()) queues_[k]->copy_after_fork();
+  }
+  // And only now is every copy there that another may watch.
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    core::queue::section hold(*queues_[k]);
+    if (!queues_[k]->closed_locked()) queues_[k]->rewire_later_locked();
+  }
+  core::bump(count_.forks_survived);
+}
+
+}  // namespace quay::kqueue

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: every way in which libc closes a descriptor ends its notes at once, from any thread and from
+// signal handlers.
+// Contract: kqueue semantics, 1.7. The plain cases are in kqueue_closed.cc.
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "support/dialects.hpp"
+#include "support/matchers.hpp"
+#include "support/threads.hpp"
+
+namespace quay::test {
+namespace {
+
+using testing::IsEmpty;
+using testing::SizeIs;
+
+unique_fd eventfd_at(int number) {
+  unique_fd made = make_eventfd();
+  if (made != number) made = unique_fd(checked(::fcntl(made, F_DUPFD_CLOEXEC, number), "F_DUPFD"));
+  EXPECT_EQ(made, number) << "the test wants the number back";
+  return made;
+}
+
+// A watched number, and whether its note is gone although the number means the same file again.
+class Kqueue_Hooks : public dialect_test {
+ protected:
+  void SetUp() override {
+    if (!hooked())
+      GTEST_SKIP()
+          << "needs the hooks library: nothing else can see close(), dup2() and their like";
+  }
+  void watch(int fd) { ASSERT_THAT(alter(kq, {add(fd, EVFILT_WRITE, EV_DISABLE)}), Succeeds()); }
+  bool note_is_gone(int number) {
+    const unique_fd reused = eventfd_at(number);
+    return alter(kq, {enable(number, EVFILT_WRITE)}).error == ENOENT;
+  }
+};
+
+TEST_P(Kqueue_Hooks, CloseRangeAndClosefrom) {
+  constexpr int kFirst = 700;
+  for (const bool from : {false, true}) {
+    for (int n = 0; n < 5; ++n) {
+      ASSERT_EQ(::fcntl(make_eventfd(), F_DUPFD_CLOEXEC, kFirst + n), kFirst + n);
+      if (n % 2 == 0) watch(kFirst + n);
+    }
+    if (from) {
+      ::closefrom(kFirst);
+    } else {
+      ASSERT_EQ(::close_range(kFirst, kFirst + 4, 0), 0);
+    }
+    for (int n = 0; n < 5; n += 2) EXPECT_TRUE(note_is_gone(kFirst + n)) << from << n;
+  }
+}
+
+TEST_P(Kqueue_Hooks, AQueueInACloseRangeEnds) {
+  const int number = quay_kqueue(dialect(), 0);
+  ASSERT_THAT(alter(number, {add(1, EVFILT_USER)}), Succeeds());
+  waiter thread(number);
+  ASSERT_TRUE(thread.falls_asleep());
+  ASSERT_EQ(::close_range(static_cast<unsigned>(number), static_cast<unsigned>(number), 0), 0);
+  EXPECT_THAT(thread.result(), FailsWith(EBADF));
+}
+
+TEST_P(Kqueue_Hooks, FcloseFreopenPcloseAndClosedir) {
+  FILE* file = ::fdopen(::dup(make_eventfd()), "w");
+  int number = ::fileno(file);
+  watch(number);
+  ::fclose(file);
+  EXPECT_TRUE(note_is_gone(number)) << "fclose";
+
+  file = ::fdopen(::dup(make_eventfd()), "w");
+  number = ::fileno(file);
+  watch(number);
+  file = ::freopen("/dev/null", "w", file);
+  EXPECT_THAT(alter(kq, {enable(number, EVFILT_WRITE)}),
+              FailsWith(::fileno(file) == number ? ENOENT : EBADF))
+      << "freopen";
+  ::fclose(file);
+
+  file = ::popen("cat >/dev/null", "w");
+  number = ::fileno(file);
+  watch(number);
+  ::pclose(file);
+  EXPECT_TRUE(note_is_gone(number)) << "pclose";
+
+  DIR* folder = ::opendir("/");
+  number = ::dirfd(folder);
+  const outcome watched = alter(kq, {add(number, EVFILT_WRITE, EV_DISABLE)});
+  ::closedir(folder);
+  if (watched.result == 0) {
+    EXPECT_TRUE(note_is_gone(number)) << "closedir";
+  }
+}
+
+TEST_P(Kqueue_Hooks, Dup3OverAWatchedNumberEndsItsNotesAndAFailedOneDoesNot) {
+  const unique_fd watched = make_eventfd();
+  watch(watched);
+  EXPECT_EQ(::dup3(-1, watched, 0), -1);
+  EXPECT_EQ(::dup3(watched, watched, 0), -1);
+  EXPECT_THAT(alter(kq, {enable(watched, EVFILT_WRITE)}), Succeeds());
+  const unique_fd other = make_eventfd();
+  EXPECT_EQ(::dup3(other, watched, O_CLOEXEC), watched.get());
+  EXPECT_THAT(alter(kq, {enable(watched, EVFILT_WRITE)}), FailsWith(ENOENT));
+}
+
+TEST_P(Kqueue_Hooks, Dup2OfAnotherQueueOverAQueueEndsIt) {
+  const queue other = make_queue(dialect());
+  waiter thread(kq);
+  ASSERT_TRUE(thread.falls_asleep());
+  ASSERT_EQ(::dup2(other, kq), kq.operator int());
+  EXPECT_THAT(thread.result(), FailsWith(EBADF));
+  ASSERT_THAT(alter(other, {add(1, EVFILT_USER), trigger(1)}), Succeeds());
+  EXPECT_THAT(poll(kq), SizeIs(1));
+}
+
+TEST_P(Kqueue_Hooks, ANumberThatArrivesInAMessageIsANewOne) {
+  const socket_pair s = make_socketpair();
+  const pipe_ends p = make_pipe();
+  const unique_fd spare = make_eventfd();
+  const int number = ::fcntl(spare, F_DUPFD_CLOEXEC, 0);
+  watch(number);
+  // Closed behind everybody's back.
+  ASSERT_EQ(::syscall(SYS_close, number), 0);
+  char byte = 'x';
+  iovec part{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* head = CMSG_FIRSTHDR(&message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_RIGHTS;
+  head->cmsg_len = CMSG_LEN(sizeof(int));
+  const int sent = p.writer;
+  std::memcpy(CMSG_DATA(head), &sent, sizeof sent);
+  ASSERT_EQ(::sendmsg(s.here, &message, 0), 1);
+  ASSERT_EQ(::recvmsg(s.there, &message, 0), 1);
+  int received = -1;
+  std::memcpy(&received, CMSG_DATA(head), sizeof received);
+  const unique_fd owned(received);
+  ASSERT_EQ(received, number) << "the test wants a certain number";
+  EXPECT_THAT(alter(kq, {enable(number, EVFILT_WRITE)}), FailsWith(ENOENT));
+}
+
+std::atomic<int> g_victim{-1};
+std::atomic<int> g_handled{0};
+
+void close_victim(int) {
+  const int saved = errno;
+  ::close(g_victim.exchange(-1));
+  ++g_handled;
+  errno = saved;
+}
+
+// The handler interrupts a thread that takes and leaves the queue's mutex all the time.
+TEST_P(Kqueue_Hooks, CloseInASignalHandlerMayInterruptTheQueueItself) {
+  struct sigaction action {};
+  struct sigaction before;
+  action.sa_handler = close_victim;
+  action.sa_flags = SA_RESTART;
+  ASSERT_EQ(::sigaction(SIGUSR2, &action, &before), 0);
+  std::atomic<bool> stop = false;
+  thread_in_call<bool> busy([&] {
+    while (!stop) {
+      if (submit(kq, {add(1, EVFILT_USER), trigger(1), add(2, EVFILT_TIMER).data(100000)}).result <
+          1)
+        return false;
+      if (alter(kq, {remove(1, EVFILT_USER), remove(2, EVFILT_TIMER)}).result != 0) return false;
+    }
+    return true;
+  });
+  busy.tid();
+  for (int round = 0; round < 1500; ++round) {
+    const int number = make_eventfd().release();
+    watch(number);
+    g_victim = number;
+    const int handled = g_handled;
+    ASSERT_EQ(::pthread_kill(busy.handle(), SIGUSR2), 0);
+    while (g_handled == handled) std::this_thread::yield();
+    // The busy thread holds no mutex whenever this one holds it: all that was put off is done.
+    const unique_fd reused = eventfd_at(number);
+    const outcome got = alter(kq, {enable(number, EVFILT_WRITE)});
+    if (got.result == 0) {
+      ASSERT_EQ(submit(kq, {}).result >= 0, true);
+    }
+    ASSERT_THAT(alter(kq, {add(number, EVFILT_WRITE, EV_ONESHOT), remove(number, EVFILT_WRITE)}),
+                Succeeds());
+  }
+  stop = true;
+  EXPECT_TRUE(busy.result());
+  ::sigaction(SIGUSR2, &before, nullptr);
+}
+
+// The number is closed and given away while the call that registers it is under way.
+TEST_P(Kqueue_Hooks, ARegistrationThatRacesTheCloseLeavesNoNoteOnAClosedNumber) {
+  constexpr int kNumber = 800;
+  std::atomic<bool> stop = false;
+  std::thread registrar([&] {
+    while (!stop) alter(kq, {add(kNumber, EVFILT_READ), add(kNumber, EVFILT_WRITE, EV_CLEAR)});
+  });
+  for (int round = 0; round < 3000; ++round) {
+    const unique_fd spare = make_eventfd(1);
+    unique_fd number(::fcntl(spare, F_DUPFD_CLOEXEC, kNumber));
+    ASSERT_EQ(number, kNumber);
+    if (round % 2 == 0) std::this_thread::yield();
+    number.close();
+  }
+  stop = true;
+  registrar.join();
+  // Whatever slipped in is gone: nothing is reported, nothing is there to be deleted.
+  EXPECT_THAT(poll(kq), IsEmpty());
+  EXPECT_TRUE(note_is_gone(kNumber));
+  quay_stats stats{};
+  quay_stats_get(&stats, sizeof stats);
+  EXPECT_EQ(stats.notes, 0u);
+}
+
+QUAY_IN_ALL_DIALECTS(Kqueue_Hooks);
+
+}  // namespace
+}  // namespace quay::test

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: a process with queues forks very often: neither its memory nor its descriptors grow, and
+// every child works.
+// Contract: kqueue semantics, section 6 (fork). QUAY_STRESS_SECONDS says how long; with QUAY_SOAK_FORKS
+// it forks that often, however long it takes.
+#include "support/matchers.hpp"
+#include "support/processes.hpp"
+#include "support/threads.hpp"
+
+namespace quay::test {
+namespace {
+
+long number_from(const char* variable, long otherwise) {
+  const char* set = ::getenv(variable);
+  return set != nullptr ? std::atol(set) : otherwise;
+}
+
+TEST(Kqueue_ForkSoak, MemoryAndDescriptorsStayConstant) {
+  const queue kq = make_queue();
+  const queue copied(::kqueuex(KQUEUE_CPONFORK));
+  const pipe_ends p = make_pipe();
+  ASSERT_THAT(alter(kq, {add(p.reader, EVFILT_READ), add(1, EVFILT_TIMER).data(100000),
+                         add(2, EVFILT_USER, EV_CLEAR)}),
+              Succeeds());
+  ASSERT_THAT(alter(copied, {add(p.reader, EVFILT_READ, EV_CLEAR), add(2, EVFILT_USER, EV_CLEAR)}),
+              Succeeds());
+  const auto child = [&] {
+    QUAY_CHILD_CHECK(::fcntl(kq, F_GETFD) < 0);
+    const queue own = make_queue();
+    QUAY_CHILD_CHECK(
+        submit(own, {add(1, EVFILT_USER), trigger(1), add(p.writer, EVFILT_WRITE)}).result == 2);
+    QUAY_CHILD_CHECK(submit(copied, {trigger(2)}).result == 1);
+    return 0;
+  };
+
+  const long wanted = number_from("QUAY_SOAK_FORKS", 0);
+  const auto end = std::chrono::steady_clock::now() +
+                   std::chrono::seconds(number_from("QUAY_STRESS_SECONDS", 5));
+  constexpr long kWarmUp = 200;
+  size_t descriptors = 0;
+  long memory = 0;
+  long forks = 0;
+  while (wanted > 0 ? forks < wanted : forks <= kWarmUp || std::chrono::steady_clock::now() < end) {
+    ASSERT_EQ(in_child(child), 0) << "fork " << forks;
+    ASSERT_THAT(submit(kq, {trigger(2)}), Returns(testing::SizeIs(1)));
+    if (++forks == kWarmUp) {
+      descriptors = count_descriptors();
+      memory = resident_kilobytes();
+    }
+  }
+  EXPECT_EQ(count_descriptors(), descriptors);
+  const long grown = resident_kilobytes() - memory;
+  EXPECT_LE(grown, 1024) << "kilobytes, after " << forks << " forks";
+  quay_stats stats{};
+  quay_stats_get(&stats, sizeof stats);
+  EXPECT_EQ(stats.notes, 5u);
+  std::printf("%ld forks, %ld KiB grown\n", forks, grown);
+}
+
+}  // namespace
+}  // namespace quay::test

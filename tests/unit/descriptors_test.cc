@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the table of descriptors: who is told what of a close, and when a signal handler's is told.
+// Contract: core/descriptors.hpp, invariant 3.
+#include "core/descriptors.hpp"
+
+#include <gmock/gmock.h>
+
+#include <string>
+#include <vector>
+
+#include "core/mutex.hpp"
+
+namespace quay::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+// Writes down what it is told.
+class scribe final : public core::descriptor_owner {
+ public:
+  std::vector<std::string> told;
+
+  long read(int, const iovec*, int) noexcept override { return kAskKernel; }
+  long write(int, const iovec*, int) noexcept override { return kAskKernel; }
+  int stat(int, struct stat&) noexcept override { return kAskKernel; }
+  int ioctl(int, unsigned long, void*) noexcept override { return kAskKernel; }
+  int fcntl(int, int, void*) noexcept override { return kAskKernel; }
+  int poll(int, short) noexcept override { return kAskKernel; }
+  void closing(int fd) noexcept override { told.push_back("closing " + std::to_string(fd)); }
+  void closed(int fd) noexcept override { told.push_back("closed " + std::to_string(fd)); }
+  void closed_before(int fd) noexcept override { told.push_back("before " + std::to_string(fd)); }
+  void duplicated(int, int) noexcept override {}
+  void before_fork() noexcept override {}
+  void after_fork_in_parent() noexcept override {}
+  void after_fork_in_child() noexcept override {}
+};
+
+class Descriptors : public testing::Test {
+ protected:
+  void SetUp() override {
+    table.enroll(owner);
+    for (int fd = 3; fd < 40; ++fd) ASSERT_TRUE(table.watch(fd));
+  }
+  // What a hooked close() does.
+  void close(int fd) {
+    table.closing(fd);
+    table.closed(fd);
+  }
+
+  scribe owner;
+  core::descriptor_table table;
+  core::mutex outer{core::rank::registry};
+  core::mutex inner{core::rank::queue};
+};
+
+TEST_F(Descriptors, ACloseIsToldBeforeAndAfter) {
+  close(7);
+  EXPECT_THAT(owner.told, ElementsAre("closing 7", "closed 7"));
+  EXPECT_FALSE(table.concerns_us(7));
+}
+
+TEST_F(Descriptors, UnderAMutexACloseIsToldWhenTheLastOneIsLetGo) {
+  outer.lock();
+  inner.lock();
+  close(7);
+  close(9);
+  EXPECT_TRUE(table.is_closing(7)) << "whoever registers on it waits";
+  inner.unlock();
+  EXPECT_THAT(owner.told, IsEmpty());
+  outer.unlock();
+  EXPECT_THAT(owner.told, ElementsAre("before 7", "before 9"));
+  EXPECT_FALSE(table.is_closing(7));
+  close(11);
+  EXPECT_THAT(owner.told, ElementsAre("before 7", "before 9", "closing 11", "closed 11"));
+}
+
+TEST_F(Descriptors, MoreThanCanBeRememberedAreFoundByLooking) {
+  {
+    core::guard hold(outer);
+    for (int fd = 3; fd < 40; ++fd) close(fd);
+  }
+  EXPECT_EQ(owner.told.size(), 37u);
+}
+
+TEST_F(Descriptors, AFailedTryLeavesNothingHeld) {
+  outer.lock();
+  EXPECT_FALSE(outer.try_lock());
+  outer.unlock();
+  EXPECT_FALSE(core::holds_mutex());
+}
+
+}  // namespace
+}  // namespace quay::test
