@@ -359,8 +359,11 @@ void queue::fetch_ahead_locked(const epoll_event* reports, int n) noexcept {
     __builtin_prefetch(&interest_at(token::unpack(reports[k].data.u64).index));
   }
   for (int k = 0; k < n; ++k) {
-    const char* note_line = reinterpret_cast<const char*>(
-        &at(interest_at(token::unpack(reports[k].data.u64).index).first));
+    // A stale name's slot may be another queue's by now.
+    const token name = token::unpack(reports[k].data.u64);
+    const interest* it = env_.interests.find(name.index, name.generation);
+    if (it == nullptr) continue;
+    const char* note_line = reinterpret_cast<const char*>(&at(it->first));
     __builtin_prefetch(note_line, 1);
     __builtin_prefetch(note_line + sizeof(note) - 1, 1);
   }

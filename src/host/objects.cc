@@ -64,7 +64,8 @@ bool is_inet(int fd) noexcept {
 std::int64_t unix_backlog(int fd) noexcept {
   struct stat st {};
   if (fstat(fd, &st) != 0) return 1;
-  const int link = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+  const int link = static_cast<int>(
+      syscall(SYS_socket, AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (link < 0) return 1;
   struct {
     nlmsghdr header;
