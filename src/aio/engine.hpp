@@ -9,7 +9,9 @@
 //   3. A request begins when nothing before it forbids that: requests on a stream and appending
 //      writes keep their order, a sync waits for the writes before it. Whatever ends looks whom it
 //      has released.
-//   4. A request that could be performed at once takes no slot, no lock and no thread.
+//   4. What another system owns is moved by its owner, in a thread: the ring would move the kernel's
+//      idea of it.
+//   5. A request that could be performed at once takes no slot, no lock and no thread.
 // Ownership: requests and lists, while they are under way.
 // Locking: lock_ (rank aio) guards the flight list. Targets, workers, signals and functions of the
 //          program are called without it.

@@ -261,6 +261,14 @@ TEST_P(Aio_Transfer, AStreamCannotBeSynced) {
   EXPECT_REFUSED(::aio_fsync(O_SYNC, &s.block), EINVAL);
 }
 
+// The owner of the descriptor answers, not the kernel (which would say EINVAL).
+TEST_P(Aio_Transfer, AQueueCannotBeRead) {
+  queue kq = make_queue();
+  request r = request::room_for(kq, 1);
+  ASSERT_EQ(::aio_read(&r.block), 0);
+  EXPECT_REFUSED(r.finish(), ENXIO);
+}
+
 TEST_P(Aio_Transfer, TheErrorOfTheTransferIsTheErrorOfTheRequest) {
   const unique_fd directory(open_file("/", O_RDONLY | O_DIRECTORY));
   request r = request::room_for(directory, 1);
