@@ -104,7 +104,7 @@ int engine::submit(aiocb& block, operation op, bool vectored, notification tell,
     raise();
     tell_of(tell, tried.result < 0 ? static_cast<int>(-tried.result) : 0);
   }
-  if (error != 0) forget(tell.target, tell.ticket);
+  if (error != 0) forget(tell.target, tell.ticket, block);
   return error;
 }
 
@@ -130,8 +130,10 @@ int engine::expect(const aiocb& block, operation op, notification& tell) noexcep
   return targets_[tell.target]->expect(tell.order, tell.ticket);
 }
 
-void engine::forget(std::uint8_t target, const core::completion_ticket& ticket) noexcept {
-  if (target != 0) targets_[target]->reaped(ticket);
+void engine::forget(std::uint8_t target, const core::completion_ticket& ticket,
+                    const aiocb& block) noexcept {
+  if (target == 0) return;
+  targets_[target]->reaped(ticket, reinterpret_cast<std::uintptr_t>(&block));
 }
 
 // A block that is used again without aio_return() has given up its former result.
@@ -139,7 +141,7 @@ void engine::renew(aiocb& block) noexcept {
   control_block mine(&block);
   if (mine.finished() && mine.target() > 0 && mine.target() <= kMostTargets &&
       targets_[mine.target()] != nullptr) {
-    forget(static_cast<std::uint8_t>(mine.target()), mine.ticket());
+    forget(static_cast<std::uint8_t>(mine.target()), mine.ticket(), block);
   }
   mine.set_token(0);
 }

@@ -92,7 +92,8 @@ class engine final : public core::descriptor_owner, private client {
 
   int check(const aiocb& block, operation op, bool vectored) const noexcept;
   int expect(const aiocb& block, operation op, notification& tell) noexcept;
-  void forget(std::uint8_t target, const core::completion_ticket& ticket) noexcept;
+  void forget(std::uint8_t target, const core::completion_ticket& ticket,
+              const aiocb& block) noexcept;
   void renew(aiocb& block) noexcept;
   bool is_direct(int fd) noexcept;
   attempt try_now(const aiocb& block, operation op, const iovec* parts, int count,
