@@ -11,6 +11,8 @@ namespace detail {
 thread_local thread_mark this_thread_mark{};
 }  // namespace detail
 
+void ranks_wait_for_fork(bool yes) noexcept { detail::this_thread_mark.forking = yes; }
+
 void mutex::lock_slowly() noexcept {
   // Sections are short (no system call that blocks is made inside one), so a holder on another
   // CPU is usually gone within a microsecond; on one CPU spinning would only delay it.
@@ -33,7 +35,8 @@ void mutex::lock_slowly() noexcept {
 void mutex::check_rank() const noexcept {
   assert(!held_by_this_thread());
   // Equal ranks may nest: a queue nested in another is locked under it, parents first.
-  assert(detail::this_thread_mark.highest_rank <= static_cast<std::uint8_t>(rank_));
+  const detail::thread_mark& mark = detail::this_thread_mark;
+  assert(mark.forking || mark.highest_rank <= static_cast<std::uint8_t>(rank_));
 }
 
 void mutex::taken() noexcept {

@@ -59,6 +59,10 @@ inline void pause() noexcept {
 #endif
 }
 
+// A thread that forks takes every lock, system by system in the order in which they were made: while
+// it does, ranks are not asserted. No system calls another under its locks, so that is no deadlock.
+void ranks_wait_for_fork(bool yes) noexcept;
+
 // An address that differs between threads: the cheapest thread identity there is.
 const void* this_thread() noexcept;
 
@@ -140,6 +144,7 @@ namespace detail {
 struct thread_mark {
   std::uint8_t highest_rank;  // debug builds: rank of the innermost mutex held, 0 = none
   std::uint8_t depth[kRanks];
+  bool forking;  // see ranks_wait_for_fork()
 };
 // initial-exec: one add from the thread pointer, no call, usable in signal handlers
 extern thread_local thread_mark this_thread_mark __attribute__((tls_model("initial-exec")));

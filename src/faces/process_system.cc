@@ -60,6 +60,7 @@ std::atomic<int> g_pid{0};
 constinit core::descriptor_table g_descriptors;
 
 void before_fork() {
+  core::ranks_wait_for_fork(true);
   for (int n = 0; n < g_descriptors.enrolled(); ++n) g_descriptors.owner(n).before_fork();
 }
 
@@ -67,6 +68,7 @@ void after_in_parent() {
   for (int n = g_descriptors.enrolled(); n > 0; --n) {
     g_descriptors.owner(n - 1).after_fork_in_parent();
   }
+  core::ranks_wait_for_fork(false);
 }
 
 void after_in_child() {
@@ -75,6 +77,7 @@ void after_in_child() {
     g_descriptors.owner(n - 1).after_fork_in_child();
   }
   g_descriptors.unwatch_all();
+  core::ranks_wait_for_fork(false);
 }
 
 void apply_environment(system& sys) noexcept {
