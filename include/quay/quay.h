@@ -140,6 +140,8 @@ QUAY_CALL_ int quay_poll(struct pollfd* fds, nfds_t n, int timeout_ms);
  *   kq_checkloop        kept for its name: no scan here can loop
  *   so_error_in_fflags  1: EV_EOF takes the socket's pending error and reports it in fflags; 0: the
  *                       program finds it where it was
+ *   aio_backend         how aio_*() performs requests: 0 at once where possible, else by a ring or
+ *                       threads; 1 by a ring, 2 by threads, never at once; see aio(3)
  *   spin_us             how long a waiter watches before it sleeps, microseconds at most
  *
  * No value is negative. One that is set holds for what is made later. QUAY_TUNABLES=name=value,...

@@ -104,7 +104,7 @@ int engine::submit(aiocb& block, operation op, bool vectored, notification tell,
     raise();
     tell_of(tell, tried.result < 0 ? static_cast<int>(-tried.result) : 0);
   }
-  if (error != 0) forget(tell.target, tell.ticket);
+  if (error != 0) forget(tell.target, tell.ticket, block);
   return error;
 }
 
@@ -130,8 +130,10 @@ int engine::expect(const aiocb& block, operation op, notification& tell) noexcep
   return targets_[tell.target]->expect(tell.order, tell.ticket);
 }
 
-void engine::forget(std::uint8_t target, const core::completion_ticket& ticket) noexcept {
-  if (target != 0) targets_[target]->reaped(ticket);
+void engine::forget(std::uint8_t target, const core::completion_ticket& ticket,
+                    const aiocb& block) noexcept {
+  if (target == 0) return;
+  targets_[target]->reaped(ticket, reinterpret_cast<std::uintptr_t>(&block));
 }
 
 // A block that is used again without aio_return() has given up its former result.
@@ -139,7 +141,7 @@ void engine::renew(aiocb& block) noexcept {
   control_block mine(&block);
   if (mine.finished() && mine.target() > 0 && mine.target() <= kMostTargets &&
       targets_[mine.target()] != nullptr) {
-    forget(static_cast<std::uint8_t>(mine.target()), mine.ticket());
+    forget(static_cast<std::uint8_t>(mine.target()), mine.ticket(), block);
   }
   mine.set_token(0);
 }
@@ -164,6 +166,7 @@ engine::attempt engine::try_now(const aiocb& block, operation op, const iovec* p
                                 std::size_t bytes) noexcept {
   const int fd = block.aio_fildes;
   if (tune_.aio_backend.load(std::memory_order_relaxed) != kAny) return {false, 0, false};
+  if (descriptors_.owner_of(fd) != nullptr) return {false, 0, false};  // not the kernel's to move
   if (bytes > kMostAtOnce || is_direct(fd)) return {false, 0, false};
   // It might have to keep its place behind one that is under way.
   if (op == operation::write && writes_under_way_.load(std::memory_order_relaxed) != 0) {
@@ -188,7 +191,8 @@ int engine::begin_later(aiocb& block, operation op, const iovec* parts, int coun
   if (flags < 0) return EBADF;
   if (op == operation::read && (flags & O_ACCMODE) == O_WRONLY) return EBADF;
   if (op == operation::write && (flags & O_ACCMODE) == O_RDONLY) return EBADF;
-  const bool stream = !host::is_seekable(fd);
+  core::descriptor_owner* const owner = descriptors_.owner_of(fd);
+  const bool stream = owner != nullptr || !host::is_seekable(fd);
   if (is_sync(op) && stream) return EINVAL;
   if (hooked_ && !descriptors_.watch(fd)) return EAGAIN;
 
@@ -208,6 +212,7 @@ int engine::begin_later(aiocb& block, operation op, const iovec* parts, int coun
   r.polling = r.waiting = false;
   r.by_thread = tried.by_thread;
   r.by.store(nullptr, std::memory_order_relaxed);
+  r.owner = owner;
   r.descriptor = fd;
   r.parts = vectored ? r.storage : &r.whole;
   r.part_count = count;
@@ -246,7 +251,8 @@ int engine::begin_later(aiocb& block, operation op, const iovec* parts, int coun
 
 bool engine::start(request& r) noexcept {
   const long wanted = tune_.aio_backend.load(std::memory_order_relaxed);
-  if (wanted == kRing || (wanted != kThreads && !r.by_thread)) {
+  const bool ring = wanted == kRing || (wanted != kThreads && !r.by_thread);
+  if (ring && r.owner == nullptr) {
     r.by.store(&ring_, std::memory_order_relaxed);
     if (ring_.begin(r)) return true;
   }
@@ -332,88 +338,6 @@ void engine::leave_list(slot_index list) noexcept {
   const notification tell = record.tell;
   lists_.release(list);
   tell_of(tell, 0);
-}
-
-// --- the flight list ------------------------------------------------------------------------------
-
-void engine::append_locked(request& r) noexcept {
-  r.serial = ++serial_;
-  r.prev = last_;
-  r.next = nullptr;
-  (last_ != nullptr ? last_->next : first_) = &r;
-  last_ = &r;
-  if (r.op == operation::write) writes_under_way_.fetch_add(1, std::memory_order_relaxed);
-}
-
-void engine::remove_locked(request& r) noexcept {
-  (r.prev != nullptr ? r.prev->next : first_) = r.next;
-  (r.next != nullptr ? r.next->prev : last_) = r.prev;
-  if (r.at == stage::held) --held_;
-  if (r.op == operation::write) writes_under_way_.fetch_sub(1, std::memory_order_relaxed);
-}
-
-bool engine::must_wait_locked(const request& r) const noexcept {
-  if (!r.ordered && !is_sync(r.op)) return false;
-  for (const request* before = first_; before != &r; before = before->next) {
-    if (before->descriptor != r.descriptor) continue;
-    if (is_sync(r.op) ? before->op == operation::write : before->op == r.op) return true;
-  }
-  return false;
-}
-
-// Those on `fd` that need not wait any more, as a chain to start.
-request* engine::released_locked(int fd) noexcept {
-  request* chain = nullptr;
-  request** end = &chain;
-  int left = held_;
-  for (request* r = first_; r != nullptr && left > 0; r = r->next) {
-    if (r->at != stage::held) continue;
-    --left;
-    if (r->descriptor != fd || must_wait_locked(*r)) continue;
-    r->at = stage::begun;
-    --held_;
-    r->queued = nullptr;
-    *end = r;
-    end = &r->queued;
-  }
-  return chain;
-}
-
-// --- fork -----------------------------------------------------------------------------------------
-
-void engine::before_fork() noexcept {
-  requests_.lock().lock();
-  lists_.lock().lock();
-  lock_.lock();
-  pool_.before_fork();
-  ring_.before_fork();
-}
-
-void engine::after_fork_in_parent() noexcept {
-  ring_.after_fork_in_parent();
-  pool_.after_fork_in_parent();
-  lock_.unlock();
-  lists_.lock().unlock();
-  requests_.lock().unlock();
-}
-
-// Requests are the parent's. To the child their blocks were never submitted.
-void engine::after_fork_in_child() noexcept {
-  requests_.lock().reset_after_fork();
-  lists_.lock().reset_after_fork();
-  lock_.reset_after_fork();
-  pool_.after_fork_in_child();
-  ring_.after_fork_in_child();
-  for (request* r = first_; r != nullptr;) {
-    request* next = r->next;
-    if (r->list != kNil && lists_.at(r->list).left.fetch_sub(1) == 1) lists_.release(r->list);
-    release(*r);
-    r = next;
-  }
-  first_ = last_ = nullptr;
-  held_ = 0;
-  writes_under_way_.store(0, std::memory_order_relaxed);
-  suspended_.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace quay::aio

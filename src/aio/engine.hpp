@@ -9,7 +9,9 @@
 //   3. A request begins when nothing before it forbids that: requests on a stream and appending
 //      writes keep their order, a sync waits for the writes before it. Whatever ends looks whom it
 //      has released.
-//   4. A request that could be performed at once takes no slot, no lock and no thread.
+//   4. What another system owns is moved by its owner, in a thread: the ring would move the kernel's
+//      idea of it.
+//   5. A request that could be performed at once takes no slot, no lock and no thread.
 // Ownership: requests and lists, while they are under way.
 // Locking: lock_ (rank aio) guards the flight list. Targets, workers, signals and functions of the
 //          program are called without it.
@@ -90,7 +92,8 @@ class engine final : public core::descriptor_owner, private client {
 
   int check(const aiocb& block, operation op, bool vectored) const noexcept;
   int expect(const aiocb& block, operation op, notification& tell) noexcept;
-  void forget(std::uint8_t target, const core::completion_ticket& ticket) noexcept;
+  void forget(std::uint8_t target, const core::completion_ticket& ticket,
+              const aiocb& block) noexcept;
   void renew(aiocb& block) noexcept;
   bool is_direct(int fd) noexcept;
   attempt try_now(const aiocb& block, operation op, const iovec* parts, int count,

@@ -14,6 +14,12 @@ namespace {
 constexpr std::int64_t kIdle = 1'000'000'000;
 
 long perform(const request& r) noexcept {
+  if (r.owner != nullptr && !is_sync(r.op)) {
+    const long moved = r.op == operation::read
+                           ? r.owner->read(r.descriptor, r.parts, r.part_count)
+                           : r.owner->write(r.descriptor, r.parts, r.part_count);
+    if (moved != core::descriptor_owner::kAskKernel) return moved;
+  }
   switch (r.op) {
     case operation::read:
       return host::move(host::transfer::in, r.descriptor, r.parts, r.part_count, r.offset);

@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include "core/completion.hpp"
+#include "core/descriptors.hpp"
 #include "core/slot.hpp"
 
 namespace quay::aio {
@@ -70,7 +71,8 @@ struct request {
   iovec* parts = nullptr;  // what is still to be moved; &whole unless vectored
   iovec* storage = nullptr;
   std::int64_t offset = 0;
-  std::int64_t moved = 0;  // bytes that were moved at submission
+  std::int64_t moved = 0;                   // bytes that were moved at submission
+  core::descriptor_owner* owner = nullptr;  // whose object the descriptor is; null: the kernel's
   std::uint64_t serial = 0;
   std::atomic<backend*> by{nullptr};  // whom it was handed to
   aiocb* block = nullptr;

@@ -230,11 +230,8 @@ void ring::decline_all() noexcept {
         if (r == nullptr) return;
       }
     }
-    if (asked != nullptr) {
-      answer(*asked, kNo);
-    } else {
-      client_.declined(*r);
-    }
+    if (asked != nullptr) answer(*asked, kNo);
+    if (r != nullptr) client_.declined(*r);
   }
 }
 

@@ -36,7 +36,7 @@ class completion_target {
   virtual int expect(const completion_order& order, completion_ticket& out) noexcept = 0;
   virtual void finished(const completion_ticket& which, const completion_order& order,
                         int error) noexcept = 0;
-  virtual void reaped(const completion_ticket& which) noexcept = 0;
+  virtual void reaped(const completion_ticket& which, std::uintptr_t object) noexcept = 0;
 
  protected:
   constexpr completion_target() noexcept = default;

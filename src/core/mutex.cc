@@ -23,6 +23,7 @@ void holds_nothing() noexcept {
   mark.highest_rank = 0;
   for (std::uint8_t& depth : mark.depth) depth = 0;
 }
+void ranks_wait_for_fork(bool yes) noexcept { detail::this_thread_mark.forking = yes; }
 
 void mutex::lock_slowly() noexcept {
   // Sections are short (no system call that blocks is made inside one), so a holder on another
@@ -46,7 +47,8 @@ void mutex::lock_slowly() noexcept {
 void mutex::check_rank() const noexcept {
   assert(owner_.load(std::memory_order_relaxed) != &detail::this_thread_mark);
   // Equal ranks may nest: a queue nested in another is locked under it, parents first.
-  assert(detail::this_thread_mark.highest_rank <= static_cast<std::uint8_t>(rank_));
+  const detail::thread_mark& mark = detail::this_thread_mark;
+  assert(mark.forking || mark.highest_rank <= static_cast<std::uint8_t>(rank_));
 }
 
 void mutex::taken() noexcept {

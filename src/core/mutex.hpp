@@ -69,6 +69,7 @@ struct thread_mark {
   std::atomic<bool> owes;
   std::uint8_t highest_rank;  // debug builds: rank of the innermost mutex held, 0 = none
   std::uint8_t depth[kRanks];
+  bool forking;  // see ranks_wait_for_fork()
 
   void count(std::uint32_t n) noexcept {
     held.store(held.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
@@ -100,6 +101,12 @@ inline void owe_work() noexcept {
 void pay_debts() noexcept;  // descriptors.cc: the only work that is ever put off is a close
 // In a child of fork, after its mutexes were reset.
 void holds_nothing() noexcept;
+// A thread that forks takes every lock, system by system in the order in which they were made: while
+// it does, ranks are not asserted. No system calls another under its locks, so that is no deadlock.
+void ranks_wait_for_fork(bool yes) noexcept;
+
+// An address that differs between threads: the cheapest thread identity there is.
+const void* this_thread() noexcept;
 
 class QUAY_CAPABILITY("mutex") mutex {
  public:

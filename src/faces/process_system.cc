@@ -63,6 +63,7 @@ std::atomic<int> g_pid{0};
 constinit core::descriptor_table g_descriptors;
 
 void before_fork() {
+  core::ranks_wait_for_fork(true);
   for (int n = 0; n < g_descriptors.enrolled(); ++n) g_descriptors.owner(n).before_fork();
 }
 
@@ -70,6 +71,7 @@ void after_in_parent() {
   for (int n = g_descriptors.enrolled(); n > 0; --n) {
     g_descriptors.owner(n - 1).after_fork_in_parent();
   }
+  core::ranks_wait_for_fork(false);
 }
 
 void after_in_child() {
@@ -80,6 +82,8 @@ void after_in_child() {
     g_descriptors.owner(n - 1).after_fork_in_child();
   }
   host::mark_process();
+  g_descriptors.unwatch_all();
+  core::ranks_wait_for_fork(false);
 }
 
 void apply_environment(system& sys) noexcept {

@@ -17,12 +17,14 @@ using core::token;
 
 // --- the queue's side -----------------------------------------------------------------------------
 
-slot_index queue::expected_locked(const token& which) noexcept {
-  const core::note* n = env().notes.find(which.index, which.generation);
-  if (n == nullptr || closed_locked()) return kNil;
-  if (n->filter != EVFILT_AIO && n->filter != EVFILT_LIO) return kNil;
-  // The name may come from memory that the program can write: the note must be this queue's.
-  return idents_.find(n->filter, n->ident) == which.index ? which.index : kNil;
+// The name may be old, or come from memory that the program can write: it is compared with the
+// queue's own note, and never followed.
+slot_index queue::expected_locked(const token& which, std::int16_t filter,
+                                  std::uintptr_t ident) noexcept {
+  const slot_index i = closed_locked() ? kNil : idents_.find(filter, ident);
+  const bool same =
+      i == which.index && (at(i).generation & token::kGenerationMask) == which.generation;
+  return same ? i : kNil;
 }
 
 int queue::expect_locked(core::event& order, token& made) noexcept {
@@ -36,8 +38,9 @@ int queue::expect_locked(core::event& order, token& made) noexcept {
   return 0;
 }
 
-void queue::finish_locked(const token& which, int error) noexcept {
-  const slot_index i = expected_locked(which);
+void queue::finish_locked(const token& which, std::int16_t filter, std::uintptr_t ident,
+                          int error) noexcept {
+  const slot_index i = expected_locked(which, filter, ident);
   if (i == kNil) return;
   core::note& n = at(i);
   n.data = error;
@@ -46,12 +49,18 @@ void queue::finish_locked(const token& which, int error) noexcept {
   aio_filter.evaluate(*this, i);
 }
 
-void queue::unexpect_locked(const token& which) noexcept {
-  const slot_index i = expected_locked(which);
+void queue::unexpect_locked(const token& which, std::uintptr_t ident) noexcept {
+  const slot_index i = expected_locked(which, EVFILT_AIO, ident);
   if (i != kNil) drop_locked(i, false);
 }
 
 // --- the engine's side ----------------------------------------------------------------------------
+
+namespace {
+std::int16_t filter_of(const core::completion_order& order) noexcept {
+  return order.kind == core::request_kind::list ? EVFILT_LIO : EVFILT_AIO;
+}
+}  // namespace
 
 int completions::expect(const core::completion_order& order,
                         core::completion_ticket& out) noexcept {
@@ -63,7 +72,7 @@ int completions::expect(const core::completion_order& order,
   const bool list = order.kind == core::request_kind::list;
   core::event change{};
   change.ident = order.object;
-  change.filter = list ? EVFILT_LIO : EVFILT_AIO;
+  change.filter = filter_of(order);
   change.flags = static_cast<std::uint16_t>(EV_ADD | EV_ENABLE | EV_FLAG1 | order.flags);
   // Nobody asks for the result of a list, which is what takes a request's note away.
   if (list) change.flags |= EV_ONESHOT;
@@ -76,19 +85,19 @@ int completions::expect(const core::completion_order& order,
   return error;
 }
 
-void completions::finished(const core::completion_ticket& which, const core::completion_order&,
-                           int error) noexcept {
+void completions::finished(const core::completion_ticket& which,
+                           const core::completion_order& order, int error) noexcept {
   queue* q = system_.queue_numbered(which.holder);
   if (q == nullptr) return;
   core::queue::section hold(*q);
-  q->finish_locked(token::unpack(which.name), error);
+  q->finish_locked(token::unpack(which.name), filter_of(order), order.object, error);
 }
 
-void completions::reaped(const core::completion_ticket& which) noexcept {
+void completions::reaped(const core::completion_ticket& which, std::uintptr_t object) noexcept {
   queue* q = system_.queue_numbered(which.holder);
   if (q == nullptr) return;
   core::queue::section hold(*q);
-  q->unexpect_locked(token::unpack(which.name));
+  q->unexpect_locked(token::unpack(which.name), object);
 }
 
 }  // namespace quay::kqueue

@@ -19,7 +19,7 @@ class completions final : public core::completion_target {
   int expect(const core::completion_order& order, core::completion_ticket& out) noexcept override;
   void finished(const core::completion_ticket& which, const core::completion_order& order,
                 int error) noexcept override;
-  void reaped(const core::completion_ticket& which) noexcept override;
+  void reaped(const core::completion_ticket& which, std::uintptr_t object) noexcept override;
 
  private:
   system& system_;

@@ -70,8 +70,10 @@ class queue final : public core::queue {
   // an errno; `made` names the note.
   int expect_locked(core::event& order, core::token& made) noexcept QUAY_REQUIRES(lock());
   // The request has finished, or its note is not wanted any more.
-  void finish_locked(const core::token& which, int error) noexcept QUAY_REQUIRES(lock());
-  void unexpect_locked(const core::token& which) noexcept QUAY_REQUIRES(lock());
+  void finish_locked(const core::token& which, std::int16_t filter, std::uintptr_t ident,
+                     int error) noexcept QUAY_REQUIRES(lock());
+  void unexpect_locked(const core::token& which, std::uintptr_t ident) noexcept
+      QUAY_REQUIRES(lock());
   // Collects what is ready now into `out`. Returns 0 or an errno.
   int collect_locked(sink& out) noexcept QUAY_REQUIRES(lock());
   // Waits until `deadline` (monotonic ns, kNever) for the first event; see collect_locked.
@@ -138,8 +140,9 @@ class queue final : public core::queue {
   void on_edge() noexcept override;
   int find_on_descriptor_locked(const core::event& change, core::slot_index& found) noexcept
       QUAY_REQUIRES(lock());
-  // The note of that name and life, if it is one of this queue's requests.
-  core::slot_index expected_locked(const core::token& which) noexcept QUAY_REQUIRES(lock());
+  // The queue's note on a request, if it still is the one of that name and life.
+  core::slot_index expected_locked(const core::token& which, std::int16_t filter,
+                                   std::uintptr_t ident) noexcept QUAY_REQUIRES(lock());
   int create_locked(core::event& change, filter& f) noexcept QUAY_REQUIRES(lock());
   int modify_locked(core::slot_index i, core::event& change, filter& f) noexcept
       QUAY_REQUIRES(lock());

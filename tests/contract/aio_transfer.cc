@@ -188,6 +188,22 @@ TEST_P(Aio_Transfer, AReadOfAClosedPipeIsItsEnd) {
   EXPECT_EQ(r.finish(), 0);
 }
 
+// A pipe of quay's own is a ring in memory: the kernel does not know what is in it.
+TEST_P(Aio_Transfer, APipeOfQuaysIsReadAndWritten) {
+  int ends[2];
+  ASSERT_EQ(quay_pipe2(ends, O_CLOEXEC), 0);
+  request r = request::room_for(ends[0], 5);
+  ASSERT_EQ(::aio_read(&r.block), 0);
+  EXPECT_EQ(r.error(), EINPROGRESS);
+  request w(ends[1], "hello");
+  ASSERT_EQ(::aio_write(&w.block), 0);
+  EXPECT_EQ(w.finish(), 5);
+  EXPECT_EQ(r.finish(), 5);
+  EXPECT_EQ(r.bytes(), "hello");
+  quay_close(ends[0]);
+  quay_close(ends[1]);
+}
+
 // --- sync -----------------------------------------------------------------------------------------
 
 TEST_P(Aio_Transfer, ASyncEndsAfterTheWritesBeforeIt) {
@@ -259,6 +275,14 @@ TEST_P(Aio_Transfer, AStreamCannotBeSynced) {
   const pipe_ends pipe = make_pipe();
   request s = request::room_for(pipe.writer, 0);
   EXPECT_REFUSED(::aio_fsync(O_SYNC, &s.block), EINVAL);
+}
+
+// The owner of the descriptor answers, not the kernel (which would say EINVAL).
+TEST_P(Aio_Transfer, AQueueCannotBeRead) {
+  queue kq = make_queue();
+  request r = request::room_for(kq, 1);
+  ASSERT_EQ(::aio_read(&r.block), 0);
+  EXPECT_REFUSED(r.finish(), ENXIO);
 }
 
 TEST_P(Aio_Transfer, TheErrorOfTheTransferIsTheErrorOfTheRequest) {
