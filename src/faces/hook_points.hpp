@@ -7,6 +7,11 @@
 //           mutex is not held by the interrupted thread.
 #pragma once
 
+#include <poll.h>
+#include <signal.h>
+#include <sys/uio.h>
+#include <time.h>
+
 #define QUAY_HOOK_POINT extern "C" __attribute__((visibility("default")))
 
 // 1: announce this number. Also the self-test's ear: see host::hooks_are_present.
@@ -18,3 +23,10 @@ QUAY_HOOK_POINT void quay_hook_duplicated(int from, int to);
 QUAY_HOOK_POINT int quay_hook_is_closing(int fd);  // between the two
 QUAY_HOOK_POINT int quay_hook_highest(void);       // no number above this one concerns us
 QUAY_HOOK_POINT void quay_hook_unmapping(void);    // a mapping is about to go or to lose rights
+
+// File operations on one of our objects: the result, -errno, or INT32_MIN: libc's call is right.
+QUAY_HOOK_POINT long quay_hook_read(int fd, const iovec* parts, int count);
+QUAY_HOOK_POINT long quay_hook_write(int fd, const iovec* parts, int count);
+QUAY_HOOK_POINT int quay_hook_poll(pollfd* fds, nfds_t n, const timespec* timeout,
+                                   const sigset_t* mask);
+QUAY_HOOK_POINT int quay_hook_pipe(int fds[2], int flags);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -36,7 +37,9 @@ int make_kernel_pipe(int fds[2], int flags) noexcept;
 bool is_nonblocking(int fd) noexcept;
 int keep_alive(int fd) noexcept;                // a duplicate, close-on-exec
 int other_side(int fd, bool writing) noexcept;  // the same pipe, opened anew at its other side
-bool hung_up(int fd) noexcept;                  // nobody has the other side open
+// ppoll without the hooks in between; null: for ever, or the thread's own mask.
+int kernel_poll(pollfd* fds, std::size_t n, const timespec* timeout, const sigset_t* mask) noexcept;
+bool hung_up(int fd) noexcept;  // nobody has the other side open
 // One token fills a shortened pipe.
 void shorten_kernel_pipe(int fd) noexcept;
 void leave_token(int writing_end) noexcept;
