@@ -57,3 +57,10 @@ long quay_hook_write(int fd, const iovec* parts, int count) {
 }
 
 int quay_hook_pipe(int fds[2], int flags) { return quay::faces::process_pipes().open(fds, flags); }
+
+void quay_hook_before_exec(void) {
+  // Without a descriptor of ours there is nothing to do, and a child of vfork must not do it.
+  if (descriptors().highest() >= 0 && syscall(SYS_getpid) == quay::faces::system_pid()) {
+    quay::faces::process_pipes().before_exec();
+  }
+}

@@ -30,3 +30,5 @@ QUAY_HOOK_POINT long quay_hook_write(int fd, const iovec* parts, int count);
 QUAY_HOOK_POINT int quay_hook_poll(pollfd* fds, nfds_t n, const timespec* timeout,
                                    const sigset_t* mask);
 QUAY_HOOK_POINT int quay_hook_pipe(int fds[2], int flags);
+// This process is about to become another program: what that inherits must be the kernel's.
+QUAY_HOOK_POINT void quay_hook_before_exec(void);

@@ -150,6 +150,22 @@ void take_tokens(int reading_end) noexcept {
   }
 }
 
+void widen_kernel_pipe(int fd) noexcept {
+  errno_guard keep;
+  syscall(SYS_fcntl, fd, F_SETPIPE_SZ, 128 * 1024);
+}
+
+void put_into_kernel_pipe(int writing_end, const void* bytes, std::size_t n) noexcept {
+  errno_guard keep;
+  syscall(SYS_write, writing_end, bytes, n);
+}
+
+bool survives_exec(int fd) noexcept {
+  errno_guard keep;
+  const long flags = syscall(SYS_fcntl, fd, F_GETFD);
+  return flags >= 0 && (flags & FD_CLOEXEC) == 0;
+}
+
 int kernel_stat(int fd, struct stat& out) noexcept {
   errno_guard keep;
   return error_of(static_cast<int>(syscall(SYS_newfstatat, fd, "", &out, AT_EMPTY_PATH)));

@@ -44,6 +44,10 @@ bool hung_up(int fd) noexcept;  // nobody has the other side open
 void shorten_kernel_pipe(int fd) noexcept;
 void leave_token(int writing_end) noexcept;
 void take_tokens(int reading_end) noexcept;
+// Room for a whole ring, and putting a piece of one there.
+void widen_kernel_pipe(int fd) noexcept;
+void put_into_kernel_pipe(int writing_end, const void* bytes, std::size_t n) noexcept;
+bool survives_exec(int fd) noexcept;
 int kernel_stat(int fd, struct stat& out) noexcept;
 long kernel_control(int fd, int command, void* argument) noexcept;
 long kernel_ioctl(int fd, unsigned long request, void* argument) noexcept;
