@@ -80,7 +80,8 @@ QUAY_CALL_ int quay_pipe2(int fd[2], int flags);
 QUAY_CALL_ int quay_close(int fd);
 
 /*
- * quay_read, quay_readv, quay_write, quay_writev: a queue cannot be read or written.
+ * quay_read, quay_readv, quay_write, quay_writev: the bytes of a pipe of ours; a queue cannot be read
+ * or written.
  *
  * Returns: on a queue -1 with the dialect's errno, ENXIO; otherwise as read(2), readv(2), write(2),
  *       writev(2).
@@ -143,6 +144,14 @@ QUAY_CALL_ int quay_poll(struct pollfd* fds, nfds_t n, int timeout_ms);
  *   aio_backend         how aio_*() performs requests: 0 at once where possible, else by a ring or
  *                       threads; 1 by a ring, 2 by threads, never at once; see aio(3)
  *   spin_us             how long a waiter watches before it sleeps, microseconds at most
+ *   pipe_buf            pipes: bytes written atomically; the room that counts as writable; 4096 at most
+ *   small_pipe_size     pipes: a ring's size backward, and forward under memory pressure
+ *   pipe_size           pipes: a fresh ring's size forward
+ *   big_pipe_size       pipes: where growth ends; 65536 at most
+ *   pipe_mindirect      pipes: blocking writes from here on wait for their reader; above pipe_buf
+ *   piperesizeallowed   pipes: 1 lets rings grow and shrink
+ *   maxpipekva          pipes: what all rings may take together, bytes
+ *   pipekva             pipes: what they take now; cannot be set (EPERM)
  *
  * No value is negative. One that is set holds for what is made later. QUAY_TUNABLES=name=value,...
  * in the environment sets them when the library is first used.

@@ -64,3 +64,32 @@ int quay_hook_fcntl(int fd, int command, void* argument) {
 int quay_hook_highest(void) { return descriptors().highest(); }
 
 void quay_hook_unmapping(void) { quay::host::mapping_changed(); }
+
+namespace {
+quay::core::descriptor_owner* owner_of(int fd) noexcept {
+  // A child of vfork runs in our memory with descriptors of its own.
+  quay::core::descriptor_owner* owner = descriptors().owner_of(fd);
+  return owner != nullptr && quay_hook_concerns(fd) != 0 ? owner : nullptr;
+}
+}  // namespace
+
+long quay_hook_read(int fd, const iovec* parts, int count) {
+  auto* owner = owner_of(fd);
+  return owner != nullptr ? owner->read(fd, parts, count)
+                          : quay::core::descriptor_owner::kAskKernel;
+}
+
+long quay_hook_write(int fd, const iovec* parts, int count) {
+  auto* owner = owner_of(fd);
+  return owner != nullptr ? owner->write(fd, parts, count)
+                          : quay::core::descriptor_owner::kAskKernel;
+}
+
+int quay_hook_pipe(int fds[2], int flags) { return quay::faces::process_pipes().open(fds, flags); }
+
+void quay_hook_before_exec(void) {
+  // Without a descriptor of ours there is nothing to do, and a child of vfork must not do it.
+  if (descriptors().highest() >= 0 && syscall(SYS_getpid) == quay::faces::system_pid()) {
+    quay::faces::process_pipes().before_exec();
+  }
+}

@@ -19,8 +19,10 @@
 #include <memory>
 #include <new>
 
+#include "faces/hook_points.hpp"
 #include "faces/process_system.hpp"
 #include "host/linux_host.hpp"
+#include "host/pipes.hpp"
 
 namespace {
 
@@ -28,6 +30,8 @@ using quay::core::descriptor_owner;
 using quay::faces::descriptors;
 
 constexpr std::int64_t kMillisecond = 1'000'000;
+constexpr std::int64_t kSecond = 1000 * kMillisecond;
+constexpr timespec kNow{0, 0};
 
 struct waiter {
   const pollfd* fds;
@@ -114,38 +118,45 @@ class waiting {
 
 bool is_ours(int fd) noexcept { return descriptors().owner_of(fd) != nullptr; }
 
+// Whether an owner answers for the entry itself; then `answer` is what it shows.
+bool answered(const pollfd& entry, int& answer) noexcept {
+  descriptor_owner* owner = descriptors().owner_of(entry.fd);
+  if (owner == nullptr) return false;
+  answer = owner->poll(entry.fd, entry.events);
+  return answer != descriptor_owner::kAskKernel && answer >= 0;
+}
+
+// Whoever waits has to be heard of: asking is what makes an owner announce.
+void listen_to(const pollfd& entry) noexcept {
+  descriptor_owner* owner = descriptors().owner_of(entry.fd);
+  if (owner == nullptr) return;
+  quay::core::observation ignored;
+  if ((entry.events & (POLLIN | POLLRDNORM)) != 0) owner->observe(entry.fd, false, ignored);
+  if ((entry.events & (POLLOUT | POLLWRNORM)) != 0) owner->observe(entry.fd, true, ignored);
+}
+
 // One look: what owners say, and the kernel's answer for the rest, waiting up to `timeout` for
 // that if no owner has anything. `asked` has room for one entry more than fds, for the bell.
-int look(pollfd* fds, nfds_t n, pollfd* asked, int bell, const timespec* timeout) noexcept {
+// How many are ready, or -errno.
+int look(pollfd* fds, nfds_t n, pollfd* asked, int bell, const timespec* timeout,
+         const sigset_t* mask) noexcept {
   int ready = 0;
   for (nfds_t i = 0; i < n; ++i) {
     asked[i] = fds[i];
     fds[i].revents = 0;
-    descriptor_owner* owner = descriptors().owner_of(fds[i].fd);
-    if (owner == nullptr) continue;
-    quay::core::observation ignored;
-    // Whoever waits has to be heard of: asking is what makes an owner announce.
-    if (bell >= 0 && (fds[i].events & (POLLIN | POLLRDNORM)) != 0) {
-      owner->observe(fds[i].fd, false, ignored);
-    }
-    if (bell >= 0 && (fds[i].events & (POLLOUT | POLLWRNORM)) != 0) {
-      owner->observe(fds[i].fd, true, ignored);
-    }
-    const int found = owner->poll(fds[i].fd, fds[i].events);
-    if (found == descriptor_owner::kAskKernel || found < 0) continue;
-    asked[i].events = owner->kernel_hints(fds[i].fd, fds[i].events);
+    if (bell >= 0) listen_to(fds[i]);
+    int found = 0;
+    if (!answered(fds[i], found)) continue;
+    asked[i].events = descriptors().owner_of(fds[i].fd)->kernel_hints(fds[i].fd, fds[i].events);
     fds[i].revents = static_cast<short>(found);
     if (found != 0) ++ready;
   }
   asked[n] = {bell, POLLIN, 0};
-  constexpr timespec kNow{0, 0};
-  const int known = ppoll(asked, n + 1, ready != 0 ? &kNow : timeout, nullptr);
-  if (known < 0) return -1;
+  const int known = quay::host::kernel_poll(asked, n + 1, ready != 0 ? &kNow : timeout, mask);
+  if (known < 0) return known;
   for (nfds_t i = 0; i < n; ++i) {
-    descriptor_owner* owner = descriptors().owner_of(fds[i].fd);
-    if (owner != nullptr && owner->poll(fds[i].fd, fds[i].events) != descriptor_owner::kAskKernel) {
-      continue;  // its kernel side is a hint: the next look tells
-    }
+    int found = 0;
+    if (answered(fds[i], found)) continue;  // its kernel side is a hint: the next look tells
     fds[i].revents = asked[i].revents;
     if (fds[i].revents != 0) ++ready;
   }
@@ -155,44 +166,52 @@ int look(pollfd* fds, nfds_t n, pollfd* asked, int bell, const timespec* timeout
 std::int64_t now() noexcept {
   timespec t{};
   clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec * (1000 * kMillisecond) + t.tv_nsec;
+  return t.tv_sec * kSecond + t.tv_nsec;
 }
 
-}  // namespace
-
-int quay_poll(struct pollfd* fds, nfds_t n, int timeout_ms) {
-  const std::size_t size = n * sizeof *fds;
-  if (quay::host::linux_host::instance().readable_prefix(fds, size) != size) {
-    return poll(fds, n, timeout_ms);  // the kernel refuses it
-  }
-  bool any = false;
-  for (nfds_t i = 0; i < n && !any; ++i) any = is_ours(fds[i].fd);
-  if (!any) return poll(fds, n, timeout_ms);
-
+// As ppoll(2), or -errno.
+int wait(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) noexcept {
   enlist();
   constexpr nfds_t kInFrame = 64;
   pollfd frame[kInFrame + 1];
   std::unique_ptr<pollfd[]> heap;
   if (n > kInFrame) heap.reset(new (std::nothrow) pollfd[n + 1]);
   pollfd* asked = n > kInFrame ? heap.get() : frame;
-  if (asked == nullptr) {
-    errno = ENOMEM;
-    return -1;
-  }
-  constexpr timespec kNow{0, 0};
-  if (const int ready = look(fds, n, asked, -1, &kNow); ready != 0 || timeout_ms == 0) return ready;
+  if (asked == nullptr) return -ENOMEM;
+  const bool once = timeout != nullptr && timeout->tv_sec == 0 && timeout->tv_nsec == 0;
+  if (const int ready = look(fds, n, asked, -1, &kNow, mask); ready != 0 || once) return ready;
 
   const waiting here(fds, n);
-  if (here.bell() < 0) return -1;
-  const std::int64_t end = timeout_ms < 0 ? INT64_MAX : now() + timeout_ms * kMillisecond;
+  if (here.bell() < 0) return -errno;
+  const std::int64_t start = now();
+  const std::int64_t most =
+      timeout != nullptr ? timeout->tv_sec * kSecond + timeout->tv_nsec : INT64_MAX;
   for (;;) {
-    const std::int64_t left = timeout_ms < 0 ? 0 : std::max<std::int64_t>(end - now(), 0);
-    const timespec rest{static_cast<time_t>(left / (1000 * kMillisecond)),
-                        static_cast<long>(left % (1000 * kMillisecond))};
-    const int ready = look(fds, n, asked, here.bell(), timeout_ms < 0 ? nullptr : &rest);
+    const std::int64_t left = std::max<std::int64_t>(most - (now() - start), 0);
+    const timespec rest{static_cast<time_t>(left / kSecond), static_cast<long>(left % kSecond)};
+    const int ready = look(fds, n, asked, here.bell(), timeout != nullptr ? &rest : nullptr, mask);
     if (ready != 0) return ready;
     eventfd_t rings = 0;
     eventfd_read(here.bell(), &rings);
-    if (timeout_ms >= 0 && now() >= end) return look(fds, n, asked, -1, &kNow);
+    if (now() - start >= most) return look(fds, n, asked, -1, &kNow, mask);
   }
+}
+
+}  // namespace
+
+int quay_hook_poll(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) {
+  const std::size_t size = n * sizeof *fds;
+  const bool readable = quay::host::linux_host::instance().readable_prefix(fds, size) == size;
+  bool any = false;
+  for (nfds_t i = 0; readable && i < n && !any; ++i) any = is_ours(fds[i].fd);
+  return any ? wait(fds, n, timeout, mask) : descriptor_owner::kAskKernel;
+}
+
+int quay_poll(struct pollfd* fds, nfds_t n, int timeout_ms) {
+  const timespec timeout{timeout_ms / 1000, timeout_ms % 1000 * kMillisecond};
+  const int result = quay_hook_poll(fds, n, timeout_ms >= 0 ? &timeout : nullptr, nullptr);
+  if (result == descriptor_owner::kAskKernel) return poll(fds, n, timeout_ms);
+  if (result >= 0) return result;
+  errno = -result;
+  return -1;
 }

@@ -82,7 +82,6 @@ void after_in_child() {
     g_descriptors.owner(n - 1).after_fork_in_child();
   }
   host::mark_process();
-  g_descriptors.unwatch_all();
   core::ranks_wait_for_fork(false);
 }
 

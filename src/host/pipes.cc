@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: the Linux calls of pipes; see pipes.hpp.
+// Invariants: calls that the hooks library stands in front of are made by number: through libc they
+//             would come back to us.
 #include "host/pipes.hpp"
 
 #include <fcntl.h>
@@ -81,7 +83,7 @@ void raise_sigio(int owner) noexcept {
 
 int make_kernel_pipe(int fds[2], int flags) noexcept {
   errno_guard keep;
-  return error_of(pipe2(fds, flags));
+  return error_of(static_cast<int>(syscall(SYS_pipe2, fds, flags)));
 }
 
 bool is_nonblocking(int fd) noexcept {
@@ -100,14 +102,26 @@ int other_side(int fd, bool writing) noexcept {
   errno_guard keep;
   char path[32];
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-  const int made = open(path, (writing ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_CLOEXEC);
+  const int made = static_cast<int>(syscall(
+      SYS_openat, AT_FDCWD, path, (writing ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_CLOEXEC));
   return made >= 0 ? made : -errno;
 }
 
-bool hung_up(int fd) noexcept {
+int kernel_poll(pollfd* fds, std::size_t n, const timespec* timeout,
+                const sigset_t* mask) noexcept {
   errno_guard keep;
+  timespec rest = timeout != nullptr ? *timeout : timespec{};
+  const long ready = syscall(SYS_ppoll, fds, n, timeout != nullptr ? &rest : nullptr, mask, 8);
+  return ready >= 0 ? static_cast<int>(ready) : -errno;
+}
+
+namespace {
+constexpr timespec kNoTime{0, 0};
+}  // namespace
+
+bool hung_up(int fd) noexcept {
   pollfd p{fd, 0, 0};
-  return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+  return kernel_poll(&p, 1, &kNoTime, nullptr) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 void shorten_kernel_pipe(int fd) noexcept {
@@ -121,7 +135,7 @@ void leave_token(int writing_end) noexcept {
   char token = 0;
   const iovec part{&token, 1};
   pollfd p{writing_end, POLLOUT, 0};
-  if (poll(&p, 1, 0) == 1 && (p.revents & (POLLOUT | POLLERR)) == POLLOUT) {
+  if (kernel_poll(&p, 1, &kNoTime, nullptr) == 1 && (p.revents & (POLLOUT | POLLERR)) == POLLOUT) {
     syscall(SYS_pwritev2, writing_end, &part, 1, -1L, -1L, RWF_NOWAIT);
   }
 }
@@ -131,14 +145,30 @@ void take_tokens(int reading_end) noexcept {
   char tokens[64];
   const iovec part{tokens, sizeof tokens};
   pollfd p{reading_end, POLLIN, 0};
-  if (poll(&p, 1, 0) == 1 && (p.revents & POLLIN) != 0) {
+  if (kernel_poll(&p, 1, &kNoTime, nullptr) == 1 && (p.revents & POLLIN) != 0) {
     syscall(SYS_preadv2, reading_end, &part, 1, -1L, -1L, RWF_NOWAIT);
   }
 }
 
+void widen_kernel_pipe(int fd) noexcept {
+  errno_guard keep;
+  syscall(SYS_fcntl, fd, F_SETPIPE_SZ, 128 * 1024);
+}
+
+void put_into_kernel_pipe(int writing_end, const void* bytes, std::size_t n) noexcept {
+  errno_guard keep;
+  syscall(SYS_write, writing_end, bytes, n);
+}
+
+bool survives_exec(int fd) noexcept {
+  errno_guard keep;
+  const long flags = syscall(SYS_fcntl, fd, F_GETFD);
+  return flags >= 0 && (flags & FD_CLOEXEC) == 0;
+}
+
 int kernel_stat(int fd, struct stat& out) noexcept {
   errno_guard keep;
-  return error_of(fstat(fd, &out));
+  return error_of(static_cast<int>(syscall(SYS_newfstatat, fd, "", &out, AT_EMPTY_PATH)));
 }
 
 long kernel_control(int fd, int command, void* argument) noexcept {

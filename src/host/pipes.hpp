@@ -7,6 +7,7 @@
 #pragma once
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -36,11 +37,17 @@ int make_kernel_pipe(int fds[2], int flags) noexcept;
 bool is_nonblocking(int fd) noexcept;
 int keep_alive(int fd) noexcept;                // a duplicate, close-on-exec
 int other_side(int fd, bool writing) noexcept;  // the same pipe, opened anew at its other side
-bool hung_up(int fd) noexcept;                  // nobody has the other side open
+// ppoll without the hooks in between; null: for ever, or the thread's own mask.
+int kernel_poll(pollfd* fds, std::size_t n, const timespec* timeout, const sigset_t* mask) noexcept;
+bool hung_up(int fd) noexcept;  // nobody has the other side open
 // One token fills a shortened pipe.
 void shorten_kernel_pipe(int fd) noexcept;
 void leave_token(int writing_end) noexcept;
 void take_tokens(int reading_end) noexcept;
+// Room for a whole ring, and putting a piece of one there.
+void widen_kernel_pipe(int fd) noexcept;
+void put_into_kernel_pipe(int writing_end, const void* bytes, std::size_t n) noexcept;
+bool survives_exec(int fd) noexcept;
 int kernel_stat(int fd, struct stat& out) noexcept;
 long kernel_control(int fd, int command, void* argument) noexcept;
 long kernel_ioctl(int fd, unsigned long request, void* argument) noexcept;

@@ -111,8 +111,9 @@ struct constants {
 
 struct shared_pipe {
   alignas(kLine) std::atomic<std::uint32_t> several{0};  // other processes may have it
-  std::atomic<std::uint32_t> gone[2] = {};               // the end has been closed for good
-  std::atomic<std::uint32_t> nonblocking[2] = {};        // as last set through us
+  std::atomic<std::uint32_t> plain{0};             // bytes go through the kernel pipe from now on
+  std::atomic<std::uint32_t> gone[2] = {};         // the end has been closed for good
+  std::atomic<std::uint32_t> nonblocking[2] = {};  // as last set through us
   constants fixed{};
   std::uint64_t inode[2] = {};
   std::int64_t made = 0;  // ctime

@@ -52,6 +52,20 @@ void set_async(direction& d, bool on) noexcept {
   }
 }
 
+// The kernel pipe's own readiness, once it carries the bytes.
+bool observe_plain(int fd, bool writing, core::observation& out) noexcept {
+  pollfd p{fd, static_cast<short>(writing ? POLLOUT : POLLIN), 0};
+  constexpr timespec kNow{0, 0};
+  if (host::kernel_poll(&p, 1, &kNow, nullptr) < 0) return false;
+  int bytes = 0;
+  host::kernel_ioctl(fd, FIONREAD, &bytes);
+  out.eof = (p.revents & (writing ? POLLERR : POLLHUP)) != 0;
+  out.last = writing && out.eof;
+  out.ready = (p.revents & p.events) != 0;
+  out.data = !writing ? bytes : out.ready ? static_cast<std::int64_t>(kRing) - bytes : 0;
+  return true;
+}
+
 bool gone_or_eof(const shared_pipe& s, int end) noexcept {
   return s.gone[end].load() != 0 || s.to[end].eof.load() != 0;
 }
@@ -76,7 +90,7 @@ long system::write(int fd, const iovec* parts, int count) noexcept {
 
 int system::stat(int fd, struct stat& out) noexcept {
   subject call{};
-  if (!look_up(fd, call)) return kAskKernel;
+  if (!look_up(fd, call) || call.memory().plain.load() != 0) return kAskKernel;
   struct stat kernel {};
   if (const int error = host::kernel_stat(fd, kernel); error != 0) return -error;
   const direction& d = call.inbound();
@@ -116,6 +130,7 @@ int system::ioctl(int fd, unsigned long request, void* argument) noexcept {
       set_async(d, *number != 0);
       return 0;
     case FIONREAD:
+      if (call.memory().plain.load() != 0) return kAskKernel;
       *number = static_cast<int>(d.held());
       return 0;
     case FIOSETOWN:
@@ -180,7 +195,7 @@ int system::fcntl(int fd, int command, void* argument) noexcept {
 
 int system::poll(int fd, short events) noexcept {
   subject call{};
-  if (!look_up(fd, call)) return kAskKernel;
+  if (!look_up(fd, call) || call.memory().plain.load() != 0) return kAskKernel;
   shared_pipe& s = call.memory();
   const int peer = 1 - call.end;
   if (s.several.load() != 0 && s.gone[peer].load() == 0 && host::hung_up(fd)) {
@@ -201,7 +216,7 @@ int system::poll(int fd, short events) noexcept {
 // The kernel pipe shows hang-ups, and between processes the doorbell: see ring_doorbell().
 short system::kernel_hints(int fd, short events) noexcept {
   subject call{};
-  if (!look_up(fd, call)) return events;
+  if (!look_up(fd, call) || call.memory().plain.load() != 0) return events;
   if (call.memory().several.load() == 0) return 0;
   const int heard = call.end == 0 ? POLLIN | POLLRDNORM : POLLOUT | POLLWRNORM;
   return static_cast<short>(events & heard);
@@ -211,6 +226,7 @@ bool system::observe(int fd, bool writing, core::observation& out) noexcept {
   subject call{};
   if (!look_up(fd, call)) return false;
   shared_pipe& s = call.memory();
+  if (s.plain.load() != 0) return observe_plain(fd, writing, out);
   direction& d = writing ? call.outbound() : call.inbound();
   d.listening.fetch_or(kObservers);
   const bool several = s.several.load() != 0;

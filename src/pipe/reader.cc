@@ -24,11 +24,13 @@ class reader {
   long run() noexcept {
     if (!turn_.held()) return -EAGAIN;
     if (call_.stale()) return -EBADF;
+    if (is_plain()) return core::descriptor_owner::kAskKernel;
     sys_.sizes().before_read(ring_, call_.memory().fixed);
     ring_.reader_cpu.store(host::this_cpu(), std::memory_order_relaxed);
     start_ = ring_.head.load(std::memory_order_relaxed);
     const int error = fill();
     if (turn_.held()) turn_.put_down();
+    if (error == kPlain) return core::descriptor_owner::kAskKernel;
     finish(error);
     return error == 0 ? static_cast<long>(done_) : -error;
   }
@@ -67,8 +69,13 @@ class reader {
       turn_.take_up();
       if (!turn_.held()) return EAGAIN;
       if (call_.stale()) return EBADF;
+      if (is_plain()) return kPlain;
     }
     return 0;
+  }
+
+  bool is_plain() const noexcept {
+    return call_.memory().plain.load(std::memory_order_relaxed) != 0;
   }
 
   int wait_for_bytes(std::uint64_t head) noexcept {
@@ -76,7 +83,7 @@ class reader {
       return ring_.tail.load(std::memory_order_acquire) != head ||
              ring_.announced.load(std::memory_order_relaxed) > head ||
              ring_.eof.load(std::memory_order_relaxed) != 0 ||
-             ring_.head.load(std::memory_order_relaxed) != head;
+             ring_.head.load(std::memory_order_relaxed) != head || is_plain();
     };
     return wait(here_, ring_.readers, call_.own().reading,
                 ring_.writer_cpu.load(std::memory_order_relaxed), false, arrived, arrived);

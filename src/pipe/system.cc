@@ -304,7 +304,9 @@ system::advice system::enter_sleep(const subject& call, bool& counted) noexcept 
   {
     core::guard hold(lock_);
     if (call.stale()) return advice::look_again;
-    if (!several || call.memory().gone[1 - call.end].load() != 0 || !host::hung_up(s.descriptor)) {
+    // Who is watched for is known to be gone, or is not.
+    if (!several || s.watched || call.memory().gone[1 - call.end].load() != 0 ||
+        !host::hung_up(s.descriptor)) {
       if (host::is_nonblocking(s.descriptor)) return advice::refuse;
       if (!counted) ++s.asleep;
       counted = true;

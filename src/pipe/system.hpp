@@ -55,6 +55,11 @@ class system final : public core::descriptor_owner {
   void after_fork_in_parent() noexcept override QUAY_NO_ANALYSIS;
   void after_fork_in_child() noexcept override QUAY_NO_ANALYSIS;
 
+  // A program that knows nothing of us is about to be started in this process: the forward bytes of
+  // every end that it inherits go into the kernel pipe, and so will all that follow, whoever moves
+  // them. There is no way back; the backward direction ends.
+  void before_exec() noexcept;
+
   // --- for the calls that move bytes -------------------------------------------------------------
   enum class advice : std::uint8_t { sleep, refuse, look_again };
   // Before a call would sleep: refuse, if its descriptor does not block; look again, if the other
@@ -93,6 +98,7 @@ class system final : public core::descriptor_owner {
   // The end has no descriptor in this process any more.
   void end_left(const subject& was) noexcept;
   void recycle(pair& p) noexcept;
+  void make_plain(const subject& s) noexcept;
   pair* make_locked() noexcept QUAY_REQUIRES(lock_);
   int equip(pair& p, bool nonblocking) noexcept;
   void tell_listeners(pair& p, int end) noexcept;

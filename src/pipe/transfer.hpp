@@ -11,6 +11,9 @@ namespace quay::pipe {
 
 class system;
 
+// What a call finds when the pipe became plain: from here on the kernel moves the bytes.
+inline constexpr int kPlain = 4096;  // beyond every errno
+
 long read(system& sys, const subject& call, cursor to) noexcept;
 long write(system& sys, const subject& call, cursor from) noexcept;
 

@@ -32,6 +32,7 @@ class writer {
   long run() noexcept {
     if (!turn_.held()) return -EAGAIN;
     if (call_.stale()) return -EBADF;
+    if (is_plain()) return core::descriptor_owner::kAskKernel;
     put_right();
     ring_.writer_cpu.store(host::this_cpu(), std::memory_order_relaxed);
     const std::int64_t now = host::coarse_wall();
@@ -47,6 +48,9 @@ class writer {
     }
     if (turn_.held()) turn_.put_down();
     const std::size_t done = total_ - from_.left();
+    if (error == kPlain) {
+      return done > 0 ? static_cast<long>(done) : core::descriptor_owner::kAskKernel;
+    }
     if (error == EPIPE && done > 0) error = 0;
     if (error == 0) ring_.changed.store(now, std::memory_order_relaxed);
     if (!refused_) offer();
@@ -61,6 +65,10 @@ class writer {
   // The last holder may have died between announcing and copying.
   void put_right() noexcept {
     if (turn_.inherited()) ring_.announced.store(ring_.tail.load(std::memory_order_relaxed));
+  }
+
+  bool is_plain() const noexcept {
+    return call_.memory().plain.load(std::memory_order_relaxed) != 0;
   }
 
   bool has_window() noexcept {
@@ -155,7 +163,7 @@ class writer {
            ring_.eof.load(std::memory_order_acquire) == 0) {
       error = wait_for([&] { return ring_.head.load(std::memory_order_acquire) >= end; });
     }
-    if (!turn_.held() || error == EBADF) return error;
+    if (!turn_.held() || error == EBADF || error == kPlain) return error;
     ring_.window_owner = 0;
     if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
     // An interrupted window stays as ordinary content; so does that of a descriptor that turned
@@ -188,7 +196,7 @@ class writer {
     const std::uint64_t head = ring_.head_seen;
     turn_.put_down();
     offer();
-    const auto over = [&] { return ring_.eof.load(std::memory_order_acquire) != 0; };
+    const auto over = [&] { return ring_.eof.load(std::memory_order_acquire) != 0 || is_plain(); };
     const int error = wait(
         here_, ring_.writers, call_.own().writing, ring_.reader_cpu.load(std::memory_order_relaxed),
         moved, [&] { return ready() || over(); },
@@ -200,7 +208,8 @@ class writer {
     turn_.take_up();
     if (!turn_.held()) return EAGAIN;
     put_right();
-    return call_.stale() ? EBADF : error;
+    if (call_.stale()) return EBADF;
+    return is_plain() ? kPlain : error;
   }
 
   // There may be something to read: for who sleeps, polls or has notes. After a full barrier.

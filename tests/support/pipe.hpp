@@ -91,6 +91,17 @@ inline long fill(int fd) {
   return n;
 }
 
+// The scheduler's account of a task that sleeps, nothing of one that runs: the same twice means that
+// it slept throughout.
+inline std::string rest_of(const std::string& task) {
+  std::string stat;
+  std::string counted;
+  std::getline(std::ifstream(task + "/stat"), stat);
+  std::getline(std::ifstream(task + "/schedstat"), counted);
+  const auto end = stat.rfind(')');
+  return end != std::string::npos && stat.compare(end, 3, ") S") == 0 ? counted : std::string();
+}
+
 // A call in a thread of its own.
 class call {
  public:
@@ -123,14 +134,7 @@ class call {
 
  private:
   std::string rest() const {
-    if (id_ == 0) return {};
-    const std::string task = "/proc/self/task/" + std::to_string(id_);
-    std::string stat;
-    std::string counted;
-    std::getline(std::ifstream(task + "/stat"), stat);
-    std::getline(std::ifstream(task + "/schedstat"), counted);
-    const auto end = stat.rfind(')');
-    return end != std::string::npos && stat.compare(end, 3, ") S") == 0 ? counted : std::string();
+    return id_ != 0 ? rest_of("/proc/self/task/" + std::to_string(id_)) : std::string();
   }
 
   std::atomic<pid_t> id_{0};
@@ -175,6 +179,15 @@ class child {
   child& operator=(const child&) = delete;
 
   void kill(int signal) { ::kill(pid_, signal); }
+  void until_asleep() const {
+    std::string before;
+    for (;;) {
+      const std::string now = rest_of("/proc/" + std::to_string(pid_));
+      if (!now.empty() && now == before) return;
+      before = now;
+      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    }
+  }
   // Its exit status, or minus the signal that ended it.
   int wait() {
     int status = 0;

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: libc's reading, writing, polling and pipe-making calls, put in front of libc: on a descriptor
+//       that is one of ours they are ours, on any other libc's.
+// Contract: QUAY_PIPES=1 in the environment, or `quay run --pipes`, makes pipe() and pipe2() give
+//           our pipes; a flag that ours do not know (O_DIRECT) gives the kernel's. What libc does
+//           for itself, stdio's buffers foremost, is not seen.
+// Invariants: a descriptor that is none of ours costs one look-up of one byte.
+#include <poll.h>
+#include <sys/select.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#include "faces/hook_points.hpp"
+#include "hooks/original.hpp"
+
+namespace {
+
+using quay::hooks::original;
+
+constinit original<ssize_t(int, void*, size_t)> libc_read{"read"};
+constinit original<ssize_t(int, const void*, size_t)> libc_write{"write"};
+constinit original<ssize_t(int, const iovec*, int)> libc_readv{"readv"};
+constinit original<ssize_t(int, const iovec*, int)> libc_writev{"writev"};
+constinit original<int(pollfd*, nfds_t, int)> libc_poll{"poll"};
+constinit original<int(pollfd*, nfds_t, const timespec*, const sigset_t*)> libc_ppoll{"ppoll"};
+constinit original<int(int, fd_set*, fd_set*, fd_set*, timeval*)> libc_select{"select"};
+constinit original<int(int*)> libc_pipe{"pipe"};
+constinit original<int(int*, int)> libc_pipe2{"pipe2"};
+
+bool g_pipes_are_ours = false;
+
+[[gnu::constructor]] void look_up_originals() {
+  libc_read.get();
+  libc_write.get();
+  libc_readv.get();
+  libc_writev.get();
+  libc_poll.get();
+  libc_ppoll.get();
+  libc_select.get();
+  libc_pipe.get();
+  libc_pipe2.get();
+  const char* wish = std::getenv("QUAY_PIPES");
+  g_pipes_are_ours = wish != nullptr && std::strcmp(wish, "1") == 0;
+}
+
+constexpr long kAskLibc = INT32_MIN;
+
+// Ours, if `result` says so; else what libc's call returns.
+template <class Libc>
+auto settle(long result, Libc libc) noexcept -> decltype(libc()) {
+  if (result == kAskLibc) return libc();
+  if (result >= 0) return static_cast<decltype(libc())>(result);
+  errno = static_cast<int>(-result);
+  return -1;
+}
+
+// --- select: poll() with other words --------------------------------------------------------------
+
+struct direction {
+  fd_set* set;
+  short asks;
+  short means;
+};
+
+bool concerns_us(int n, const direction (&sets)[3]) noexcept {
+  for (int fd = 0; fd < n; ++fd) {
+    for (const direction& d : sets) {
+      if (d.set != nullptr && FD_ISSET(fd, d.set) && quay_hook_is_ours(fd)) return true;
+    }
+  }
+  return false;
+}
+
+int select_by_polling(int n, const direction (&sets)[3], const timespec* timeout) noexcept {
+  pollfd asked[FD_SETSIZE];
+  nfds_t count = 0;
+  for (int fd = 0; fd < n; ++fd) {
+    pollfd one{fd, 0, 0};
+    bool wanted = false;
+    for (const direction& d : sets) {
+      if (d.set == nullptr || !FD_ISSET(fd, d.set)) continue;
+      wanted = true;
+      one.events = static_cast<short>(one.events | d.asks);
+    }
+    if (wanted) asked[count++] = one;
+  }
+  const int ready = quay_hook_poll(asked, count, timeout, nullptr);
+  if (ready < 0) return ready;
+  for (nfds_t i = 0; i < count; ++i) {
+    if ((asked[i].revents & POLLNVAL) != 0) return -EBADF;
+  }
+  int bits = 0;
+  for (nfds_t i = 0; i < count; ++i) {
+    for (const direction& d : sets) {
+      if (d.set == nullptr || !FD_ISSET(asked[i].fd, d.set)) continue;
+      if ((asked[i].revents & d.means) != 0) {
+        ++bits;
+      } else {
+        FD_CLR(asked[i].fd, d.set);
+      }
+    }
+  }
+  return bits;
+}
+
+}  // namespace
+
+QUAY_HOOK ssize_t read(int fd, void* buffer, size_t n) {
+  if (!quay_hook_is_ours(fd)) return libc_read.get()(fd, buffer, n);
+  const iovec whole{buffer, n};
+  return settle(quay_hook_read(fd, &whole, 1), [=] { return libc_read.get()(fd, buffer, n); });
+}
+
+QUAY_HOOK ssize_t write(int fd, const void* buffer, size_t n) {
+  if (!quay_hook_is_ours(fd)) return libc_write.get()(fd, buffer, n);
+  const iovec whole{const_cast<void*>(buffer), n};
+  return settle(quay_hook_write(fd, &whole, 1), [=] { return libc_write.get()(fd, buffer, n); });
+}
+
+QUAY_HOOK ssize_t readv(int fd, const iovec* parts, int count) {
+  if (!quay_hook_is_ours(fd)) return libc_readv.get()(fd, parts, count);
+  return settle(quay_hook_read(fd, parts, count),
+                [=] { return libc_readv.get()(fd, parts, count); });
+}
+
+QUAY_HOOK ssize_t writev(int fd, const iovec* parts, int count) {
+  if (!quay_hook_is_ours(fd)) return libc_writev.get()(fd, parts, count);
+  return settle(quay_hook_write(fd, parts, count),
+                [=] { return libc_writev.get()(fd, parts, count); });
+}
+
+QUAY_HOOK int poll(pollfd* fds, nfds_t n, int timeout_ms) {
+  const timespec timeout{timeout_ms / 1000, timeout_ms % 1000 * 1'000'000L};
+  return settle(quay_hook_poll(fds, n, timeout_ms >= 0 ? &timeout : nullptr, nullptr),
+                [=] { return libc_poll.get()(fds, n, timeout_ms); });
+}
+
+QUAY_HOOK int ppoll(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) {
+  return settle(quay_hook_poll(fds, n, timeout, mask),
+                [=] { return libc_ppoll.get()(fds, n, timeout, mask); });
+}
+
+QUAY_HOOK int select(int n, fd_set* reading, fd_set* writing, fd_set* other, timeval* timeout) {
+  const direction sets[3] = {{reading, POLLIN, POLLIN | POLLHUP | POLLERR},
+                             {writing, POLLOUT, POLLOUT | POLLERR},
+                             {other, POLLPRI, POLLPRI}};
+  if (n < 0 || n > FD_SETSIZE || !concerns_us(n, sets)) {
+    return libc_select.get()(n, reading, writing, other, timeout);
+  }
+  timespec limit{};
+  if (timeout != nullptr) limit = {timeout->tv_sec, timeout->tv_usec * 1000L};
+  return settle(select_by_polling(n, sets, timeout != nullptr ? &limit : nullptr),
+                [=] { return libc_select.get()(n, reading, writing, other, timeout); });
+}
+
+QUAY_HOOK int pipe(int fds[2]) noexcept {
+  if (!g_pipes_are_ours) return libc_pipe.get()(fds);
+  return settle(quay_hook_pipe(fds, 0), [=] { return libc_pipe.get()(fds); });
+}
+
+QUAY_HOOK int pipe2(int fds[2], int flags) noexcept {
+  if (!g_pipes_are_ours) return libc_pipe2.get()(fds, flags);
+  const long made = quay_hook_pipe(fds, flags);
+  return settle(made == -EINVAL ? kAskLibc : made, [=] { return libc_pipe2.get()(fds, flags); });
+}
