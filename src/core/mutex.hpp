@@ -11,6 +11,8 @@
 //               └─ arena (30)
 //        aio (40): the engine's, under none of the above
 //          └─ worker (50): what a pool of aio workers has to do
+//   4. A thread that holds one is inside() the library: handlers of watched signals wait until it
+//      leaves, so a handler never meets a mutex that its own thread holds (host/signal_handler.cc).
 // Locking: nothing that can block is called while one is held; parking is the host's (park.cc).
 #pragma once
 
@@ -59,8 +61,37 @@ inline void pause() noexcept {
 #endif
 }
 
+namespace detail {
+struct thread_mark {
+  std::uint8_t highest_rank;  // debug builds: rank of the innermost mutex held, 0 = none
+  std::uint8_t depth[kRanks];
+  std::uint32_t inside;    // sections of the library that the thread is in
+  std::uint32_t quiet;     // interruptions by signals that the program ignores
+  std::uint64_t deferred;  // signals whose handlers wait until `inside` is 0
+};
+// initial-exec: one add from the thread pointer, no call, usable in signal handlers
+extern thread_local thread_mark this_thread_mark __attribute__((tls_model("initial-exec")));
+}  // namespace detail
+
 // An address that differs between threads: the cheapest thread identity there is.
-const void* this_thread() noexcept;
+inline const void* this_thread() noexcept { return &detail::this_thread_mark; }
+
+// Defined by the host layer: lets the handlers run that waited.
+void run_deferred_handlers() noexcept;
+
+// Between the two, handlers of watched signals wait. Both nest.
+inline void enter_library() noexcept {
+  ++detail::this_thread_mark.inside;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+inline void leave_library() noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  --detail::this_thread_mark.inside;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  if (detail::this_thread_mark.deferred != 0 && detail::this_thread_mark.inside == 0) {
+    run_deferred_handlers();
+  }
+}
 
 class QUAY_CAPABILITY("mutex") mutex {
  public:
@@ -69,6 +100,7 @@ class QUAY_CAPABILITY("mutex") mutex {
   mutex& operator=(const mutex&) = delete;
 
   void lock() noexcept QUAY_ACQUIRE() {
+    enter_library();
     check_rank();
     if (alone() && word_.load(std::memory_order_relaxed) == 0) {
       word_.store(1, std::memory_order_relaxed);
@@ -83,9 +115,11 @@ class QUAY_CAPABILITY("mutex") mutex {
     taken();
   }
   bool try_lock() noexcept QUAY_TRY_ACQUIRE(true) {
+    enter_library();
     std::uint32_t free = 0;
     if (!word_.compare_exchange_strong(free, 1, std::memory_order_acquire,
                                        std::memory_order_relaxed)) {
+      leave_library();
       return false;
     }
     taken();
@@ -95,18 +129,21 @@ class QUAY_CAPABILITY("mutex") mutex {
     released();
     if (alone()) {
       word_.store(0, std::memory_order_release);
-      return;
+    } else if (word_.exchange(0, std::memory_order_release) == 2) {
+      unpark(word_);
     }
-    if (word_.exchange(0, std::memory_order_release) == 2) unpark(word_);
+    leave_library();
   }
   bool held_by_this_thread() const noexcept {
     return owner_.load(std::memory_order_relaxed) == this_thread();
   }
   // A child of fork starts with every mutex free, whoever held it in the parent.
   void reset_after_fork() noexcept QUAY_NO_ANALYSIS {
-    if (held_by_this_thread()) released();
+    const bool mine = held_by_this_thread();
+    if (mine) released();
     owner_.store(nullptr, std::memory_order_relaxed);
     word_.store(0, std::memory_order_relaxed);
+    if (mine) leave_library();
   }
 
  private:
@@ -135,17 +172,6 @@ class QUAY_SCOPED_CAPABILITY guard {
 };
 
 // --- inline bodies -------------------------------------------------------------------------------
-
-namespace detail {
-struct thread_mark {
-  std::uint8_t highest_rank;  // debug builds: rank of the innermost mutex held, 0 = none
-  std::uint8_t depth[kRanks];
-};
-// initial-exec: one add from the thread pointer, no call, usable in signal handlers
-extern thread_local thread_mark this_thread_mark __attribute__((tls_model("initial-exec")));
-}  // namespace detail
-
-inline const void* this_thread() noexcept { return &detail::this_thread_mark; }
 
 #ifdef NDEBUG
 inline void mutex::check_rank() const noexcept {}

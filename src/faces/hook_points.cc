@@ -3,13 +3,16 @@
 // What: the entry points of libquay-hooks; see hook_points.hpp.
 #include "faces/hook_points.hpp"
 
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "faces/process_system.hpp"
 #include "host/linux_host.hpp"
+#include "host/signals.hpp"
 
 using quay::faces::descriptors;
+using quay::host::signal_engine;
 
 int quay_hook_concerns(int fd) {
   if (fd < 0) {
@@ -35,3 +38,11 @@ int quay_hook_is_closing(int fd) { return descriptors().is_closing(fd) ? 1 : 0; 
 int quay_hook_highest(void) { return descriptors().highest(); }
 
 void quay_hook_unmapping(void) { quay::host::mapping_changed(); }
+
+int quay_hook_watches_signal(int number) { return signal_engine::watches(number) ? 1 : 0; }
+int quay_hook_sigaction(int number, const struct sigaction* act, struct sigaction* old) {
+  return signal_engine::instance().change(number, act, old);
+}
+void quay_hook_signal_taken(int number) { signal_engine::instance().consumed(number); }
+void quay_hook_before_exec(void) { signal_engine::instance().before_exec(); }
+void quay_hook_after_exec(void) { signal_engine::instance().after_exec(); }

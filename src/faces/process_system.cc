@@ -15,6 +15,7 @@
 #include <new>
 
 #include "host/linux_host.hpp"
+#include "host/signals.hpp"
 
 namespace quay::faces {
 namespace {
@@ -61,9 +62,11 @@ constinit core::descriptor_table g_descriptors;
 
 void before_fork() {
   for (int n = 0; n < g_descriptors.enrolled(); ++n) g_descriptors.owner(n).before_fork();
+  host::signal_engine::instance().before_fork();
 }
 
 void after_in_parent() {
+  host::signal_engine::instance().after_fork_in_parent();
   for (int n = g_descriptors.enrolled(); n > 0; --n) {
     g_descriptors.owner(n - 1).after_fork_in_parent();
   }
@@ -71,6 +74,7 @@ void after_in_parent() {
 
 void after_in_child() {
   g_pid.store(getpid(), std::memory_order_relaxed);
+  host::signal_engine::instance().after_fork_in_child();
   for (int n = g_descriptors.enrolled(); n > 0; --n) {
     g_descriptors.owner(n - 1).after_fork_in_child();
   }
