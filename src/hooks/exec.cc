@@ -107,12 +107,12 @@ QUAY_HOOK int execle(const char* path, const char* first, ...) noexcept {
 }
 
 QUAY_HOOK int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
-                          const posix_spawnattr_t* how, strings argv, strings env) noexcept {
+                          const posix_spawnattr_t* how, strings argv, strings env) {
   const running_another now;
   return libc_spawn.get()(pid, path, actions, how, argv, env);
 }
 QUAY_HOOK int posix_spawnp(pid_t* pid, const char* file, const posix_spawn_file_actions_t* actions,
-                           const posix_spawnattr_t* how, strings argv, strings env) noexcept {
+                           const posix_spawnattr_t* how, strings argv, strings env) {
   const running_another now;
   return libc_spawnp.get()(pid, file, actions, how, argv, env);
 }

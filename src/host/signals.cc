@@ -13,6 +13,7 @@
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
 #include "host/signal_board.hpp"
+#include "host/signal_files.hpp"
 
 // The lock's own steps are hidden from the thread sanitizer, because handlers take them too.
 #if defined(__SANITIZE_THREAD__)
@@ -67,12 +68,6 @@ std::uintptr_t handler_of(const struct sigaction& a) noexcept {
   return reinterpret_cast<std::uintptr_t>(a.sa_handler);
 }
 
-std::uint64_t pending_now() noexcept {
-  std::uint64_t set = 0;
-  syscall(SYS_rt_sigpending, &set, sizeof set);
-  return set;
-}
-
 bool is_countable(int number) noexcept {
   // Two are nobody's to handle, the next two are the thread library's.
   return signal_bit(number) != 0 && number != SIGKILL && number != SIGSTOP &&
@@ -113,7 +108,7 @@ void signal_engine::watch(int number, bool ignored_too) noexcept {
     if (first || (asks && handler_of(e.wanted) == 1)) install_locked(number);
     if (first) {
       // What is pending already was posted before anybody asked.
-      const std::uint64_t counted = (pending_now() & bit) != 0 ? kCounted : 0;
+      const std::uint64_t counted = (pending_signals() & bit) != 0 ? kCounted : 0;
       shared::store(e.count, (e.count & ~kCounted) | counted);
     }
   }
@@ -152,7 +147,7 @@ void signal_engine::look(std::uint64_t signals) noexcept {
   errno_guard keep;
   std::uint64_t before[core::kSignals + 1];
   each_signal(signals, [&](int n) { before[n] = shared::load(g_board.of[n].count); });
-  const std::uint64_t pending = pending_now();
+  const std::uint64_t pending = pending_signals();
   std::uint64_t fresh = 0;
   each_signal(signals, [&](int n) {
     signal_board::entry& e = g_board.of[n];
