@@ -59,7 +59,7 @@ struct bell {
 };
 
 inline constexpr int kSignals = 64;
-constexpr std::uint64_t signal_bit(int number) noexcept {
+QUAY_HANDLER_SAFE constexpr std::uint64_t signal_bit(int number) noexcept {
   return number >= 1 && number <= kSignals ? std::uint64_t{1} << (number - 1) : 0;
 }
 

@@ -39,7 +39,9 @@ int quay_hook_highest(void) { return descriptors().highest(); }
 
 void quay_hook_unmapping(void) { quay::host::mapping_changed(); }
 
-int quay_hook_watches_signal(int number) { return signal_engine::watches(number) ? 1 : 0; }
+QUAY_HANDLER_SAFE int quay_hook_watches_signal(int number) {
+  return signal_engine::watches(number) ? 1 : 0;
+}
 int quay_hook_sigaction(int number, const struct sigaction* act, struct sigaction* old) {
   return signal_engine::instance().change(number, act, old);
 }

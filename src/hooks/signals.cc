@@ -12,27 +12,20 @@
 #include <atomic>
 #include <cerrno>
 
+#include "core/signals.hpp"
 #include "faces/hook_points.hpp"
 #include "hooks/original.hpp"
 
 namespace {
 
+namespace shared = quay::core::shared;
 using quay::hooks::original;
 using handler = void (*)(int);
 
-constinit original<int(int, const struct sigaction*, struct sigaction*)> libc_sigaction{
-    "sigaction"};
 constinit original<int(const sigset_t*, int*)> libc_sigwait{"sigwait"};
 constinit original<int(const sigset_t*, siginfo_t*)> libc_sigwaitinfo{"sigwaitinfo"};
 constinit original<int(const sigset_t*, siginfo_t*, const timespec*)> libc_sigtimedwait{
     "sigtimedwait"};
-
-[[gnu::constructor]] void look_up_originals() {
-  libc_sigaction.get();
-  libc_sigwait.get();
-  libc_sigwaitinfo.get();
-  libc_sigtimedwait.get();
-}
 
 // Signals for which siginterrupt() asked that they interrupt: signal() heeds it.
 std::atomic<std::uint64_t> g_interrupting{0};
@@ -41,9 +34,31 @@ std::uint64_t bit(int number) noexcept {
   return number >= 1 && number <= 64 ? std::uint64_t{1} << (number - 1) : 0;
 }
 
-int change(int number, const struct sigaction* act, struct sigaction* old) noexcept {
+// A sanitizer's runtime sets its dispositions through here before it is ready to look at our code:
+// nothing on this way is instrumented.
+QUAY_HANDLER_SAFE int libc_sigaction(int number, const struct sigaction* act,
+                                     struct sigaction* old) noexcept {
+  using function = int (*)(int, const struct sigaction*, struct sigaction*);
+  static constinit function found = nullptr;
+  function next = shared::load(found);
+  if (next == nullptr) {
+    next = reinterpret_cast<function>(dlsym(RTLD_NEXT, "sigaction"));
+    shared::store(found, next);
+  }
+  return next(number, act, old);
+}
+
+[[gnu::constructor]] void look_up_originals() {
+  libc_sigaction(SIGKILL, nullptr, nullptr);
+  libc_sigwait.get();
+  libc_sigwaitinfo.get();
+  libc_sigtimedwait.get();
+}
+
+QUAY_HANDLER_SAFE int change(int number, const struct sigaction* act,
+                             struct sigaction* old) noexcept {
   if (!quay_hook_watches_signal(number)) {
-    const int result = libc_sigaction.get()(number, act, old);
+    const int result = libc_sigaction(number, act, old);
     // Unless somebody began to watch it meanwhile, it was none of ours.
     if (result != 0 || act == nullptr || !quay_hook_watches_signal(number)) return result;
     return quay_hook_sigaction(number, act, nullptr);
@@ -66,7 +81,8 @@ handler set(int number, handler h, int flags, bool blocks_itself) noexcept {
 
 }  // namespace
 
-QUAY_HOOK int sigaction(int number, const struct sigaction* act, struct sigaction* old) noexcept {
+QUAY_HOOK QUAY_HANDLER_SAFE int sigaction(int number, const struct sigaction* act,
+                                          struct sigaction* old) noexcept {
   return change(number, act, old);
 }
 

@@ -58,7 +58,7 @@ usual usual_action(int number) noexcept;
 
 // What stands in front of the program's handler.
 void on_signal(int number, siginfo_t* info, void* context) noexcept;
-inline std::uintptr_t our_handler() noexcept {
+QUAY_HANDLER_SAFE inline std::uintptr_t our_handler() noexcept {
   return reinterpret_cast<std::uintptr_t>(&on_signal);
 }
 

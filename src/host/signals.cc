@@ -212,7 +212,7 @@ void signal_engine::enlist(core::bell& b) noexcept {
 
 // --- the program's dispositions -------------------------------------------------------------------
 
-bool signal_engine::watches(int number) noexcept {
+QUAY_HANDLER_SAFE bool signal_engine::watches(int number) noexcept {
   return (shared::load(g_board.watched) & signal_bit(number)) != 0;
 }
 
