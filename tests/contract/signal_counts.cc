@@ -261,6 +261,7 @@ TEST_P(Signal_Counts, AddingAgainTakesUdataAndKeepsTheCount) {
 }
 
 TEST_P(Signal_Counts, QueuedRealTimeSignalsCountEach) {
+  QUAY_SKIP_UNDER_TSAN();
   const int number = SIGRTMIN + 3;
   const disposition handled(number, recording());
   ASSERT_THAT(alter(kq, {watch(number)}), Succeeds());

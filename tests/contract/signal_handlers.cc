@@ -58,6 +58,7 @@ TEST_F(Signal_Handlers, AHandlerSeesTheSendersSiginfo) {
 }
 
 TEST_F(Signal_Handlers, TheHandlersMaskAndNodeferHold) {
+  QUAY_SKIP_UNDER_TSAN();
   {
     const disposition handled(SIGUSR1, recording(0, {SIGUSR2}));
     watch(SIGUSR1);
@@ -194,6 +195,7 @@ TEST_F(Signal_Handlers, TheProgramsDispositionIsThereWhenNobodyWatchesAnyMore) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 TEST_F(Signal_Handlers, SiginterruptIsRememberedBySignal) {
+  QUAY_SKIP_UNDER_TSAN();
   QUAY_SKIP_UNLESS_HOOKED();
   const disposition before(SIGUSR1, SIG_DFL);
   watch(SIGUSR1);

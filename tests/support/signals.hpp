@@ -17,6 +17,21 @@
 
 namespace quay::test {
 
+// The thread sanitizer runs handlers when it sees fit, with a mask of its own, and merges what is
+// queued: what a test says of those is then said of the sanitizer.
+#if defined(__SANITIZE_THREAD__)
+#define QUAY_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define QUAY_THREAD_SANITIZER 1
+#endif
+#endif
+#if defined(QUAY_THREAD_SANITIZER)
+#define QUAY_SKIP_UNDER_TSAN() GTEST_SKIP() << "the thread sanitizer runs handlers its own way"
+#else
+#define QUAY_SKIP_UNDER_TSAN() static_cast<void>(0)
+#endif
+
 inline sigset_t signals(std::initializer_list<int> numbers) {
   sigset_t set;
   sigemptyset(&set);
