@@ -10,6 +10,7 @@
 #include <bit>
 #include <cerrno>
 
+#include "core/mutex.hpp"
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
 #include "host/signal_board.hpp"
@@ -147,7 +148,8 @@ void signal_engine::look(std::uint64_t signals) noexcept {
   errno_guard keep;
   std::uint64_t before[core::kSignals + 1];
   each_signal(signals, [&](int n) { before[n] = shared::load(g_board.of[n].count); });
-  const std::uint64_t pending = pending_signals();
+  // What waits for this thread to leave the library counts when it is delivered.
+  const std::uint64_t pending = pending_signals() & ~core::detail::this_thread_mark.deferred;
   std::uint64_t fresh = 0;
   each_signal(signals, [&](int n) {
     signal_board::entry& e = g_board.of[n];
