@@ -13,6 +13,7 @@
 #define QUAY_QUAY_H_
 
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -133,6 +134,25 @@ QUAY_CALL_ int quay_fcntl(int fd, int cmd, ...);
  * Source: kqueue_poll in kern_event.c of NetBSD.
  */
 QUAY_CALL_ int quay_poll(struct pollfd* fds, nfds_t n, int timeout_ms);
+
+/*
+ * A flag of quay_signalfd(), apart from SFD_*: Linux's own signalfd() and its rules.
+ */
+#define QUAY_SIGNALFD_LINUX 0x40000000
+
+/*
+ * quay_signalfd: makes a descriptor from which signals are read (fd is -1), or replaces the mask of
+ * one, for all who hold it; its rules are illumos's.
+ *
+ * mask: the signals; SIGKILL and SIGSTOP are left out. A read with no signal in the mask fails with
+ *       EINVAL, as one with room for less than a record (128 bytes) does.
+ * flags: SFD_CLOEXEC, SFD_NONBLOCK; not looked at when a mask is replaced. QUAY_SIGNALFD_LINUX.
+ * Returns: the descriptor; -1 with EINVAL (unknown flags), EFAULT (mask), EBADF (fd), ENOTTY (fd is no
+ *       signalfd), EMFILE, ENFILE or ENOMEM.
+ * Threads: any; a thread reads what is pending for itself or its process.
+ * Source: signalfd(3C) and signalfd.c of illumos.
+ */
+QUAY_CALL_ int quay_signalfd(int fd, const sigset_t* mask, int flags);
 
 /*
  * quay_tunable_set, quay_tunable_get: a number of the library, by its name.

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "core/note.hpp"
+#include "core/signals.hpp"
 
 namespace quay::core {
 
@@ -100,6 +101,9 @@ class host {
   virtual std::int64_t distance_to_end(int fd) noexcept = 0;  // size - offset of a file
   virtual int take_socket_error(int fd) noexcept = 0;         // consumes it
   virtual bool process_exists(std::int64_t pid) noexcept = 0;
+
+  // The signals of the process; null where they cannot be counted.
+  virtual signal_counter* signals() noexcept { return nullptr; }
 };
 
 // Names of the registrations that are the library's own; real ones have index >= 1.
@@ -107,6 +111,7 @@ inline constexpr std::uint64_t kBell = 0;
 inline constexpr std::uint64_t kTimer = std::uint64_t{1} << 32;
 inline constexpr std::uint64_t kWallTimer = std::uint64_t{2} << 32;
 inline constexpr std::uint64_t kWatcher = std::uint64_t{3} << 32;
+inline constexpr std::uint64_t kSignalWatch = std::uint64_t{7} << 32;
 inline constexpr std::uint64_t kInnerSet = std::uint64_t{4} << 32;  // + set number << 40
 inline constexpr std::uint64_t kOwnSet = std::uint64_t{5} << 32;
 inline constexpr std::uint64_t kWatchedQueue = std::uint64_t{6} << 32;  // + queue number << 40

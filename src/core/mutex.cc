@@ -13,6 +13,7 @@ thread_local thread_mark this_thread_mark{};
 void thread_mark::settle() noexcept {
   owes.store(false, std::memory_order_relaxed);
   pay_debts();
+  if (deferred != 0) run_deferred_handlers();
 }
 }  // namespace detail
 
@@ -23,6 +24,7 @@ void holds_nothing() noexcept {
   mark.highest_rank = 0;
   for (std::uint8_t& depth : mark.depth) depth = 0;
 }
+
 void ranks_wait_for_fork(bool yes) noexcept { detail::this_thread_mark.forking = yes; }
 
 void mutex::lock_slowly() noexcept {

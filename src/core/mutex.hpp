@@ -3,9 +3,10 @@
 // What: the one mutex of the library, with its rank, and the annotations Clang checks it by.
 // Invariants:
 //   1. word is 0 (free), 1 (held) or 2 (held, somebody may be parked).
-//   2. A thread's mark counts the mutexes it holds or is about to take: a signal handler that
-//      interrupts it can see that waiting might never end, and puts its work off until the thread
-//      has let go of the last one (owe_work).
+//   2. A thread's mark counts the mutexes it holds or is about to take, and other stretches between
+//      enter_library() and leave_library(). While it is above zero, handlers of watched signals
+//      wait (host/signal_handler.cc), and any other handler that interrupts it can see that waiting
+//      for a mutex might never end, and puts its work off (owe_work).
 //   3. A thread takes mutexes in rising rank only (debug builds assert it):
 //        registry (10)
 //          └─ queue (20)
@@ -69,19 +70,10 @@ struct thread_mark {
   std::atomic<bool> owes;
   std::uint8_t highest_rank;  // debug builds: rank of the innermost mutex held, 0 = none
   std::uint8_t depth[kRanks];
-  bool forking;  // see ranks_wait_for_fork()
+  bool forking;            // see ranks_wait_for_fork()
+  std::uint32_t quiet;     // interruptions by signals that the program ignores
+  std::uint64_t deferred;  // signals whose handlers wait until the count is zero; with owes
 
-  void count(std::uint32_t n) noexcept {
-    held.store(held.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-  }
-  void let_go() noexcept {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    const std::uint32_t left = held.load(std::memory_order_relaxed) - 1;
-    held.store(left, std::memory_order_relaxed);
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (owes.load(std::memory_order_relaxed) && left == 0) settle();
-  }
   void settle() noexcept;
 };
 // initial-exec: one add from the thread pointer, no call, usable in signal handlers
@@ -89,16 +81,32 @@ extern thread_local thread_mark this_thread_mark __attribute__((tls_model("initi
 
 }  // namespace detail
 
-// Whether this thread holds a mutex, or is about to: seen by a signal handler, taking one might
-// wait for ever.
+// Both nest.
+inline void enter_library() noexcept {
+  detail::thread_mark& mark = detail::this_thread_mark;
+  mark.held.store(mark.held.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+inline void leave_library() noexcept {
+  detail::thread_mark& mark = detail::this_thread_mark;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  const std::uint32_t left = mark.held.load(std::memory_order_relaxed) - 1;
+  mark.held.store(left, std::memory_order_relaxed);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  if (mark.owes.load(std::memory_order_relaxed) && left == 0) mark.settle();
+}
+// Whether this thread is between the two, where a mutex is held or about to be taken: seen by a
+// signal handler, taking one might wait for ever.
 inline bool holds_mutex() noexcept {
   return detail::this_thread_mark.held.load(std::memory_order_relaxed) != 0;
 }
-// A signal handler's work is due as soon as this thread holds no mutex: pay_debts() is called.
+// A signal handler's work is due as soon as this thread holds no mutex: pay_debts() is called, and
+// run_deferred_handlers().
 inline void owe_work() noexcept {
   detail::this_thread_mark.owes.store(true, std::memory_order_relaxed);
 }
-void pay_debts() noexcept;  // descriptors.cc: the only work that is ever put off is a close
+void pay_debts() noexcept;              // descriptors.cc: closes that were put off
+void run_deferred_handlers() noexcept;  // the host layer's: lets the handlers run that waited
 // In a child of fork, after its mutexes were reset.
 void holds_nothing() noexcept;
 // A thread that forks takes every lock, system by system in the order in which they were made: while
@@ -116,7 +124,7 @@ class QUAY_CAPABILITY("mutex") mutex {
 
   void lock() noexcept QUAY_ACQUIRE() {
     check_rank();
-    detail::this_thread_mark.count(1);
+    enter_library();
     if (alone() && word_.load(std::memory_order_relaxed) == 0) {
       word_.store(1, std::memory_order_relaxed);
       taken();
@@ -130,11 +138,11 @@ class QUAY_CAPABILITY("mutex") mutex {
     taken();
   }
   bool try_lock() noexcept QUAY_TRY_ACQUIRE(true) {
-    detail::this_thread_mark.count(1);
+    enter_library();
     std::uint32_t free = 0;
     if (!word_.compare_exchange_strong(free, 1, std::memory_order_acquire,
                                        std::memory_order_relaxed)) {
-      detail::this_thread_mark.let_go();
+      leave_library();
       return false;
     }
     taken();
@@ -147,7 +155,7 @@ class QUAY_CAPABILITY("mutex") mutex {
     } else if (word_.exchange(0, std::memory_order_release) == 2) {
       unpark(word_);
     }
-    detail::this_thread_mark.let_go();
+    leave_library();
   }
   // A child of fork starts with every mutex free, whoever held it in the parent; its thread then
   // says holds_nothing().

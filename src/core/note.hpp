@@ -56,9 +56,14 @@ struct note {
   struct on_clock {
     std::uint32_t wall;  // 1: the deadline is on the wall clock
   };
+  struct on_postings {     // signals
+    std::uint32_t heeded;  // figures of the last look
+    std::uint32_t ignored;
+  };
   union {
     on_descriptor descriptor;
     on_clock timer;
+    on_postings signal;
   };
 
   note() noexcept : descriptor{kNil, 0, 0, 0, 0, 0} {}

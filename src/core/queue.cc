@@ -19,13 +19,15 @@ queue::queue(environment& env) noexcept
 
 int queue::open_locked(int public_set, bool pollable) noexcept {
   public_ = public_set;
-  pollable_ = pollable;
   closed_ = false;
   bell_rung_ = rewire_due_ = watched_ = false;
   registered_ = watching_ = 0;
   hailed_ = activations_;
   unheard_bells_ = 0;
   tells_edges_ = occupied_ = edge_due_ = false;
+  shared::store(bell_.set, public_set);
+  shared::store(bell_.pollable, pollable);
+  shared::store(bell_.rung, false);
   closing_.store(false, std::memory_order_relaxed);
   for (std::uint32_t d = 0; d < kDirections; ++d) {
     sets_[d] = -1;
@@ -41,10 +43,11 @@ int queue::open_locked(int public_set, bool pollable) noexcept {
 void queue::shut_locked() noexcept {
   closed_ = true;
   closing_.store(true, std::memory_order_release);
-  if (sleepers_ > 0) env_.os.ring(public_, true);
-  const std::uint32_t sleepers = sleepers_;
+  shared::store(bell_.signals, std::uint64_t{0});
+  const std::uint32_t sleepers = bell_.sleepers;
+  if (sleepers > 0) env_.os.ring(public_, true);
   disown_locked();
-  sleepers_ = sleepers;  // they leave one by one
+  shared::store(bell_.sleepers, sleepers);  // they leave one by one
   descriptors_.reset();
   watches_.reset();
   env_.count.queues.fetch_sub(1, std::memory_order_relaxed);
@@ -60,7 +63,7 @@ void queue::disown_locked() noexcept {
     if (*fd >= 0) env_.os.discard(*fd);
     *fd = -1;
   }
-  sleepers_ = 0;
+  shared::store(bell_.sleepers, 0u);
 }
 
 // --- ready list -----------------------------------------------------------------------------------
@@ -81,7 +84,7 @@ void queue::retire_locked(slot_index i) noexcept {
 }
 
 void queue::leave() noexcept {
-  if (!closed_ && pollable_) sync_kernel_timers_locked();
+  if (!closed_ && bell_.pollable) sync_kernel_timers_locked();
   const bool ring = !closed_ && ring_needed_locked();
   const int set = public_;
   if (ring) bell_rung_ = true;
@@ -91,6 +94,11 @@ void queue::leave() noexcept {
   hailed_ = activations_;
   const bool tell = edge_due_;
   edge_due_ = false;
+  if (!ring && !rewire && !hail && !tell) {
+    lock_.unlock();
+    return;
+  }
+  enter_library();  // a handler that leaves by a jump must not leave with the bell unrung
   lock_.unlock();
   if (tell) on_edge();
   if (ring) {
@@ -98,6 +106,7 @@ void queue::leave() noexcept {
     env_.os.ring(set, false);
   }
   if (rewire || hail) run_errands(rewire, hail);
+  leave_library();
 }
 
 // --- timers ---------------------------------------------------------------------------------------
@@ -115,7 +124,7 @@ void queue::start_timer_locked(slot_index i, std::int64_t deadline, bool wall) n
     heap.insert(i, deadline);
   }
   // A sleeper of a private queue has no kernel timer behind it: it must look at the heap again.
-  if (was_earliest && sleepers_ > 0 && !pollable_ && !bell_rung_) {
+  if (was_earliest && bell_.sleepers > 0 && !bell_.pollable && !bell_rung_) {
     bell_rung_ = true;
     env_.os.ring(public_, false);
   }
@@ -182,6 +191,37 @@ std::int64_t queue::next_deadline_locked() noexcept {
   return next;
 }
 
+// --- signals --------------------------------------------------------------------------------------
+
+int queue::listen_locked(std::uint64_t signals) noexcept {
+  signal_counter* counter = env_.os.signals();
+  if (counter == nullptr) return ENOTSUP;
+  const int fd = counter->descriptor();
+  const int base = own_ >= 0 ? own_ : public_.load(std::memory_order_relaxed);
+  if (bell_.signals == 0 && signals != 0) {
+    // For blocked signals, which no handler sees. An edge tells: the descriptor is never read.
+    if (fd >= 0) env_.os.set_add(base, fd, EPOLLIN | EPOLLET, kSignalWatch);
+    counter->enlist(bell_);
+    heard_ = ~counter->tally();  // whatever was posted since is news
+  } else if (bell_.signals != 0 && signals == 0 && fd >= 0) {
+    env_.os.set_remove(base, fd);
+  }
+  shared::store(bell_.signals, signals);
+  return 0;
+}
+
+bool queue::unheard_locked() const noexcept { return env_.os.signals()->tally() != heard_; }
+
+void queue::take_new_signals_locked() noexcept {
+  signal_counter& counter = *env_.os.signals();
+  if (!env_.hooked) counter.recheck(bell_.signals);
+  if (counter.worth_a_look(bell_.signals)) counter.look(bell_.signals);
+  const std::uint64_t now = counter.tally();
+  if (now == heard_) return;
+  heard_ = now;
+  on_signals_locked();
+}
+
 // --- collecting and waiting -----------------------------------------------------------------------
 
 int queue::harvest_locked(int room) noexcept {
@@ -194,7 +234,7 @@ int queue::drain_locked(int room) noexcept {
   // A full buffer may hide more, and some reports fill no room: the queue's own, and those that
   // nobody wants. But level reports come round again: all registrations once is enough.
   const std::uint32_t all = registered_ + watching_ + kOwnReports;
-  const int most = reports_for(room + (bell_rung_ ? 1 : 0));
+  const int most = reports_for(room + (bell_rung_ || shared::load(bell_.rung) ? 1 : 0));
   for (std::uint32_t taken = 0; taken < all; taken += static_cast<std::uint32_t>(most)) {
     const std::uint32_t before = ready_.count();
     const int n = env_.os.set_wait(public_, reports, most, 0);
@@ -243,7 +283,7 @@ bool queue::watch_locked(std::int64_t deadline, int room) noexcept {
   return seen;
 }
 
-// A thread in its sleep. The mutex is free meanwhile; it is taken again however the sleep ends.
+// A thread in its sleep, counted already. The mutex is free meanwhile; it is taken again however the sleep ends.
 // When the thread is cancelled, nobody says how many reports it had got: those that differ from
 // what no report looks like.
 class queue::asleep {
@@ -252,12 +292,11 @@ class queue::asleep {
                                                                                reports_(reports),
                                                                                most_(most) {
     for (int k = 0; k < most; ++k) reports[k].events = 0;
-    ++q.sleepers_;
     q.lock_.unlock();
   }
   void wakes() noexcept QUAY_NO_ANALYSIS {
     queue_.lock_.lock();
-    --queue_.sleepers_;
+    shared::add(queue_.bell_.sleepers, ~0u);
     awake_ = true;
   }
   ~asleep() QUAY_NO_ANALYSIS {
@@ -284,8 +323,14 @@ int queue::sleep_locked(std::int64_t deadline, int room) {
 
   const std::int64_t left = time_left_locked(deadline);
   unheard_bells_ = 0;
+  shared::add(bell_.sleepers, 1u);
+  if (bell_.signals != 0 && unheard_locked()) {  // posted since; the handler saw no sleeper
+    shared::add(bell_.sleepers, ~0u);
+    return 0;
+  }
   bump(env_.count.sleeps);
   const int set = public_;
+  const std::uint32_t quiet = detail::this_thread_mark.quiet;
   epoll_event reports[kReports];
   const int most = reports_for(room);
   asleep sleep(*this, reports, most);
@@ -294,6 +339,8 @@ int queue::sleep_locked(std::int64_t deadline, int room) {
   if (closed_) return EBADF;
   ++epoch_;
   ++harvests_;
+  // What the program ignores does not interrupt it, although we had to look at it.
+  if (n == -EINTR && quiet != detail::this_thread_mark.quiet) return 0;
   if (n < 0) return -n;
   take_reports_locked(reports, n, room);
   unheard_bells_ = 0;

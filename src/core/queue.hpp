@@ -35,6 +35,7 @@
 #include "core/mutex.hpp"
 #include "core/note.hpp"
 #include "core/ready_list.hpp"
+#include "core/signals.hpp"
 #include "core/spin.hpp"
 #include "core/timer_heap.hpp"
 #include "core/tunables.hpp"
@@ -67,7 +68,7 @@ class queue {
   mutex& lock() const noexcept QUAY_RETURN_CAPABILITY(lock_) { return lock_; }
   int descriptor() const noexcept { return public_.load(std::memory_order_relaxed); }
   bool closed_locked() const noexcept QUAY_REQUIRES(lock_) { return closed_; }
-  bool pollable_locked() const noexcept QUAY_REQUIRES(lock_) { return pollable_; }
+  bool pollable_locked() const noexcept QUAY_REQUIRES(lock_) { return bell_.pollable; }
   environment& env() noexcept { return env_; }
 
   // A locked stretch of work on the queue; see Wakeups.
@@ -126,8 +127,17 @@ class queue {
   void add_poster_locked() noexcept QUAY_REQUIRES(lock_) { ++posters_; }
   void remove_poster_locked() noexcept QUAY_REQUIRES(lock_) { --posters_; }
 
+  // --- signals ------------------------------------------------------------------------------
+  // The queue's notes are about these signals from now on. Returns 0 or an errno.
+  int listen_locked(std::uint64_t signals) noexcept QUAY_REQUIRES(lock_);
+  std::uint64_t signals_locked() const noexcept QUAY_REQUIRES(lock_) { return bell_.signals; }
+  // Hands what was posted since the last time to on_signals_locked().
+  void take_signals_locked() noexcept QUAY_REQUIRES(lock_) {
+    if (bell_.signals != 0) take_new_signals_locked();
+  }
+
   bool kernel_may_know_locked() const noexcept QUAY_REQUIRES(lock_) {
-    return has_kernel_part_locked() || bell_rung_ || watching_ != 0;
+    return has_kernel_part_locked() || bell_rung_ || shared::load(bell_.rung) || watching_ != 0;
   }
   // Whether the bell may stay rung while its events are taken: the kernel holds nothing else, and
   // rings were taken back again and again without anybody having slept. It is taken back by the
@@ -145,7 +155,7 @@ class queue {
   // Whether other queues watch this one. Its timers must then reach the kernel.
   void set_watched_locked(bool watched) noexcept QUAY_REQUIRES(lock_) {
     watched_ = watched;
-    pollable_ = pollable_ || watched;
+    shared::store(bell_.pollable, bell_.pollable || watched);
   }
   bool watched_locked() const noexcept QUAY_REQUIRES(lock_) { return watched_; }
   // The set of a watched queue by which others hear of it: made when there is something in it; -1
@@ -171,13 +181,14 @@ class queue {
   void renumber_locked(int fd) noexcept QUAY_REQUIRES(lock_) {
     if (sets_[0] == public_.load(std::memory_order_relaxed)) sets_[0] = fd;
     public_.store(fd, std::memory_order_relaxed);
+    if (own_ < 0) shared::store(bell_.set, fd);
   }
   // In a child of fork: lets go of everything inherited without editing the parent's sets.
   void disown_locked() noexcept QUAY_REQUIRES(lock_);
   // In a child of fork whose number of the queue has become a set of its own: registers anew, there.
   void reregister_locked() noexcept QUAY_REQUIRES(lock_);
   // Whether nobody sleeps in the queue any more: its storage may serve another.
-  bool deserted_locked() const noexcept QUAY_REQUIRES(lock_) { return sleepers_ == 0; }
+  bool deserted_locked() const noexcept QUAY_REQUIRES(lock_) { return bell_.sleepers == 0; }
 
  protected:
   ready_list& ready_locked() noexcept QUAY_REQUIRES(lock_) { return ready_; }
@@ -202,6 +213,8 @@ class queue {
   // The file behind the interest was written to.
   virtual void on_growth_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
   virtual void on_edge() noexcept {}
+  // Watched signals were posted; see signal_counter::posted.
+  virtual void on_signals_locked() noexcept QUAY_REQUIRES(lock_) {}
   // The number was closed (and perhaps reused) behind our back: its notes must go.
   virtual void on_vanished_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
 
@@ -222,12 +235,15 @@ class queue {
  private:
   void leave() noexcept QUAY_RELEASE(lock_);
   void expire_due_locked() noexcept QUAY_REQUIRES(lock_);
+  void take_new_signals_locked() noexcept QUAY_REQUIRES(lock_);
+  bool unheard_locked() const noexcept QUAY_REQUIRES(lock_);
   int drain_locked(int room) noexcept QUAY_REQUIRES(lock_);
   class asleep;
   int make_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   void rebuild_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   bool has_kernel_part_locked() const noexcept QUAY_REQUIRES(lock_) {
-    return registered_ != 0 || timer_ >= 0 || wall_timer_ >= 0 || watcher_ >= 0;
+    return registered_ != 0 || timer_ >= 0 || wall_timer_ >= 0 || watcher_ >= 0 ||
+           bell_.signals != 0;
   }
   void split_locked() noexcept QUAY_REQUIRES(lock_);
   // Where what the kernel reports is registered.
@@ -254,25 +270,25 @@ class queue {
   // The list as a thread without the mutex may see it: only its count, which is atomic.
   const ready_list& spinners_view() const noexcept QUAY_NO_ANALYSIS { return ready_; }
   bool ring_needed_locked() const noexcept QUAY_REQUIRES(lock_) {
-    return !ready_.empty() && !bell_rung_ && (sleepers_ > 0 || pollable_);
+    return !ready_.empty() && !bell_rung_ && (bell_.sleepers > 0 || bell_.pollable);
   }
 
   environment& env_;
   mutable mutex lock_{rank::queue};
   std::atomic<int> public_{-1};  // changes only when a queue loses its first number
   bool closed_ QUAY_GUARDED_BY(lock_) = true;
-  bool pollable_ QUAY_GUARDED_BY(lock_) = false;
   bool tells_edges_ QUAY_GUARDED_BY(lock_) = false;
   bool occupied_ QUAY_GUARDED_BY(lock_) = false;   // as of the last scan, or activated since
   bool edge_due_ QUAY_GUARDED_BY(lock_) = false;   // on_edge() is to be called
-  bool bell_rung_ QUAY_GUARDED_BY(lock_) = false;  // rung since the bell was last harvested
+  bool bell_rung_ QUAY_GUARDED_BY(lock_) = false;  // by leave(), since the bell was last harvested
+  bell bell_;  // written under the mutex, but for `rung`; read by signal handlers
   bool rebuild_due_[kDirections] QUAY_GUARDED_BY(lock_) = {};
   bool rewire_due_ QUAY_GUARDED_BY(lock_) = false;
   bool watched_ QUAY_GUARDED_BY(lock_) = false;
   std::uint32_t hailed_ QUAY_GUARDED_BY(lock_) = 0;    // activations_ that watchers were told of
   std::uint32_t watching_ QUAY_GUARDED_BY(lock_) = 0;  // queues that hear_locked() was called for
   std::uint32_t unheard_bells_ QUAY_GUARDED_BY(lock_) = 0;  // taken back in a row
-  std::uint32_t sleepers_ QUAY_GUARDED_BY(lock_) = 0;
+  std::uint64_t heard_ QUAY_GUARDED_BY(lock_) = 0;    // the signals' tally when last looked at
   std::uint32_t posters_ QUAY_GUARDED_BY(lock_) = 0;  // notes that are fed from user space
   std::uint32_t epoch_ QUAY_GUARDED_BY(lock_) = 0;    // raised by every harvest
   std::uint32_t activations_ QUAY_GUARDED_BY(lock_) = 0;

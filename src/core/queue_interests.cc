@@ -238,6 +238,7 @@ void queue::take_own_report_locked(std::uint64_t name, int room) noexcept {
   if (name == kBell) {
     bell_rung_ = false;
     unheard_bells_ = ready_.empty() ? 0 : unheard_bells_ + 1;
+    shared::store(bell_.rung, false);
   } else if (name == kTimer) {
     timer_armed_ = kNever;
   } else if (name == kWallTimer) {
@@ -246,6 +247,8 @@ void queue::take_own_report_locked(std::uint64_t name, int room) noexcept {
     read_watcher_locked();
   } else if (name == kOwnSet) {
     take_inner_locked(own_, 0, room);
+  } else if (name == kSignalWatch) {
+    env_.os.signals()->look(bell_.signals);
   } else if (const std::uint64_t what = name & 0xff00000000; what == kWatchedQueue) {
     on_watched_queue_locked(static_cast<std::uint32_t>(name >> 40));
   } else {
@@ -320,6 +323,10 @@ void queue::split_locked() noexcept {
     if (timer_ >= 0) f(timer_, EPOLLIN | EPOLLET, kTimer);
     if (wall_timer_ >= 0) f(wall_timer_, EPOLLIN | EPOLLET, kWallTimer);
     if (watcher_ >= 0) f(watcher_, EPOLLIN, kWatcher);
+    if (bell_.signals != 0) {
+      f(env_.os.signals()->descriptor(), EPOLLIN | static_cast<std::uint32_t>(EPOLLET),
+        kSignalWatch);
+    }
   };
   each_of_base([&](int fd, std::uint32_t events, std::uint64_t name) {
     env_.os.set_add(own, fd, events, name);
@@ -336,6 +343,7 @@ void queue::split_locked() noexcept {
   each_of_base([&](int fd, std::uint32_t, std::uint64_t) { env_.os.set_remove(old, fd); });
   if (sets_[0] == old) sets_[0] = own;
   own_ = own;
+  shared::store(bell_.set, own);
 }
 
 int queue::hear_locked(int set, std::uint32_t number) noexcept {

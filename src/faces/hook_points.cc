@@ -3,13 +3,16 @@
 // What: the entry points of libquay-hooks; see hook_points.hpp.
 #include "faces/hook_points.hpp"
 
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "faces/process_system.hpp"
 #include "host/linux_host.hpp"
+#include "host/signals.hpp"
 
 using quay::faces::descriptors;
+using quay::host::signal_engine;
 
 int quay_hook_concerns(int fd) {
   if (fd < 0) {
@@ -92,4 +95,14 @@ void quay_hook_before_exec(void) {
   if (descriptors().highest() >= 0 && syscall(SYS_getpid) == quay::faces::system_pid()) {
     quay::faces::process_pipes().before_exec();
   }
+  signal_engine::instance().before_exec();
 }
+
+QUAY_HANDLER_SAFE int quay_hook_watches_signal(int number) {
+  return signal_engine::watches(number) ? 1 : 0;
+}
+int quay_hook_sigaction(int number, const struct sigaction* act, struct sigaction* old) {
+  return signal_engine::instance().change(number, act, old);
+}
+void quay_hook_signal_taken(int number) { signal_engine::instance().consumed(number); }
+void quay_hook_after_exec(void) { signal_engine::instance().after_exec(); }

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <sys/uio.h>
 #include <time.h>
+struct sigaction;
 
 #define QUAY_HOOK_POINT extern "C" __attribute__((visibility("default")))
 
@@ -44,3 +45,9 @@ QUAY_HOOK_POINT int quay_hook_poll(pollfd* fds, nfds_t n, const timespec* timeou
 QUAY_HOOK_POINT int quay_hook_pipe(int fds[2], int flags);
 // This process is about to become another program: what that inherits must be the kernel's.
 QUAY_HOOK_POINT void quay_hook_before_exec(void);
+// A queue watches the signal: its disposition is libquay's to keep.
+QUAY_HOOK_POINT int quay_hook_watches_signal(int number);
+QUAY_HOOK_POINT int quay_hook_sigaction(int number, const struct sigaction* act,
+                                        struct sigaction* old);
+QUAY_HOOK_POINT void quay_hook_signal_taken(int number);  // by sigwait() and the like
+QUAY_HOOK_POINT void quay_hook_after_exec(void);          // it returned

@@ -18,6 +18,7 @@
 #include <new>
 
 #include "host/linux_host.hpp"
+#include "host/signals.hpp"
 
 namespace quay::faces {
 namespace {
@@ -65,9 +66,11 @@ constinit core::descriptor_table g_descriptors;
 void before_fork() {
   core::ranks_wait_for_fork(true);
   for (int n = 0; n < g_descriptors.enrolled(); ++n) g_descriptors.owner(n).before_fork();
+  host::signal_engine::instance().before_fork();
 }
 
 void after_in_parent() {
+  host::signal_engine::instance().after_fork_in_parent();
   for (int n = g_descriptors.enrolled(); n > 0; --n) {
     g_descriptors.owner(n - 1).after_fork_in_parent();
   }
@@ -78,11 +81,13 @@ void after_in_child() {
   g_pid.store(static_cast<int>(syscall(SYS_getpid)), std::memory_order_relaxed);
   core::holds_nothing();
   g_descriptors.unwatch_all();  // before the owners: what they copy is watched again
+  host::signal_engine::instance().after_fork_in_child();
   for (int n = g_descriptors.enrolled(); n > 0; --n) {
     g_descriptors.owner(n - 1).after_fork_in_child();
   }
   host::mark_process();
   core::ranks_wait_for_fork(false);
+  if (core::detail::this_thread_mark.deferred != 0) core::run_deferred_handlers();
 }
 
 void apply_environment(system& sys) noexcept {

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "hooks/another_program.hpp"
 #include "hooks/original.hpp"
 
 namespace {
@@ -107,6 +108,7 @@ struct plan {
 // Calls f with the environment to use. The memory is gone when it returns.
 template <class F>
 int with_environment(strings environment, F f) noexcept {
+  const quay::hooks::another_program now;
   const plan p(environment);
   return f(p.needed ? p.write(alloca(p.bytes()), environment) : environment);
 }

@@ -59,6 +59,10 @@ class linux_host final : public core::host {
   std::int64_t distance_to_end(int fd) noexcept override;
   int take_socket_error(int fd) noexcept override;
   bool process_exists(std::int64_t pid) noexcept override;
+  core::signal_counter* signals() noexcept override;
+
+  // The doorbell's eventfd, made if there is none; -1 when refused.
+  int clapper_number() noexcept { return clapper(false); }
 
  private:
   int clapper(bool fresh) noexcept;

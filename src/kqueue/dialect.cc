@@ -7,6 +7,7 @@
 #include <sys/event.h>
 
 #include <cerrno>
+#include <csignal>
 
 namespace quay::kqueue {
 namespace {
@@ -14,8 +15,8 @@ namespace {
 constexpr std::int64_t kDay = 24 * 60 * 60;
 
 constexpr std::uint32_t bit(int filter) { return 1u << ~filter; }
-constexpr std::uint32_t kCommon =
-    bit(EVFILT_READ) | bit(EVFILT_WRITE) | bit(EVFILT_TIMER) | bit(EVFILT_USER);
+constexpr std::uint32_t kCommon = bit(EVFILT_READ) | bit(EVFILT_WRITE) | bit(EVFILT_SIGNAL) |
+                                  bit(EVFILT_TIMER) | bit(EVFILT_USER);
 constexpr std::uint32_t kExcept = bit(EVFILT_EXCEPT);
 constexpr std::uint32_t kEmpty = bit(EVFILT_EMPTY);
 constexpr std::uint32_t kRequests = bit(EVFILT_AIO) | bit(EVFILT_LIO);
@@ -62,6 +63,8 @@ constexpr dialect kFreebsd = {
     .plain_modify_sets_period = false,
     .timer_limit_margin = 0,
     .user_events_limit = 0,
+    .checks_signal_number = false,
+    .unrecorded_when_ignored = SIGCHLD,
     .creation = user_creation::stores_raw,
     .user_takes_udata = true,
     .user_values_need_add = false,
@@ -117,6 +120,8 @@ constexpr dialect kNetbsd = {
     .plain_modify_sets_period = false,
     .timer_limit_margin = 1,
     .user_events_limit = 0,
+    .checks_signal_number = false,
+    .unrecorded_when_ignored = 0,
     .creation = user_creation::stores_raw,
     .user_takes_udata = true,
     .user_values_need_add = false,
@@ -172,6 +177,8 @@ constexpr dialect kDragonfly = {
     .plain_modify_sets_period = true,
     .timer_limit_margin = 0,
     .user_events_limit = 0,
+    .checks_signal_number = false,
+    .unrecorded_when_ignored = SIGCONT,
     .creation = user_creation::applies_op,
     .user_takes_udata = false,
     .user_values_need_add = false,
@@ -227,6 +234,8 @@ constexpr dialect kOpenbsd = {
     .plain_modify_sets_period = false,
     .timer_limit_margin = 0,
     .user_events_limit = 1024,
+    .checks_signal_number = true,
+    .unrecorded_when_ignored = 0,
     .creation = user_creation::stores_low,
     .user_takes_udata = true,
     .user_values_need_add = true,

@@ -103,6 +103,10 @@ struct dialect {
   int timer_limit_margin;         // 26: at most kq_calloutmax minus this
   long user_events_limit;         // 26: timers and user events of a process together; 0 = none
 
+  // Signals
+  bool checks_signal_number;    // 28: numbers beyond the last signal are refused
+  int unrecorded_when_ignored;  // 29: the signal that does not count while it is ignored, 0 = none
+
   // User events
   user_creation creation;              // 50, 52
   bool user_takes_udata;               // 30

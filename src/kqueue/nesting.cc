@@ -168,6 +168,7 @@ queue* system::look_into(std::uint32_t number) noexcept {
   if (q->closed_locked()) return nullptr;
   q->harvest_own_locked();
   q->expire_locked();
+  q->take_signals_locked();
   return q;
 }
 

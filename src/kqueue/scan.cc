@@ -8,6 +8,7 @@
 // Locking: the queue's mutex throughout (released only inside sleep_locked).
 #include <sys/event.h>
 
+#include <bit>
 #include <cerrno>
 
 #include "kqueue/filters/filters.hpp"
@@ -60,6 +61,14 @@ bool queue::on_report_locked(slot_index on, core::direction d, std::uint32_t eve
 
 void queue::on_expiry_locked(slot_index i, std::int64_t deadline, std::int64_t now) noexcept {
   filter_of(at(i)).expired(*this, i, deadline, now);
+}
+
+void queue::on_signals_locked() noexcept {
+  for (std::uint64_t left = signals_locked(); left != 0; left &= left - 1) {
+    const auto number = static_cast<std::uintptr_t>(std::countr_zero(left)) + 1;
+    const slot_index i = idents_.find(EVFILT_SIGNAL, number);
+    if (i != kNil) signal_filter.evaluate(*this, i);
+  }
 }
 
 void queue::on_growth_locked(slot_index on) noexcept {
@@ -180,6 +189,7 @@ int queue::collect_locked(sink& out) noexcept {
     int error = harvest_locked(out.room);
     if (error == 0) error = visit_locked();
     if (error != 0) return error;
+    take_signals_locked();
   }
   scan_locked(out);
   return 0;
@@ -188,6 +198,7 @@ int queue::collect_locked(sink& out) noexcept {
 int queue::wait_locked(sink& out, std::int64_t deadline) {
   // What is ready already costs no sleep; but an idle queue asks the kernel once, not twice.
   expire_locked();
+  take_signals_locked();
   if (!ready_locked().empty()) {
     const int error = collect_locked(out);
     if (error != 0 || out.filled > 0) return error;
@@ -195,10 +206,12 @@ int queue::wait_locked(sink& out, std::int64_t deadline) {
   for (;;) {
     int error = sleep_locked(deadline, out.room);
     if (error == 0) error = visit_locked();
-    if (error != 0) return error;
+    if (error != 0 && error != EINTR) return error;
     expire_locked();
+    take_signals_locked();
     if (!ready_locked().empty()) scan_locked(out);
     if (out.filled > 0) return 0;
+    if (error != 0) return error;
     if (deadline != kNever && os().monotonic() >= deadline) return 0;
   }
 }
@@ -263,6 +276,7 @@ void queue::run_errands(bool rewire, bool hail) noexcept {
 std::uint32_t queue::pending_locked() noexcept {
   expire_locked();
   if (kernel_may_know_locked() && harvest_locked(kReports) == 0) visit_locked();
+  take_signals_locked();
   return ready_locked().count();
 }
 

@@ -28,6 +28,8 @@ inline std::string filter_word(int filter) {
       return "READ";
     case EVFILT_WRITE:
       return "WRITE";
+    case EVFILT_SIGNAL:
+      return "SIGNAL";
     case EVFILT_TIMER:
       return "TIMER";
     case EVFILT_USER:

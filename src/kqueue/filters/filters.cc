@@ -17,7 +17,7 @@ filter* const kFilters[kFilterNumbers] = {
     &aio_filter,     // -3
     nullptr,         // -4 VNODE
     nullptr,         // -5 PROC
-    nullptr,         // -6 SIGNAL
+    &signal_filter,  // -6
     &timer_filter,   // -7
     nullptr,         // -8 PROCDESC
     nullptr,         // -9 FS
@@ -29,8 +29,9 @@ filter* const kFilters[kFilterNumbers] = {
     &except_filter,  // -15
     nullptr,         // -16
 };
-static_assert(EVFILT_READ == -1 && EVFILT_WRITE == -2 && EVFILT_TIMER == -7 && EVFILT_USER == -11 &&
-              EVFILT_EMPTY == -13 && EVFILT_EXCEPT == -15);
+static_assert(EVFILT_READ == -1 && EVFILT_WRITE == -2 && EVFILT_SIGNAL == -6 &&
+              EVFILT_TIMER == -7 && EVFILT_USER == -11 && EVFILT_EMPTY == -13 &&
+              EVFILT_EXCEPT == -15);
 
 namespace {
 

@@ -28,6 +28,7 @@ extern filter& read_filter;
 extern filter& write_filter;
 extern filter& except_filter;
 extern filter& empty_filter;
+extern filter& signal_filter;
 extern filter& timer_filter;
 extern filter& user_filter;
 extern filter& aio_filter;  // EVFILT_AIO and EVFILT_LIO

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: quay_signalfd, which is also <sys/signalfd.h>'s signalfd() for illumos programs.
+// Contract: include/quay/quay.h; semantics/pipes-signalfd.md B2.
+#include <quay/quay.h>
+#include <sys/signalfd.h>
+
+#include <cerrno>
+#include <new>
+
+#include "faces/process_system.hpp"
+#include "host/linux_host.hpp"
+#include "signalfd/system.hpp"
+
+namespace {
+
+quay::signalfd::system& process_signalfds() noexcept {
+  // Never destroyed: threads may read while the process exits.
+  alignas(quay::signalfd::system) static unsigned char storage[sizeof(quay::signalfd::system)];
+  static quay::signalfd::system* const only = [] {
+    const bool hooked = quay::faces::process_system().hooked();
+    return ::new (static_cast<void*>(storage)) quay::signalfd::system(
+        quay::host::linux_host::instance(), quay::faces::descriptors(), hooked);
+  }();
+  return *only;
+}
+
+}  // namespace
+
+int quay_signalfd(int fd, const sigset_t* mask, int flags) {
+  if ((flags & QUAY_SIGNALFD_LINUX) != 0) return signalfd(fd, mask, flags & ~QUAY_SIGNALFD_LINUX);
+  const int made = process_signalfds().set(fd, mask, flags);
+  if (made >= 0) return made;
+  errno = -made;
+  return -1;
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: signals storm at all threads while masks, handlers, queues and forks change.
+// Contract: signal semantics B8: every delivery of a watched signal counts in every queue that
+// watches it throughout; no handler call is lost; children neither post to nor disturb the parent.
+#include <stdlib.h>
+
+#include <chrono>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "support/kqueue.hpp"
+#include "support/matchers.hpp"
+#include "support/signals.hpp"
+
+namespace quay::test {
+namespace {
+
+std::chrono::seconds budget() {
+  const char* text = getenv("QUAY_STRESS_SECONDS");
+  const int seconds = text != nullptr ? atoi(text) : 5;
+  return std::chrono::seconds(seconds > 0 ? seconds : 5);
+}
+
+std::atomic<long> g_handled{0};
+void count_call(int) { g_handled.fetch_add(1); }
+
+intptr_t counted(int kq) {
+  intptr_t sum = 0;
+  for (const struct kevent& e : poll(kq)) sum += e.data;
+  return sum;
+}
+
+// Signals go to threads one by one, each only when the last was handled or is known to be blocked:
+// what is delivered is then known exactly.
+TEST(Stress_Signal, DeliveriesAreCountedInEveryQueueWhileEverythingChanges) {
+  g_handled = 0;
+  const disposition handled(SIGUSR1, count_call, SA_RESTART);
+  const disposition other(SIGUSR2, SIG_IGN);
+  const queue first = make_queue();
+  const queue second = make_queue(QUAY_DIALECT_NETBSD, QUAY_PRIVATE);
+  for (const int kq : {static_cast<int>(first), static_cast<int>(second)}) {
+    ASSERT_THAT(alter(kq, {add(SIGUSR1, EVFILT_SIGNAL)}), Succeeds());
+  }
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (unsigned seed = 0; seed < 3; ++seed) {
+    threads.emplace_back([&done, seed] {
+      std::minstd_rand random(seed + 1);
+      const sigset_t one = signals({SIGUSR1});
+      while (!done) {
+        switch (random() % 4) {
+          case 0: {  // a mask
+            pthread_sigmask(SIG_BLOCK, &one, nullptr);
+            std::this_thread::yield();
+            pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
+            break;
+          }
+          case 1: {  // a queue
+            const queue mine = make_queue(static_cast<int>(random() % 4));
+            alter(mine, {add(SIGUSR1, EVFILT_SIGNAL), add(SIGUSR2, EVFILT_SIGNAL)});
+            poll(mine);
+            break;
+          }
+          case 2: {  // a disposition
+            struct sigaction act {};
+            act.sa_handler = random() % 2 == 0 ? SIG_IGN : SIG_DFL;
+            sigaction(SIGURG, &act, nullptr);
+            break;
+          }
+          default:
+            pthread_kill(pthread_self(), SIGUSR2);
+        }
+      }
+    });
+  }
+  const auto end = std::chrono::steady_clock::now() + budget();
+  std::minstd_rand random(99);
+  long sent = 0;
+  intptr_t in_first = 0;
+  intptr_t in_second = 0;
+  for (long round = 0; std::chrono::steady_clock::now() < end; ++round) {
+    const long before = g_handled;
+    ASSERT_EQ(pthread_kill(threads[random() % threads.size()].native_handle(), SIGUSR1), 0);
+    ++sent;
+    while (g_handled == before) std::this_thread::yield();
+    if (round % 16 == 0) in_first += counted(first);
+    if (round % 64 == 0) in_second += counted(second);
+    if (round % 512 == 0) {
+      EXPECT_EQ(status_of_child([] {
+                  raise(SIGUSR1);
+                  raise(SIGUSR2);
+                  return 0;
+                }),
+                0);
+    }
+  }
+  done = true;
+  for (std::thread& t : threads) t.join();
+  in_first += counted(first);
+  in_second += counted(second);
+  EXPECT_EQ(g_handled, sent);
+  EXPECT_EQ(in_first, sent);
+  EXPECT_EQ(in_second, sent);
+}
+
+TEST(Stress_Signal, SleepersMissNoSignal) {
+  const disposition ignored(SIGUSR1, SIG_IGN);
+  const queue kq = make_queue();
+  ASSERT_THAT(alter(kq, {add(SIGUSR1, EVFILT_SIGNAL)}), Succeeds());
+  std::atomic<bool> done{false};
+  std::atomic<long> seen_so_far{0};
+  std::thread sleeper([&] {
+    while (!done) {
+      for (const struct kevent& e : await(kq)) seen_so_far += e.data;
+    }
+  });
+  const auto end = std::chrono::steady_clock::now() + budget();
+  long sent = 0;
+  while (std::chrono::steady_clock::now() < end) {
+    raise(SIGUSR1);
+    ++sent;
+    while (seen_so_far < sent) std::this_thread::yield();
+  }
+  done = true;
+  raise(SIGUSR1);
+  sleeper.join();
+  EXPECT_EQ(seen_so_far, sent + 1);
+}
+
+}  // namespace
+}  // namespace quay::test
