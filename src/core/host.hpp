@@ -20,6 +20,35 @@ inline constexpr std::int64_t kForever = -1;  // a wait without deadline, nanose
 
 inline constexpr std::uint64_t kInetMark = 1;
 
+// What happens to a watched file.
+namespace file_change {
+inline constexpr std::uint32_t kModified = 0x1;    // content or size
+inline constexpr std::uint32_t kAttributes = 0x2;  // mode, owner, times, number of links
+inline constexpr std::uint32_t kMoved = 0x4;       // has another name
+inline constexpr std::uint32_t kUnmounted = 0x8;   // reported always, need not be asked for
+inline constexpr std::uint32_t kOpened = 0x10;
+inline constexpr std::uint32_t kClosed = 0x20;       // by a descriptor that could not write
+inline constexpr std::uint32_t kClosedWrite = 0x40;  // by one that could
+inline constexpr std::uint32_t kRead = 0x80;
+inline constexpr std::uint32_t kEntries = 0x100;     // directory: an entry came, went, was renamed
+inline constexpr std::uint32_t kEntryMoved = 0x200;  // with kEntries: moved in or out
+inline constexpr std::uint32_t kSubdirectory = 0x400;  // with kEntries: a directory came or went
+inline constexpr std::uint32_t kLost = 0x800;  // reports were lost: anything may have happened
+}  // namespace file_change
+
+struct file_event {
+  std::int32_t watch;  // -1: any
+  std::uint32_t what;  // file_change bits
+};
+
+// What a file is like now, as far as changes tell what happened to it.
+struct file_state {
+  std::int64_t size;
+  std::uint32_t links;
+  std::uint32_t access;  // mode and owner, mixed
+  bool directory;
+};
+
 // What is known of a descriptor's object.
 struct object_facts {
   object kind;
@@ -27,6 +56,8 @@ struct object_facts {
   bool writable;
   std::uint64_t identity;  // files: device and inode, mixed; internet sockets: kInetMark
 };
+
+inline constexpr int kFileEvents = 256;  // room that watcher_read needs
 
 class host {
  public:
@@ -58,12 +89,15 @@ class host {
   virtual int timer_create(bool wall_clock) noexcept = 0;
   virtual int timer_program(int timer, std::int64_t deadline) noexcept = 0;
 
-  // Files that grow (inotify). watch_add returns the watch's number.
+  // Files (inotify). watch_add watches the file, or the directory that the directory `fd` is in,
+  // for `what` besides what it was watched for, and returns the watch's number.
   virtual int watcher_create() noexcept = 0;
-  virtual int watch_add(int watcher, int fd) noexcept = 0;
+  virtual int watch_add(int watcher, int fd, std::uint32_t what, bool parent) noexcept = 0;
   virtual void watch_remove(int watcher, int watch) noexcept = 0;
-  // Reads pending events; stores the numbers of watches that fired, at most `most`.
-  virtual int watcher_read(int watcher, std::int32_t* fired, int most) noexcept = 0;
+  // Stores what is pending, at most `most` events (kFileEvents or more), and returns how many.
+  virtual int watcher_read(int watcher, file_event* out, int most) noexcept = 0;
+  // Returns an errno: EBADF, or EINVAL when the descriptor's object has no place in a file system.
+  virtual int file_now(int fd, file_state& out) noexcept = 0;
 
   // Descriptors.
   virtual bool is_open(int fd) noexcept = 0;

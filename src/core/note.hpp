@@ -102,7 +102,7 @@ struct alignas(64) interest {  // one cache line: a report touches it and the no
   bool readable = true;  // access mode allows reading; valid once kind is known
   bool writable = true;
   bool pollable = true;        // false: the kernel refuses to poll it (EPERM)
-  std::int32_t watch = -1;     // inotify watch of a file that may grow
+  std::uint32_t files = 0;     // first of its links to file watches
   std::uint64_t identity = 0;  // see object_facts
   registration dir[kDirections];
 
@@ -112,7 +112,7 @@ struct alignas(64) interest {  // one cache line: a report touches it and the no
     first = link = kNil;
     kind = object::unknown;
     readable = writable = pollable = true;
-    watch = -1;
+    files = 0;
     identity = 0;
     for (registration& r : dir) r = {};
   }

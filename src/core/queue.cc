@@ -45,7 +45,7 @@ void queue::shut_locked() noexcept {
   disown_locked();
   sleepers_ = sleepers;  // they leave one by one
   descriptors_.reset();
-  watches_.reset();
+  files_.reset();
   env_.count.queues.fetch_sub(1, std::memory_order_relaxed);
 }
 

@@ -29,6 +29,7 @@
 #include <cstdint>
 
 #include "core/arena.hpp"
+#include "core/file_watches.hpp"
 #include "core/growable.hpp"
 #include "core/host.hpp"
 #include "core/interest_mask.hpp"
@@ -100,8 +101,14 @@ class queue {
   // Unhooked mode: whether the interest's number still names the object that was registered.
   // Returns 0, EBADF (closed) or ENOENT (closed and reused).
   int identify_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);
-  // Wakes the queue when the file behind the interest grows.
-  void watch_file_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);
+
+  // --- files --------------------------------------------------------------------------------
+  // Has the file behind the interest reported, or the directory it is in; see file_change.
+  int watch_file_locked(slot_index i, std::uint32_t what, bool parent) noexcept
+      QUAY_REQUIRES(lock_);
+  bool watches_file_locked(slot_index i, std::uint32_t what) noexcept QUAY_REQUIRES(lock_);
+  // Hands out what the watcher has to report.
+  void take_file_events_locked() noexcept QUAY_REQUIRES(lock_);
 
   // --- timers -------------------------------------------------------------------------------
   bool reserve_timer_locked(bool wall) noexcept QUAY_REQUIRES(lock_);
@@ -189,8 +196,9 @@ class queue {
       QUAY_REQUIRES(lock_) = 0;
   virtual void on_expiry_locked(slot_index i, std::int64_t deadline, std::int64_t now) noexcept
       QUAY_REQUIRES(lock_) = 0;
-  // The file behind the interest was written to.
-  virtual void on_growth_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
+  // The watcher reports of the file behind the interest, or of the directory it is in.
+  virtual void on_file_event_locked(slot_index i, std::uint32_t what, bool parent) noexcept
+      QUAY_REQUIRES(lock_) = 0;
   // The number was closed (and perhaps reused) behind our back: its notes must go.
   virtual void on_vanished_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
 
@@ -233,7 +241,8 @@ class queue {
   void sync_kernel_timers_locked() noexcept QUAY_REQUIRES(lock_);
   void program_locked(int& timer, bool wall, std::int64_t& armed, const timer_heap& heap) noexcept
       QUAY_REQUIRES(lock_);
-  void read_watcher_locked() noexcept QUAY_REQUIRES(lock_);
+  int demand_watcher_locked() noexcept QUAY_REQUIRES(lock_);
+  void unlink_file_locked(interest& it, file_watches::number l) noexcept QUAY_REQUIRES(lock_);
   std::int64_t next_deadline_locked() noexcept QUAY_REQUIRES(lock_);
   std::int64_t time_left_locked(std::int64_t deadline) noexcept QUAY_REQUIRES(lock_);
   // Watches for a post of another thread before sleeping; releases the mutex meanwhile. True when
@@ -267,7 +276,7 @@ class queue {
   timer_heap timers_ QUAY_GUARDED_BY(lock_);
   timer_heap wall_timers_ QUAY_GUARDED_BY(lock_);
   growable<slot_index> descriptors_ QUAY_GUARDED_BY(lock_);  // descriptor -> interest
-  growable<slot_index> watches_ QUAY_GUARDED_BY(lock_);      // inotify watch -> one interest
+  file_watches files_ QUAY_GUARDED_BY(lock_);
   int sets_[kDirections] QUAY_GUARDED_BY(lock_) = {-1, -1, -1};
   int own_ QUAY_GUARDED_BY(lock_) = -1;  // see invariant 4
   int timer_ QUAY_GUARDED_BY(lock_) = -1;

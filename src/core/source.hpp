@@ -35,6 +35,8 @@ class source {
   // Fills in what the event carries beyond the saved fields, and consumes what delivery consumes.
   // Called only of a source that says has_delivery().
   virtual void deliver(Queue&, slot_index, core::event&) noexcept {}
+  // The note's file, or the directory it is in, was reported by the watcher; see file_change.
+  virtual void file_event(Queue&, slot_index, std::uint32_t /*what*/, bool /*parent*/) noexcept {}
   // A timer of the note went off.
   virtual void expired(Queue&, slot_index, std::int64_t /*deadline*/,
                        std::int64_t /*now*/) noexcept {}

@@ -37,9 +37,10 @@ class linux_host final : public core::host {
   int timer_program(int timer, std::int64_t deadline) noexcept override;
 
   int watcher_create() noexcept override;
-  int watch_add(int watcher, int fd) noexcept override;
+  int watch_add(int watcher, int fd, std::uint32_t what, bool parent) noexcept override;
   void watch_remove(int watcher, int watch) noexcept override;
-  int watcher_read(int watcher, std::int32_t* fired, int most) noexcept override;
+  int watcher_read(int watcher, core::file_event* out, int most) noexcept override;
+  int file_now(int fd, core::file_state& out) noexcept override;
 
   bool is_open(int fd) noexcept override;
   void discard(int fd) noexcept override;

@@ -15,7 +15,10 @@ constexpr std::int64_t kDay = 24 * 60 * 60;
 
 constexpr std::uint32_t bit(int filter) { return 1u << ~filter; }
 constexpr std::uint32_t kCommon =
-    bit(EVFILT_READ) | bit(EVFILT_WRITE) | bit(EVFILT_TIMER) | bit(EVFILT_USER);
+    bit(EVFILT_READ) | bit(EVFILT_WRITE) | bit(EVFILT_VNODE) | bit(EVFILT_TIMER) | bit(EVFILT_USER);
+constexpr std::uint32_t kVnodeSeeds =
+    NOTE_DELETE | NOTE_WRITE | NOTE_EXTEND | NOTE_ATTRIB | NOTE_LINK | NOTE_RENAME | NOTE_REVOKE;
+constexpr std::uint32_t kVnodeAccess = NOTE_OPEN | NOTE_CLOSE | NOTE_CLOSE_WRITE | NOTE_READ;
 constexpr std::uint32_t kExcept = bit(EVFILT_EXCEPT);
 constexpr std::uint32_t kEmpty = bit(EVFILT_EMPTY);
 constexpr std::uint32_t kRequests = bit(EVFILT_AIO) | bit(EVFILT_LIO);
@@ -53,6 +56,9 @@ constexpr dialect kFreebsd = {
     .has_file_poll = true,
     .listener_shows_empty = true,
     .except_on_pipe = false,
+    .vnode_bits = kVnodeSeeds | kVnodeAccess,
+    .write_shows_extend = true,
+    .entry_move_extends = true,
     .timer_units = true,
     .restart = timer_restart::restarts,
     .restart_replaces_flags = false,
@@ -105,6 +111,9 @@ constexpr dialect kNetbsd = {
     .has_file_poll = false,
     .listener_shows_empty = false,
     .except_on_pipe = false,
+    .vnode_bits = kVnodeSeeds | kVnodeAccess,
+    .write_shows_extend = false,
+    .entry_move_extends = false,
     .timer_units = true,
     .restart = timer_restart::keeps_running,
     .restart_replaces_flags = false,
@@ -157,6 +166,9 @@ constexpr dialect kDragonfly = {
     .has_file_poll = false,
     .listener_shows_empty = false,
     .except_on_pipe = false,
+    .vnode_bits = kVnodeSeeds,
+    .write_shows_extend = false,
+    .entry_move_extends = false,
     .timer_units = false,
     .restart = timer_restart::keeps_running,
     .restart_replaces_flags = false,
@@ -209,6 +221,9 @@ constexpr dialect kOpenbsd = {
     .has_file_poll = false,
     .listener_shows_empty = false,
     .except_on_pipe = true,
+    .vnode_bits = kVnodeSeeds | NOTE_TRUNCATE,
+    .write_shows_extend = false,
+    .entry_move_extends = false,
     .timer_units = true,
     .restart = timer_restart::restarts,
     .restart_replaces_flags = false,

@@ -92,6 +92,11 @@ struct dialect {
   bool listener_shows_empty;  // EMPTY on a listening socket is true
   bool except_on_pipe;        // EXCEPT on pipes reports hang-up
 
+  // Files
+  std::uint32_t vnode_bits;  // §5.5: NOTE_* that there are
+  bool write_shows_extend;   // §5.5: who asks for NOTE_WRITE is told of NOTE_EXTEND too
+  bool entry_move_extends;   // §5.5: a rename into or out of a directory extends it
+
   // Timers
   bool timer_units;               // 27: NOTE_SECONDS … and NOTE_ABSTIME
   timer_restart restart;          // 24

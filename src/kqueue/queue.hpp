@@ -114,7 +114,8 @@ class queue final : public core::queue {
                         std::uint32_t events) noexcept override QUAY_REQUIRES(lock());
   void on_expiry_locked(core::slot_index i, std::int64_t deadline,
                         std::int64_t now) noexcept override QUAY_REQUIRES(lock());
-  void on_growth_locked(core::slot_index i) noexcept override QUAY_REQUIRES(lock());
+  void on_file_event_locked(core::slot_index i, std::uint32_t what, bool parent) noexcept override
+      QUAY_REQUIRES(lock());
   void on_vanished_locked(core::slot_index i) noexcept override QUAY_REQUIRES(lock());
   void on_watched_queue_locked(std::uint32_t number) noexcept override QUAY_REQUIRES(lock()) {
     news_.insert(number);

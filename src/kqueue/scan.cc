@@ -62,9 +62,9 @@ void queue::on_expiry_locked(slot_index i, std::int64_t deadline, std::int64_t n
   filter_of(at(i)).expired(*this, i, deadline, now);
 }
 
-void queue::on_growth_locked(slot_index on) noexcept {
+void queue::on_file_event_locked(slot_index on, std::uint32_t what, bool parent) noexcept {
   for (slot_index i = interest_at(on).first; i != kNil; i = at(i).link) {
-    if (at(i).filter == EVFILT_READ) read_filter.evaluate(*this, i);
+    filter_of(at(i)).file_event(*this, i, what, parent);
   }
 }
 

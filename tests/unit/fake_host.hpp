@@ -91,9 +91,10 @@ class fake_host final : public core::host {
   int timer_create(bool) noexcept override { return set_create(true); }
   int timer_program(int, std::int64_t) noexcept override { return 0; }
   int watcher_create() noexcept override { return -ENOSYS; }
-  int watch_add(int, int) noexcept override { return -ENOSYS; }
+  int watch_add(int, int, std::uint32_t, bool) noexcept override { return -ENOSYS; }
   void watch_remove(int, int) noexcept override {}
-  int watcher_read(int, std::int32_t*, int) noexcept override { return 0; }
+  int watcher_read(int, core::file_event*, int) noexcept override { return 0; }
+  int file_now(int, core::file_state&) noexcept override { return EINVAL; }
 
   bool is_open(int fd) noexcept override { return files.count(fd) != 0 && files[fd].open; }
   void discard(int fd) noexcept override {

@@ -6,7 +6,6 @@
 #include <sys/event.h>
 
 #include <cerrno>
-#include <climits>
 
 namespace quay::kqueue {
 
@@ -14,7 +13,7 @@ filter* const kFilters[kFilterNumbers] = {
     &read_filter,    // -1
     &write_filter,   // -2
     &aio_filter,     // -3
-    nullptr,         // -4 VNODE
+    &vnode_filter,   // -4
     nullptr,         // -5 PROC
     nullptr,         // -6 SIGNAL
     &timer_filter,   // -7
@@ -28,8 +27,8 @@ filter* const kFilters[kFilterNumbers] = {
     &except_filter,  // -15
     nullptr,         // -16
 };
-static_assert(EVFILT_READ == -1 && EVFILT_WRITE == -2 && EVFILT_TIMER == -7 && EVFILT_USER == -11 &&
-              EVFILT_EMPTY == -13 && EVFILT_EXCEPT == -15);
+static_assert(EVFILT_READ == -1 && EVFILT_WRITE == -2 && EVFILT_VNODE == -4 && EVFILT_TIMER == -7 &&
+              EVFILT_USER == -11 && EVFILT_EMPTY == -13 && EVFILT_EXCEPT == -15);
 
 namespace {
 
@@ -46,12 +45,6 @@ int refuse(core::event& change, queue& q) noexcept {
   const dialect& d = q.rules();
   const bool adds = (change.flags & EV_ADD) != 0;
   switch (change.filter) {
-    case EVFILT_VNODE: {
-      // Files are not watched yet; on anything else this is the documented answer.
-      const bool number = change.ident <= static_cast<std::uintptr_t>(INT_MAX);
-      if (!number || !q.os().is_open(static_cast<int>(change.ident))) return EBADF;
-      return adds ? refuse_note(change, d.unsupported_filter) : ENOENT;
-    }
     case EVFILT_PROC:
       if (!adds) return ENOENT;
       return refuse_note(

@@ -29,6 +29,7 @@ extern filter& write_filter;
 extern filter& except_filter;
 extern filter& empty_filter;
 extern filter& timer_filter;
+extern filter& vnode_filter;
 extern filter& user_filter;
 extern filter& aio_filter;  // EVFILT_AIO and EVFILT_LIO
 
