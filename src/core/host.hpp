@@ -41,6 +41,15 @@ struct file_event {
   std::uint32_t what;  // file_change bits
 };
 
+// One record of what processes do.
+struct process_event {
+  enum class kind : std::uint8_t { forked, executed, ended, lost };
+  kind what;
+  std::int64_t pid;
+  std::int64_t child;  // forked
+  int status;          // ended, in wait's form
+};
+
 // What a file is like now, as far as changes tell what happened to it.
 struct file_state {
   std::int64_t size;
@@ -111,7 +120,19 @@ class host {
   virtual bool sending_is_shut(int fd) noexcept = 0;          // own shutdown(SHUT_WR)
   virtual std::int64_t distance_to_end(int fd) noexcept = 0;  // size - offset of a file
   virtual int take_socket_error(int fd) noexcept = 0;         // consumes it
-  virtual bool process_exists(std::int64_t pid) noexcept = 0;
+
+  // Processes. process_open returns a descriptor that means the process and no later one of its
+  // number, and reports input when it has ended; -ESRCH when there is none.
+  virtual int process_open(std::int64_t pid) noexcept = 0;
+  virtual bool process_ended(int process) noexcept = 0;
+  // The status of one that has ended, in wait's form; false when the kernel does not tell it.
+  virtual bool process_status(int process, std::int64_t pid, int& status) noexcept = 0;
+  virtual bool is_process(int fd) noexcept = 0;
+  virtual bool may_signal(std::int64_t pid) noexcept = 0;
+  // What all processes do: a descriptor, or -EOPNOTSUPP where the kernel does not tell.
+  virtual int process_events_open() noexcept = 0;
+  virtual void process_events_close(int events) noexcept = 0;
+  virtual int process_events_read(int events, process_event* out, int most) noexcept = 0;
 };
 
 // Names of the registrations that are the library's own; real ones have index >= 1.
@@ -122,5 +143,8 @@ inline constexpr std::uint64_t kWatcher = std::uint64_t{3} << 32;
 inline constexpr std::uint64_t kInnerSet = std::uint64_t{4} << 32;  // + set number << 40
 inline constexpr std::uint64_t kOwnSet = std::uint64_t{5} << 32;
 inline constexpr std::uint64_t kWatchedQueue = std::uint64_t{6} << 32;  // + queue number << 40
+inline constexpr std::uint64_t kProcesses = std::uint64_t{7} << 32;
+inline constexpr std::uint64_t kProcessEvents = std::uint64_t{8} << 32;  // in the set of processes
+inline constexpr std::uint64_t kMounts = std::uint64_t{9} << 32;
 
 }  // namespace quay::core

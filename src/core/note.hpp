@@ -56,9 +56,17 @@ struct note {
   struct on_clock {
     std::uint32_t wall;  // 1: the deadline is on the wall clock
   };
+  struct on_process {
+    int descriptor;  // -1: none, or no more
+    int status;      // of a process that ended, in wait's form
+    bool follows;    // the note needs process events
+    bool ended;      // its end was noted
+    bool left;       // its end was recorded: later records of the number are another's
+  };
   union {
     on_descriptor descriptor;
     on_clock timer;
+    on_process process;
   };
 
   note() noexcept : descriptor{kNil, 0, 0, 0, 0, 0} {}
@@ -84,6 +92,8 @@ enum class object : std::uint8_t {
 };
 
 enum direction : std::uint32_t { kIn = 0, kOut = 1, kOther = 2, kDirections = 3 };
+// In a token of the set of processes: it names a note, not an interest.
+inline constexpr std::uint32_t kOfNote = kDirections;
 
 struct alignas(64) interest {  // one cache line: a report touches it and the note
   // The registration of one direction. Directions are registered apart, each in a set of its own,

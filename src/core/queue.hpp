@@ -54,8 +54,9 @@ struct environment {
 
 class queue {
  public:
-  // Registrations that are the library's own: bell, timers, watcher, inner sets, own set.
-  static constexpr std::uint32_t kOwnReports = 8;
+  // Registrations that are the library's own: bell, timers, watcher, processes, inner sets,
+  // own set.
+  static constexpr std::uint32_t kOwnReports = 9;
   static constexpr std::uint32_t kUnheardBells = 16;
   static constexpr int kReports = 256;  // most reports taken in one harvest
   static constexpr std::int64_t kNever = INT64_MAX;
@@ -109,6 +110,15 @@ class queue {
   bool watches_file_locked(slot_index i, std::uint32_t what) noexcept QUAY_REQUIRES(lock_);
   // Hands out what the watcher has to report.
   void take_file_events_locked() noexcept QUAY_REQUIRES(lock_);
+
+  // --- processes ----------------------------------------------------------------------------
+  // Reports the end of the process behind a descriptor to the note; unwatch closes it.
+  int watch_end_locked(slot_index i, int process) noexcept QUAY_REQUIRES(lock_);
+  void unwatch_end_locked(int process) noexcept QUAY_REQUIRES(lock_);
+  // One more, one fewer note needs what all processes do.
+  int follow_processes_locked() noexcept QUAY_REQUIRES(lock_);
+  void unfollow_processes_locked() noexcept QUAY_REQUIRES(lock_);
+  void take_process_events_locked() noexcept QUAY_REQUIRES(lock_);
 
   // --- timers -------------------------------------------------------------------------------
   bool reserve_timer_locked(bool wall) noexcept QUAY_REQUIRES(lock_);
@@ -199,6 +209,9 @@ class queue {
   // The watcher reports of the file behind the interest, or of the directory it is in.
   virtual void on_file_event_locked(slot_index i, std::uint32_t what, bool parent) noexcept
       QUAY_REQUIRES(lock_) = 0;
+  // The process that the note watches has ended, or so it seems.
+  virtual void on_process_end_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
+  virtual void on_process_event_locked(const process_event& e) noexcept QUAY_REQUIRES(lock_) = 0;
   // The number was closed (and perhaps reused) behind our back: its notes must go.
   virtual void on_vanished_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
 
@@ -223,7 +236,7 @@ class queue {
   int make_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   void rebuild_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   bool has_kernel_part_locked() const noexcept QUAY_REQUIRES(lock_) {
-    return registered_ != 0 || timer_ >= 0 || wall_timer_ >= 0 || watcher_ >= 0;
+    return registered_ != 0 || timer_ >= 0 || wall_timer_ >= 0 || watcher_ >= 0 || processes_ >= 0;
   }
   void split_locked() noexcept QUAY_REQUIRES(lock_);
   // Where what the kernel reports is registered.
@@ -241,6 +254,8 @@ class queue {
   void sync_kernel_timers_locked() noexcept QUAY_REQUIRES(lock_);
   void program_locked(int& timer, bool wall, std::int64_t& armed, const timer_heap& heap) noexcept
       QUAY_REQUIRES(lock_);
+  int demand_processes_locked() noexcept QUAY_REQUIRES(lock_);
+  void take_processes_locked() noexcept QUAY_REQUIRES(lock_);
   int demand_watcher_locked() noexcept QUAY_REQUIRES(lock_);
   void unlink_file_locked(interest& it, file_watches::number l) noexcept QUAY_REQUIRES(lock_);
   std::int64_t next_deadline_locked() noexcept QUAY_REQUIRES(lock_);
@@ -282,6 +297,9 @@ class queue {
   int timer_ QUAY_GUARDED_BY(lock_) = -1;
   int wall_timer_ QUAY_GUARDED_BY(lock_) = -1;
   int watcher_ QUAY_GUARDED_BY(lock_) = -1;
+  int processes_ QUAY_GUARDED_BY(lock_) = -1;  // set of processes and process_events_
+  int process_events_ QUAY_GUARDED_BY(lock_) = -1;
+  std::uint32_t followers_ QUAY_GUARDED_BY(lock_) = 0;  // notes that need process events
   std::int64_t timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
   std::int64_t wall_timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
   adaptive_spin spin_;                // atomic

@@ -7,6 +7,7 @@
 //          user code.
 #pragma once
 
+#include "core/host.hpp"
 #include "core/note.hpp"
 
 namespace quay::core {
@@ -37,6 +38,12 @@ class source {
   virtual void deliver(Queue&, slot_index, core::event&) noexcept {}
   // The note's file, or the directory it is in, was reported by the watcher; see file_change.
   virtual void file_event(Queue&, slot_index, std::uint32_t /*what*/, bool /*parent*/) noexcept {}
+  // Of notes on processes: a record of what one did; or the note's own has ended, or so it seems.
+  // False: the note has nothing to tell any more and must go.
+  virtual bool process_event(Queue&, slot_index, const core::process_event&) noexcept {
+    return true;
+  }
+  virtual bool process_end(Queue&, slot_index) noexcept { return true; }
   // A timer of the note went off.
   virtual void expired(Queue&, slot_index, std::int64_t /*deadline*/,
                        std::int64_t /*now*/) noexcept {}

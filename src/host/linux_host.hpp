@@ -53,7 +53,15 @@ class linux_host final : public core::host {
   bool sending_is_shut(int fd) noexcept override;
   std::int64_t distance_to_end(int fd) noexcept override;
   int take_socket_error(int fd) noexcept override;
-  bool process_exists(std::int64_t pid) noexcept override;
+
+  int process_open(std::int64_t pid) noexcept override;
+  bool process_ended(int process) noexcept override;
+  bool process_status(int process, std::int64_t pid, int& status) noexcept override;
+  bool is_process(int fd) noexcept override;
+  bool may_signal(std::int64_t pid) noexcept override;
+  int process_events_open() noexcept override;
+  void process_events_close(int events) noexcept override;
+  int process_events_read(int events, core::process_event* out, int most) noexcept override;
 
  private:
   int clapper(bool fresh) noexcept;

@@ -14,8 +14,8 @@ namespace {
 constexpr std::int64_t kDay = 24 * 60 * 60;
 
 constexpr std::uint32_t bit(int filter) { return 1u << ~filter; }
-constexpr std::uint32_t kCommon =
-    bit(EVFILT_READ) | bit(EVFILT_WRITE) | bit(EVFILT_VNODE) | bit(EVFILT_TIMER) | bit(EVFILT_USER);
+constexpr std::uint32_t kCommon = bit(EVFILT_READ) | bit(EVFILT_WRITE) | bit(EVFILT_VNODE) |
+                                  bit(EVFILT_PROC) | bit(EVFILT_TIMER) | bit(EVFILT_USER);
 constexpr std::uint32_t kVnodeSeeds =
     NOTE_DELETE | NOTE_WRITE | NOTE_EXTEND | NOTE_ATTRIB | NOTE_LINK | NOTE_RENAME | NOTE_REVOKE;
 constexpr std::uint32_t kVnodeAccess = NOTE_OPEN | NOTE_CLOSE | NOTE_CLOSE_WRITE | NOTE_READ;
@@ -43,7 +43,7 @@ constexpr dialect kFreebsd = {
     .refuses_negative_counts = true,
     .receipt_without_room = room_lacking::returns_early,
     .post_fault_is_efault = true,
-    .filters = kCommon | kEmpty | kRequests,
+    .filters = kCommon | kEmpty | bit(EVFILT_PROCDESC) | kRequests,
     .aio_refusal = EPERM,
     .unsupported_filter = EINVAL,
     .not_read_on_kqueue = EINVAL,
@@ -59,6 +59,11 @@ constexpr dialect kFreebsd = {
     .vnode_bits = kVnodeSeeds | kVnodeAccess,
     .write_shows_extend = true,
     .entry_move_extends = true,
+    .zombies_can_be_watched = true,
+    .exit = exit_data::status_if_asked,
+    .unasked_exit_is_dropped = true,
+    .proc_needs_permission = false,
+    .child_event_apart = true,
     .timer_units = true,
     .restart = timer_restart::restarts,
     .restart_replaces_flags = false,
@@ -114,6 +119,11 @@ constexpr dialect kNetbsd = {
     .vnode_bits = kVnodeSeeds | kVnodeAccess,
     .write_shows_extend = false,
     .entry_move_extends = false,
+    .zombies_can_be_watched = false,
+    .exit = exit_data::untouched,
+    .unasked_exit_is_dropped = false,
+    .proc_needs_permission = true,
+    .child_event_apart = false,
     .timer_units = true,
     .restart = timer_restart::keeps_running,
     .restart_replaces_flags = false,
@@ -169,6 +179,11 @@ constexpr dialect kDragonfly = {
     .vnode_bits = kVnodeSeeds,
     .write_shows_extend = false,
     .entry_move_extends = false,
+    .zombies_can_be_watched = true,
+    .exit = exit_data::status,
+    .unasked_exit_is_dropped = false,
+    .proc_needs_permission = false,
+    .child_event_apart = false,
     .timer_units = false,
     .restart = timer_restart::keeps_running,
     .restart_replaces_flags = false,
@@ -224,6 +239,11 @@ constexpr dialect kOpenbsd = {
     .vnode_bits = kVnodeSeeds | NOTE_TRUNCATE,
     .write_shows_extend = false,
     .entry_move_extends = false,
+    .zombies_can_be_watched = false,
+    .exit = exit_data::status,
+    .unasked_exit_is_dropped = false,
+    .proc_needs_permission = false,
+    .child_event_apart = false,
     .timer_units = true,
     .restart = timer_restart::restarts,
     .restart_replaces_flags = false,

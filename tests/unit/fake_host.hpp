@@ -116,7 +116,14 @@ class fake_host final : public core::host {
   bool sending_is_shut(int) noexcept override { return false; }
   std::int64_t distance_to_end(int fd) noexcept override { return files[fd].bytes; }
   int take_socket_error(int) noexcept override { return 0; }
-  bool process_exists(std::int64_t) noexcept override { return false; }
+  int process_open(std::int64_t) noexcept override { return -ESRCH; }
+  bool process_ended(int) noexcept override { return false; }
+  bool process_status(int, std::int64_t, int&) noexcept override { return false; }
+  bool is_process(int) noexcept override { return false; }
+  bool may_signal(std::int64_t) noexcept override { return false; }
+  int process_events_open() noexcept override { return -EOPNOTSUPP; }
+  void process_events_close(int) noexcept override {}
+  int process_events_read(int, core::process_event*, int) noexcept override { return 0; }
 
  private:
   struct registration {

@@ -14,21 +14,22 @@ filter* const kFilters[kFilterNumbers] = {
     &write_filter,   // -2
     &aio_filter,     // -3
     &vnode_filter,   // -4
-    nullptr,         // -5 PROC
-    nullptr,         // -6 SIGNAL
+    &proc_filter,      // -5
+    nullptr,           // -6 SIGNAL
     &timer_filter,   // -7
-    nullptr,         // -8 PROCDESC
-    nullptr,         // -9 FS
+    &procdesc_filter,  // -8
+    nullptr,           // -9 FS
     &aio_filter,     // -10 LIO
     &user_filter,    // -11
-    nullptr,         // -12 SENDFILE
+    nullptr,           // -12 SENDFILE
     &empty_filter,   // -13
-    nullptr,         // -14
+    nullptr,           // -14
     &except_filter,  // -15
-    nullptr,         // -16
+    &child_filter,     // -16 kChildFilter
 };
-static_assert(EVFILT_READ == -1 && EVFILT_WRITE == -2 && EVFILT_VNODE == -4 && EVFILT_TIMER == -7 &&
-              EVFILT_USER == -11 && EVFILT_EMPTY == -13 && EVFILT_EXCEPT == -15);
+static_assert(EVFILT_READ == -1 && EVFILT_WRITE == -2 && EVFILT_VNODE == -4 && EVFILT_PROC == -5 &&
+              EVFILT_PROCDESC == -8 && EVFILT_TIMER == -7 && EVFILT_USER == -11 &&
+              EVFILT_EMPTY == -13 && EVFILT_EXCEPT == -15);
 
 namespace {
 
@@ -45,10 +46,6 @@ int refuse(core::event& change, queue& q) noexcept {
   const dialect& d = q.rules();
   const bool adds = (change.flags & EV_ADD) != 0;
   switch (change.filter) {
-    case EVFILT_PROC:
-      if (!adds) return ENOENT;
-      return refuse_note(
-          change, q.os().process_exists(static_cast<std::int64_t>(change.ident)) ? EINVAL : ESRCH);
     case EVFILT_AIO:
       if (d.aio_refusal == EINVAL) return EINVAL;
       return adds ? refuse_note(change, d.aio_refusal) : ENOENT;

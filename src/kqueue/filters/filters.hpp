@@ -12,6 +12,7 @@ namespace quay::kqueue {
 // Indexed by ~number, as the numbers count down from -1; null where there is no such filter.
 inline constexpr std::size_t kFilterNumbers = 16;
 extern filter* const kFilters[kFilterNumbers];
+inline constexpr std::int16_t kChildFilter = -16;  // no dialect offers it to programs
 
 // The filter of a note that exists.
 inline filter& filter_of(const core::note& n) noexcept {
@@ -30,6 +31,9 @@ extern filter& except_filter;
 extern filter& empty_filter;
 extern filter& timer_filter;
 extern filter& vnode_filter;
+extern filter& proc_filter;
+extern filter& procdesc_filter;
+extern filter& child_filter;
 extern filter& user_filter;
 extern filter& aio_filter;  // EVFILT_AIO and EVFILT_LIO
 
