@@ -16,6 +16,10 @@
 
 #include "core/slot.hpp"
 
+namespace quay::kqueue {
+struct loaded_note;
+}  // namespace quay::kqueue
+
 namespace quay::core {
 
 namespace state {
@@ -63,8 +67,14 @@ struct note {
     bool ended;      // its end was noted
     bool left;       // its end was recorded: later records of the number are another's
   };
+  struct of_program {     // filters that the program registered
+    slot_index interest;  // as in on_descriptor, as all up to here
+    std::uint32_t unused[3];
+    kqueue::loaded_note* object;
+  };
   union {
     on_descriptor descriptor;
+    of_program loaded;
     on_clock timer;
     on_process process;
   };

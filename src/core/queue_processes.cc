@@ -42,12 +42,10 @@ void queue::take_processes_locked() noexcept {
   epoll_event reports[64];
   int n = 64;
   while (n == 64) {
-    take_process_events_locked();
     n = env_.os.set_wait(processes_, reports, 64, 0);
+    take_process_events_locked();  // may end notes that are reported, too
     for (int k = 0; k < n; ++k) {
       const token name = token::unpack(reports[k].data.u64);
-      // Either may end the note, and both may be told at once.
-      take_process_events_locked();
       if (env_.notes.find(name.index, name.generation) != nullptr)
         on_process_end_locked(name.index);
     }

@@ -20,6 +20,11 @@ class source {
   // Delivery does more than copy the saved fields.
   bool has_delivery() const noexcept { return has_delivery_; }
 
+  // attach and evaluate: the note was dropped meanwhile, by another thread.
+  static constexpr int kGone = -1;
+  // Runs code of the program's: lets the queue go in attach, event and evaluate.
+  bool lets_go() const noexcept { return lets_go_; }
+
   // Takes up a note that is already linked; may change flags, fflags, data. Returns an errno: then
   // nothing remains and detach is not called.
   virtual int attach(Queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
@@ -49,13 +54,14 @@ class source {
                        std::int64_t /*now*/) noexcept {}
 
  protected:
-  constexpr source(bool on_descriptor, bool has_delivery) noexcept
-      : on_descriptor_(on_descriptor), has_delivery_(has_delivery) {}
+  constexpr source(bool on_descriptor, bool has_delivery, bool lets_go = false) noexcept
+      : on_descriptor_(on_descriptor), has_delivery_(has_delivery), lets_go_(lets_go) {}
   ~source() = default;  // sources are static objects, never deleted through this type
 
  private:
   const bool on_descriptor_;
   const bool has_delivery_;
+  const bool lets_go_;
 };
 
 }  // namespace quay::core

@@ -9,6 +9,7 @@
 #include <climits>
 
 #include "kqueue/filters/filters.hpp"
+#include "kqueue/kfilter.hpp"
 #include "kqueue/queue.hpp"
 #include "kqueue/system.hpp"
 
@@ -134,6 +135,7 @@ int queue::create_locked(event& change, filter& f) noexcept {
   if (d.disable_before_filter && (change.flags & EV_DISABLE)) n.status |= state::kDisabled;
 
   const int error = f.attach(*this, i);
+  if (error == filter::kGone) return 0;
   if (error != 0) {
     unlink_locked(i, false);
     return error;
@@ -170,6 +172,7 @@ int queue::modify_locked(slot_index i, event& change, filter& f) noexcept {
   int error = f.touch(*this, i, change);
   if (error != 0) return error;
   if (!d.disable_before_filter || !(n.status & state::kDisabled)) error = f.evaluate(*this, i);
+  if (error == filter::kGone) return 0;
   // The number was closed and reused behind our back between look-up and re-arming.
   if (error != 0) {
     drop_locked(i, false);
@@ -276,8 +279,10 @@ void queue::close_locked() noexcept {
 
 void queue::abandon_after_fork() noexcept {
   if (closed_locked()) return;
+  forget_other_threads(true);
   disown_locked();
   close_locked();
+  forget_other_threads(false);
 }
 
 }  // namespace quay::kqueue

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <new>
 
+#include "kqueue/kfilter.hpp"
+
 namespace quay::kqueue {
 namespace {
 
@@ -182,6 +184,7 @@ void system::closing(int fd) noexcept {
   const std::uint64_t watchers = s->watchers.exchange(0);
   if (watchers != 0)
     each_watcher(watchers, [fd](queue& q) QUAY_NO_ANALYSIS { q.forget_locked(fd); });
+  run_detaches();
 }
 
 void system::closed(int fd) noexcept {
@@ -191,6 +194,7 @@ void system::closed(int fd) noexcept {
   const std::uint64_t watchers = s->watchers.load();
   if (watchers != 0)
     each_watcher(watchers, [fd](queue& q) QUAY_NO_ANALYSIS { q.verify_locked(fd); });
+  run_detaches();
 }
 
 void system::mark_watched(int fd, const queue& q) noexcept {

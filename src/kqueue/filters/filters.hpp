@@ -5,6 +5,7 @@
 #pragma once
 
 #include "kqueue/dialect.hpp"
+#include "kqueue/kfilter.hpp"
 #include "kqueue/queue.hpp"
 
 namespace quay::kqueue {
@@ -16,10 +17,12 @@ inline constexpr std::int16_t kChildFilter = -16;  // no dialect offers it to pr
 
 // The filter of a note that exists.
 inline filter& filter_of(const core::note& n) noexcept {
+  if (n.filter > 0) return loaded_filter_of(n.filter);
   return *kFilters[static_cast<std::uint16_t>(~n.filter)];
 }
 // The filter a change names; null when the dialect has none such, or one that only refuses.
 inline filter* find_filter(const dialect& d, std::int16_t number) noexcept {
+  if (number > 0) return find_loaded_filter(number);
   const auto index = static_cast<std::uint16_t>(~number);
   return index < kFilterNumbers && (d.filters >> index & 1) != 0 ? kFilters[index] : nullptr;
 }
