@@ -133,6 +133,11 @@ class host {
   virtual int process_events_open() noexcept = 0;
   virtual void process_events_close(int events) noexcept = 0;
   virtual int process_events_read(int events, process_event* out, int most) noexcept = 0;
+
+  // The process's mounts: a descriptor that reports EPOLLPRI when one came or went. mounts_list
+  // stores what identifies each, at most `most`, and returns how many there are, or -errno.
+  virtual int mounts_open() noexcept = 0;
+  virtual std::int64_t mounts_list(int mounts, std::uint64_t* out, std::size_t most) noexcept = 0;
 };
 
 // Names of the registrations that are the library's own; real ones have index >= 1.

@@ -54,9 +54,9 @@ struct environment {
 
 class queue {
  public:
-  // Registrations that are the library's own: bell, timers, watcher, processes, inner sets,
-  // own set.
-  static constexpr std::uint32_t kOwnReports = 9;
+  // Registrations that are the library's own: bell, timers, watcher, processes, mounts, inner
+  // sets, own set.
+  static constexpr std::uint32_t kOwnReports = 10;
   static constexpr std::uint32_t kUnheardBells = 16;
   static constexpr int kReports = 256;  // most reports taken in one harvest
   static constexpr std::int64_t kNever = INT64_MAX;
@@ -119,6 +119,12 @@ class queue {
   int follow_processes_locked() noexcept QUAY_REQUIRES(lock_);
   void unfollow_processes_locked() noexcept QUAY_REQUIRES(lock_);
   void take_process_events_locked() noexcept QUAY_REQUIRES(lock_);
+
+  // --- mounts -------------------------------------------------------------------------------
+  // One more, one fewer note needs to know what is mounted and unmounted.
+  int follow_mounts_locked() noexcept QUAY_REQUIRES(lock_);
+  void unfollow_mounts_locked() noexcept QUAY_REQUIRES(lock_);
+  void take_mounts_locked() noexcept QUAY_REQUIRES(lock_);
 
   // --- timers -------------------------------------------------------------------------------
   bool reserve_timer_locked(bool wall) noexcept QUAY_REQUIRES(lock_);
@@ -212,6 +218,7 @@ class queue {
   // The process that the note watches has ended, or so it seems.
   virtual void on_process_end_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
   virtual void on_process_event_locked(const process_event& e) noexcept QUAY_REQUIRES(lock_) = 0;
+  virtual void on_mounts_locked(bool came, bool went) noexcept QUAY_REQUIRES(lock_) = 0;
   // The number was closed (and perhaps reused) behind our back: its notes must go.
   virtual void on_vanished_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
 
@@ -236,7 +243,8 @@ class queue {
   int make_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   void rebuild_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   bool has_kernel_part_locked() const noexcept QUAY_REQUIRES(lock_) {
-    return registered_ != 0 || timer_ >= 0 || wall_timer_ >= 0 || watcher_ >= 0 || processes_ >= 0;
+    return registered_ != 0 || timer_ >= 0 || wall_timer_ >= 0 || watcher_ >= 0 ||
+           processes_ >= 0 || mounts_ >= 0;
   }
   void split_locked() noexcept QUAY_REQUIRES(lock_);
   // Where what the kernel reports is registered.
@@ -256,6 +264,8 @@ class queue {
       QUAY_REQUIRES(lock_);
   int demand_processes_locked() noexcept QUAY_REQUIRES(lock_);
   void take_processes_locked() noexcept QUAY_REQUIRES(lock_);
+  bool list_mounts_locked(growable<std::uint64_t>& out, std::size_t& count) noexcept
+      QUAY_REQUIRES(lock_);
   int demand_watcher_locked() noexcept QUAY_REQUIRES(lock_);
   void unlink_file_locked(interest& it, file_watches::number l) noexcept QUAY_REQUIRES(lock_);
   std::int64_t next_deadline_locked() noexcept QUAY_REQUIRES(lock_);
@@ -300,6 +310,10 @@ class queue {
   int processes_ QUAY_GUARDED_BY(lock_) = -1;  // set of processes and process_events_
   int process_events_ QUAY_GUARDED_BY(lock_) = -1;
   std::uint32_t followers_ QUAY_GUARDED_BY(lock_) = 0;  // notes that need process events
+  int mounts_ QUAY_GUARDED_BY(lock_) = -1;
+  std::uint32_t mount_notes_ QUAY_GUARDED_BY(lock_) = 0;
+  growable<std::uint64_t> mounts_known_ QUAY_GUARDED_BY(lock_);
+  std::size_t mounts_count_ QUAY_GUARDED_BY(lock_) = 0;
   std::int64_t timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
   std::int64_t wall_timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
   adaptive_spin spin_;                // atomic

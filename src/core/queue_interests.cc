@@ -174,6 +174,8 @@ void queue::take_own_report_locked(std::uint64_t name, int room) noexcept {
     take_file_events_locked();
   } else if (name == kProcesses) {
     take_processes_locked();
+  } else if (name == kMounts) {
+    take_mounts_locked();
   } else if (name == kOwnSet) {
     take_inner_locked(own_, 0, room);
   } else if (const std::uint64_t what = name & 0xff00000000; what == kWatchedQueue) {
@@ -251,6 +253,7 @@ void queue::split_locked() noexcept {
     if (wall_timer_ >= 0) f(wall_timer_, EPOLLIN | EPOLLET, kWallTimer);
     if (watcher_ >= 0) f(watcher_, EPOLLIN, kWatcher);
     if (processes_ >= 0) f(processes_, EPOLLIN, kProcesses);
+    if (mounts_ >= 0) f(mounts_, EPOLLPRI | static_cast<std::uint32_t>(EPOLLET), kMounts);
   };
   each_of_base([&](int fd, std::uint32_t events, std::uint64_t name) {
     env_.os.set_add(own, fd, events, name);

@@ -62,6 +62,8 @@ class linux_host final : public core::host {
   int process_events_open() noexcept override;
   void process_events_close(int events) noexcept override;
   int process_events_read(int events, core::process_event* out, int most) noexcept override;
+  int mounts_open() noexcept override;
+  std::int64_t mounts_list(int mounts, std::uint64_t* out, std::size_t most) noexcept override;
 
  private:
   int clapper(bool fresh) noexcept;

@@ -116,6 +116,7 @@ class queue final : public core::queue {
                         std::int64_t now) noexcept override QUAY_REQUIRES(lock());
   void on_file_event_locked(core::slot_index i, std::uint32_t what, bool parent) noexcept override
       QUAY_REQUIRES(lock());
+  void on_mounts_locked(bool came, bool went) noexcept override QUAY_REQUIRES(lock());
   void on_process_end_locked(core::slot_index i) noexcept override QUAY_REQUIRES(lock());
   void on_process_event_locked(const core::process_event& e) noexcept override
       QUAY_REQUIRES(lock());

@@ -124,6 +124,8 @@ class fake_host final : public core::host {
   int process_events_open() noexcept override { return -EOPNOTSUPP; }
   void process_events_close(int) noexcept override {}
   int process_events_read(int, core::process_event*, int) noexcept override { return 0; }
+  int mounts_open() noexcept override { return -EOPNOTSUPP; }
+  std::int64_t mounts_list(int, std::uint64_t*, std::size_t) noexcept override { return 0; }
 
  private:
   struct registration {

@@ -18,7 +18,7 @@ filter* const kFilters[kFilterNumbers] = {
     nullptr,           // -6 SIGNAL
     &timer_filter,   // -7
     &procdesc_filter,  // -8
-    nullptr,           // -9 FS
+    &fs_filter,        // -9
     &aio_filter,     // -10 LIO
     &user_filter,    // -11
     nullptr,           // -12 SENDFILE
@@ -28,8 +28,8 @@ filter* const kFilters[kFilterNumbers] = {
     &child_filter,     // -16 kChildFilter
 };
 static_assert(EVFILT_READ == -1 && EVFILT_WRITE == -2 && EVFILT_VNODE == -4 && EVFILT_PROC == -5 &&
-              EVFILT_PROCDESC == -8 && EVFILT_TIMER == -7 && EVFILT_USER == -11 &&
-              EVFILT_EMPTY == -13 && EVFILT_EXCEPT == -15);
+              EVFILT_PROCDESC == -8 && EVFILT_FS == -9 && EVFILT_TIMER == -7 &&
+              EVFILT_USER == -11 && EVFILT_EMPTY == -13 && EVFILT_EXCEPT == -15);
 
 namespace {
 

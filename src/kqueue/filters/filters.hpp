@@ -37,6 +37,7 @@ extern filter& vnode_filter;
 extern filter& proc_filter;
 extern filter& procdesc_filter;
 extern filter& child_filter;
+extern filter& fs_filter;
 extern filter& user_filter;
 extern filter& aio_filter;  // EVFILT_AIO and EVFILT_LIO
 
