@@ -10,21 +10,21 @@
 namespace quay::kqueue {
 
 filter* const kFilters[kFilterNumbers] = {
-    &read_filter,    // -1
-    &write_filter,   // -2
-    &aio_filter,     // -3
-    &vnode_filter,   // -4
+    &read_filter,      // -1
+    &write_filter,     // -2
+    &aio_filter,       // -3
+    &vnode_filter,     // -4
     &proc_filter,      // -5
     nullptr,           // -6 SIGNAL
-    &timer_filter,   // -7
+    &timer_filter,     // -7
     &procdesc_filter,  // -8
     &fs_filter,        // -9
-    &aio_filter,     // -10 LIO
-    &user_filter,    // -11
+    &aio_filter,       // -10 LIO
+    &user_filter,      // -11
     nullptr,           // -12 SENDFILE
-    &empty_filter,   // -13
+    &empty_filter,     // -13
     nullptr,           // -14
-    &except_filter,  // -15
+    &except_filter,    // -15
     &child_filter,     // -16 kChildFilter
 };
 static_assert(EVFILT_READ == -1 && EVFILT_WRITE == -2 && EVFILT_VNODE == -4 && EVFILT_PROC == -5 &&
