@@ -11,6 +11,7 @@
 #ifndef QUAY_KFILTER_H_
 #define QUAY_KFILTER_H_
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
