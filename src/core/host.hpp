@@ -21,6 +21,44 @@ inline constexpr std::int64_t kForever = -1;  // a wait without deadline, nanose
 
 inline constexpr std::uint64_t kInetMark = 1;
 
+// What happens to a watched file.
+namespace file_change {
+inline constexpr std::uint32_t kModified = 0x1;    // content or size
+inline constexpr std::uint32_t kAttributes = 0x2;  // mode, owner, times, number of links
+inline constexpr std::uint32_t kMoved = 0x4;       // has another name
+inline constexpr std::uint32_t kUnmounted = 0x8;   // reported always, need not be asked for
+inline constexpr std::uint32_t kOpened = 0x10;
+inline constexpr std::uint32_t kClosed = 0x20;       // by a descriptor that could not write
+inline constexpr std::uint32_t kClosedWrite = 0x40;  // by one that could
+inline constexpr std::uint32_t kRead = 0x80;
+inline constexpr std::uint32_t kEntries = 0x100;     // directory: an entry came, went, was renamed
+inline constexpr std::uint32_t kEntryMoved = 0x200;  // with kEntries: moved in or out
+inline constexpr std::uint32_t kSubdirectory = 0x400;  // with kEntries: a directory came or went
+inline constexpr std::uint32_t kLost = 0x800;  // reports were lost: anything may have happened
+}  // namespace file_change
+
+struct file_event {
+  std::int32_t watch;  // -1: any
+  std::uint32_t what;  // file_change bits
+};
+
+// One record of what processes do.
+struct process_event {
+  enum class kind : std::uint8_t { forked, executed, ended, lost };
+  kind what;
+  std::int64_t pid;
+  std::int64_t child;  // forked
+  int status;          // ended, in wait's form
+};
+
+// What a file is like now, as far as changes tell what happened to it.
+struct file_state {
+  std::int64_t size;
+  std::uint32_t links;
+  std::uint32_t access;  // mode and owner, mixed
+  bool directory;
+};
+
 // What is known of a descriptor's object.
 struct object_facts {
   object kind;
@@ -38,6 +76,7 @@ class edge_listener {
   constexpr edge_listener() noexcept = default;
   ~edge_listener() = default;
 };
+inline constexpr int kFileEvents = 256;  // room that watcher_read needs
 
 class host {
  public:
@@ -74,12 +113,15 @@ class host {
   virtual int timer_create(bool wall_clock) noexcept = 0;
   virtual int timer_program(int timer, std::int64_t deadline) noexcept = 0;
 
-  // Files that grow (inotify). watch_add returns the watch's number.
+  // Files (inotify). watch_add watches the file, or the directory that the directory `fd` is in,
+  // for `what` besides what it was watched for, and returns the watch's number.
   virtual int watcher_create() noexcept = 0;
-  virtual int watch_add(int watcher, int fd) noexcept = 0;
+  virtual int watch_add(int watcher, int fd, std::uint32_t what, bool parent) noexcept = 0;
   virtual void watch_remove(int watcher, int watch) noexcept = 0;
-  // Reads pending events; stores the numbers of watches that fired, at most `most`.
-  virtual int watcher_read(int watcher, std::int32_t* fired, int most) noexcept = 0;
+  // Stores what is pending, at most `most` events (kFileEvents or more), and returns how many.
+  virtual int watcher_read(int watcher, file_event* out, int most) noexcept = 0;
+  // Returns an errno: EBADF, or EINVAL when the descriptor's object has no place in a file system.
+  virtual int file_now(int fd, file_state& out) noexcept = 0;
 
   // Tells the one listener of every edge of the set until it is closed; a child of fork forgets
   // all. Returns an errno: no thread or descriptor to be had.
@@ -100,10 +142,27 @@ class host {
   virtual bool sending_is_shut(int fd) noexcept = 0;          // own shutdown(SHUT_WR)
   virtual std::int64_t distance_to_end(int fd) noexcept = 0;  // size - offset of a file
   virtual int take_socket_error(int fd) noexcept = 0;         // consumes it
-  virtual bool process_exists(std::int64_t pid) noexcept = 0;
 
   // The signals of the process; null where they cannot be counted.
   virtual signal_counter* signals() noexcept { return nullptr; }
+
+  // Processes. process_open returns a descriptor that means the process and no later one of its
+  // number, and reports input when it has ended; -ESRCH when there is none.
+  virtual int process_open(std::int64_t pid) noexcept = 0;
+  virtual bool process_ended(int process) noexcept = 0;
+  // The status of one that has ended, in wait's form; false when the kernel does not tell it.
+  virtual bool process_status(int process, std::int64_t pid, int& status) noexcept = 0;
+  virtual bool is_process(int fd) noexcept = 0;
+  virtual bool may_signal(std::int64_t pid) noexcept = 0;
+  // What all processes do: a descriptor, or -EOPNOTSUPP where the kernel does not tell.
+  virtual int process_events_open() noexcept = 0;
+  virtual void process_events_close(int events) noexcept = 0;
+  virtual int process_events_read(int events, process_event* out, int most) noexcept = 0;
+
+  // The process's mounts: a descriptor that reports EPOLLPRI when one came or went. mounts_list
+  // stores what identifies each, at most `most`, and returns how many there are, or -errno.
+  virtual int mounts_open() noexcept = 0;
+  virtual std::int64_t mounts_list(int mounts, std::uint64_t* out, std::size_t most) noexcept = 0;
 };
 
 // Names of the registrations that are the library's own; real ones have index >= 1.
@@ -115,5 +174,8 @@ inline constexpr std::uint64_t kSignalWatch = std::uint64_t{7} << 32;
 inline constexpr std::uint64_t kInnerSet = std::uint64_t{4} << 32;  // + set number << 40
 inline constexpr std::uint64_t kOwnSet = std::uint64_t{5} << 32;
 inline constexpr std::uint64_t kWatchedQueue = std::uint64_t{6} << 32;  // + queue number << 40
+inline constexpr std::uint64_t kProcesses = std::uint64_t{7} << 32;
+inline constexpr std::uint64_t kProcessEvents = std::uint64_t{8} << 32;  // in the set of processes
+inline constexpr std::uint64_t kMounts = std::uint64_t{9} << 32;
 
 }  // namespace quay::core

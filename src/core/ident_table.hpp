@@ -59,6 +59,13 @@ class ident_table {
     }
   }
 
+  // All notes one after the other; the current one may go once the next is known.
+  slot_index first() const noexcept { return from_bucket(0); }
+  slot_index next(slot_index i) const noexcept {
+    const note& n = notes_.at(i);
+    return n.link != kNil ? n.link : from_bucket(bucket(n.filter, n.ident) + 1);
+  }
+
   std::size_t size() const noexcept { return size_; }
   void reset() noexcept {
     heads_.reset();
@@ -66,6 +73,10 @@ class ident_table {
   }
 
  private:
+  slot_index from_bucket(std::size_t b) const noexcept {
+    while (b < buckets_ && heads_[b] == kNil) ++b;
+    return b < buckets_ ? heads_[b] : kNil;
+  }
   std::size_t bucket(std::int16_t filter, std::uintptr_t ident) const noexcept {
     // Identifiers are often small numbers or aligned pointers: multiply, take the high bits.
     const std::uint64_t key =

@@ -118,7 +118,7 @@ const void* this_thread() noexcept;
 
 class QUAY_CAPABILITY("mutex") mutex {
  public:
-  explicit mutex(rank r) noexcept : rank_(r) {}
+  explicit constexpr mutex(rank r) noexcept : rank_(r) {}
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
 

@@ -16,6 +16,10 @@
 
 #include "core/slot.hpp"
 
+namespace quay::kqueue {
+struct loaded_note;
+}  // namespace quay::kqueue
+
 namespace quay::core {
 
 namespace state {
@@ -60,10 +64,24 @@ struct note {
     std::uint32_t heeded;  // figures of the last look
     std::uint32_t ignored;
   };
+  struct on_process {
+    int descriptor;  // -1: none, or no more
+    int status;      // of a process that ended, in wait's form
+    bool follows;    // the note needs process events
+    bool ended;      // its end was noted
+    bool left;       // its end was recorded: later records of the number are another's
+  };
+  struct of_program {     // filters that the program registered
+    slot_index interest;  // as in on_descriptor, as all up to here
+    std::uint32_t unused[3];
+    kqueue::loaded_note* object;
+  };
   union {
     on_descriptor descriptor;
+    of_program loaded;
     on_clock timer;
     on_postings signal;
+    on_process process;
   };
 
   note() noexcept : descriptor{kNil, 0, 0, 0, 0, 0} {}
@@ -89,6 +107,8 @@ enum class object : std::uint8_t {
 };
 
 enum direction : std::uint32_t { kIn = 0, kOut = 1, kOther = 2, kDirections = 3 };
+// In a token of the set of processes: it names a note, not an interest.
+inline constexpr std::uint32_t kOfNote = kDirections;
 
 struct alignas(64) interest {  // one cache line: a report touches it and the note
   // The registration of one direction. Directions are registered apart, each in a set of its own,
@@ -107,7 +127,7 @@ struct alignas(64) interest {  // one cache line: a report touches it and the no
   bool readable = true;  // access mode allows reading; valid once kind is known
   bool writable = true;
   bool pollable = true;        // false: the kernel refuses to poll it (EPERM)
-  std::int32_t watch = -1;     // inotify watch of a file that may grow
+  std::uint32_t files = 0;     // first of its links to file watches
   std::uint64_t identity = 0;  // see object_facts
   registration dir[kDirections];
 
@@ -117,7 +137,7 @@ struct alignas(64) interest {  // one cache line: a report touches it and the no
     first = link = kNil;
     kind = object::unknown;
     readable = writable = pollable = true;
-    watch = -1;
+    files = 0;
     identity = 0;
     for (registration& r : dir) r = {};
   }

@@ -33,7 +33,8 @@ int queue::open_locked(int public_set, bool pollable) noexcept {
     sets_[d] = -1;
     rebuild_due_[d] = false;
   }
-  own_ = timer_ = wall_timer_ = watcher_ = -1;
+  own_ = timer_ = wall_timer_ = watcher_ = processes_ = process_events_ = mounts_ = -1;
+  followers_ = mount_notes_ = 0;
   timer_armed_ = wall_timer_armed_ = kNever;
   if (env_.hooked) sets_[0] = public_;
   bump(env_.count.queues);
@@ -49,7 +50,7 @@ void queue::shut_locked() noexcept {
   disown_locked();
   shared::store(bell_.sleepers, sleepers);  // they leave one by one
   descriptors_.reset();
-  watches_.reset();
+  files_.reset();
   env_.count.queues.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -59,7 +60,8 @@ void queue::disown_locked() noexcept {
     if (sets_[d] >= 0 && sets_[d] != public_) env_.os.discard(sets_[d]);
     sets_[d] = -1;
   }
-  for (int* fd : {&own_, &timer_, &wall_timer_, &watcher_}) {
+  for (int* fd :
+       {&own_, &timer_, &wall_timer_, &watcher_, &processes_, &process_events_, &mounts_}) {
     if (*fd >= 0) env_.os.discard(*fd);
     *fd = -1;
   }

@@ -29,6 +29,7 @@
 #include <cstdint>
 
 #include "core/arena.hpp"
+#include "core/file_watches.hpp"
 #include "core/growable.hpp"
 #include "core/host.hpp"
 #include "core/interest_mask.hpp"
@@ -54,8 +55,9 @@ struct environment {
 
 class queue {
  public:
-  // Registrations that are the library's own: bell, timers, watcher, inner sets, own set.
-  static constexpr std::uint32_t kOwnReports = 8;
+  // Registrations that are the library's own: bell, timers, watcher, processes, mounts, inner
+  // sets, own set.
+  static constexpr std::uint32_t kOwnReports = 10;
   static constexpr std::uint32_t kUnheardBells = 16;
   static constexpr int kReports = 256;  // most reports taken in one harvest
   static constexpr std::int64_t kNever = INT64_MAX;
@@ -101,8 +103,30 @@ class queue {
   // Unhooked mode: whether the interest's number still names the object that was registered.
   // Returns 0, EBADF (closed) or ENOENT (closed and reused).
   int identify_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);
-  // Wakes the queue when the file behind the interest grows.
-  void watch_file_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);
+
+  // --- files --------------------------------------------------------------------------------
+  // Has the file behind the interest reported, or the directory it is in; see file_change.
+  int watch_file_locked(slot_index i, std::uint32_t what, bool parent) noexcept
+      QUAY_REQUIRES(lock_);
+  bool watches_file_locked(slot_index i, std::uint32_t what) noexcept QUAY_REQUIRES(lock_);
+  // Hands out what the watcher has to report.
+  void rewatch_files_locked() noexcept QUAY_REQUIRES(lock_);  // in a child of fork
+  void take_file_events_locked() noexcept QUAY_REQUIRES(lock_);
+
+  // --- processes ----------------------------------------------------------------------------
+  // Reports the end of the process behind a descriptor to the note; unwatch closes it.
+  int watch_end_locked(slot_index i, int process) noexcept QUAY_REQUIRES(lock_);
+  void unwatch_end_locked(int process) noexcept QUAY_REQUIRES(lock_);
+  // One more, one fewer note needs what all processes do.
+  int follow_processes_locked() noexcept QUAY_REQUIRES(lock_);
+  void unfollow_processes_locked() noexcept QUAY_REQUIRES(lock_);
+  void take_process_events_locked() noexcept QUAY_REQUIRES(lock_);
+
+  // --- mounts -------------------------------------------------------------------------------
+  // One more, one fewer note needs to know what is mounted and unmounted.
+  int follow_mounts_locked() noexcept QUAY_REQUIRES(lock_);
+  void unfollow_mounts_locked() noexcept QUAY_REQUIRES(lock_);
+  void take_mounts_locked() noexcept QUAY_REQUIRES(lock_);
 
   // --- timers -------------------------------------------------------------------------------
   bool reserve_timer_locked(bool wall) noexcept QUAY_REQUIRES(lock_);
@@ -210,11 +234,16 @@ class queue {
       QUAY_REQUIRES(lock_) = 0;
   virtual void on_expiry_locked(slot_index i, std::int64_t deadline, std::int64_t now) noexcept
       QUAY_REQUIRES(lock_) = 0;
-  // The file behind the interest was written to.
-  virtual void on_growth_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
   virtual void on_edge() noexcept {}
   // Watched signals were posted; see signal_counter::posted.
   virtual void on_signals_locked() noexcept QUAY_REQUIRES(lock_) {}
+  // The watcher reports of the file behind the interest, or of the directory it is in.
+  virtual void on_file_event_locked(slot_index i, std::uint32_t what, bool parent) noexcept
+      QUAY_REQUIRES(lock_) = 0;
+  // The process that the note watches has ended, or so it seems.
+  virtual void on_process_end_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
+  virtual void on_process_event_locked(const process_event& e) noexcept QUAY_REQUIRES(lock_) = 0;
+  virtual void on_mounts_locked(bool came, bool went) noexcept QUAY_REQUIRES(lock_) = 0;
   // The number was closed (and perhaps reused) behind our back: its notes must go.
   virtual void on_vanished_locked(slot_index i) noexcept QUAY_REQUIRES(lock_) = 0;
 
@@ -243,7 +272,7 @@ class queue {
   void rebuild_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   bool has_kernel_part_locked() const noexcept QUAY_REQUIRES(lock_) {
     return registered_ != 0 || timer_ >= 0 || wall_timer_ >= 0 || watcher_ >= 0 ||
-           bell_.signals != 0;
+           bell_.signals != 0 || processes_ >= 0 || mounts_ >= 0;
   }
   void split_locked() noexcept QUAY_REQUIRES(lock_);
   // Where what the kernel reports is registered.
@@ -261,7 +290,12 @@ class queue {
   void sync_kernel_timers_locked() noexcept QUAY_REQUIRES(lock_);
   void program_locked(int& timer, bool wall, std::int64_t& armed, const timer_heap& heap) noexcept
       QUAY_REQUIRES(lock_);
-  void read_watcher_locked() noexcept QUAY_REQUIRES(lock_);
+  int demand_processes_locked() noexcept QUAY_REQUIRES(lock_);
+  void take_processes_locked() noexcept QUAY_REQUIRES(lock_);
+  bool list_mounts_locked(growable<std::uint64_t>& out, std::size_t& count) noexcept
+      QUAY_REQUIRES(lock_);
+  int demand_watcher_locked() noexcept QUAY_REQUIRES(lock_);
+  void unlink_file_locked(interest& it, file_watches::number l) noexcept QUAY_REQUIRES(lock_);
   std::int64_t next_deadline_locked() noexcept QUAY_REQUIRES(lock_);
   std::int64_t time_left_locked(std::int64_t deadline) noexcept QUAY_REQUIRES(lock_);
   // Watches for a post of another thread before sleeping; releases the mutex meanwhile. True when
@@ -298,12 +332,19 @@ class queue {
   timer_heap timers_ QUAY_GUARDED_BY(lock_);
   timer_heap wall_timers_ QUAY_GUARDED_BY(lock_);
   growable<slot_index> descriptors_ QUAY_GUARDED_BY(lock_);  // descriptor -> interest
-  growable<slot_index> watches_ QUAY_GUARDED_BY(lock_);      // inotify watch -> one interest
+  file_watches files_ QUAY_GUARDED_BY(lock_);
   int sets_[kDirections] QUAY_GUARDED_BY(lock_) = {-1, -1, -1};
   int own_ QUAY_GUARDED_BY(lock_) = -1;  // see invariant 4
   int timer_ QUAY_GUARDED_BY(lock_) = -1;
   int wall_timer_ QUAY_GUARDED_BY(lock_) = -1;
   int watcher_ QUAY_GUARDED_BY(lock_) = -1;
+  int processes_ QUAY_GUARDED_BY(lock_) = -1;  // set of processes and process_events_
+  int process_events_ QUAY_GUARDED_BY(lock_) = -1;
+  std::uint32_t followers_ QUAY_GUARDED_BY(lock_) = 0;  // notes that need process events
+  int mounts_ QUAY_GUARDED_BY(lock_) = -1;
+  std::uint32_t mount_notes_ QUAY_GUARDED_BY(lock_) = 0;
+  growable<std::uint64_t> mounts_known_ QUAY_GUARDED_BY(lock_);
+  std::size_t mounts_count_ QUAY_GUARDED_BY(lock_) = 0;
   std::int64_t timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
   std::int64_t wall_timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
   adaptive_spin spin_;                // atomic

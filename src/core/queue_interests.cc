@@ -34,18 +34,7 @@ void queue::drop_interest_locked(slot_index i) noexcept {
   for (std::uint32_t d = 0; d < kDirections; ++d) {
     unregister_locked(i, static_cast<direction>(d));
   }
-  if (it.watch >= 0) {
-    const auto w = static_cast<std::size_t>(it.watch);
-    if (w < watches_.capacity() && watches_[w] == i) watches_[w] = kNil;
-    // Another interest may watch the same file through the same watch: hand it over.
-    bool shared = false;
-    each_interest_locked([&](slot_index other) QUAY_NO_ANALYSIS {
-      if (other == i || interest_at(other).watch != it.watch) return;
-      watches_[w] = other;
-      shared = true;
-    });
-    if (!shared) env_.os.watch_remove(watcher_, it.watch);
-  }
+  while (it.files != 0) unlink_file_locked(it, it.files);
   descriptors_[static_cast<std::size_t>(it.descriptor)] = kNil;
   env_.interests.release(i);
 }
@@ -90,7 +79,7 @@ void queue::reregister_locked() noexcept {
   registered_ = watching_ = 0;
   timer_armed_ = wall_timer_armed_ = kNever;
   if (env_.hooked) sets_[0] = public_;
-  watches_.reset();
+  rewatch_files_locked();
   each_interest_locked([&](slot_index i) QUAY_NO_ANALYSIS {
     interest& it = interest_at(i);
     for (std::uint32_t d = 0; d < kDirections; ++d) {
@@ -102,7 +91,6 @@ void queue::reregister_locked() noexcept {
       r.armed = bits;
       ++registered_;
     }
-    if (std::exchange(it.watch, -1) >= 0) watch_file_locked(i);
     if (!env_.os.is_open(it.descriptor)) on_vanished_locked(i);
   });
 }
@@ -184,42 +172,6 @@ int queue::identify_locked(slot_index i) noexcept {
   return facts.identity == it.identity ? 0 : ENOENT;
 }
 
-void queue::watch_file_locked(slot_index i) noexcept {
-  interest& it = interest_at(i);
-  if (it.watch >= 0) return;
-  if (watcher_ < 0) {
-    const int fd = env_.os.watcher_create();
-    if (fd < 0) return;
-    if (env_.os.set_add(base_set_locked(), fd, EPOLLIN, kWatcher) != 0) {
-      env_.os.discard(fd);
-      return;
-    }
-    watcher_ = fd;
-  }
-  const int watch = env_.os.watch_add(watcher_, it.descriptor);
-  if (watch < 0 || !watches_.reserve(static_cast<std::size_t>(watch) + 1)) return;
-  it.watch = watch;
-  if (watches_[static_cast<std::size_t>(watch)] == kNil) {
-    watches_[static_cast<std::size_t>(watch)] = i;
-  }
-}
-
-void queue::read_watcher_locked() noexcept {
-  std::int32_t fired[64];
-  for (;;) {
-    const int n = env_.os.watcher_read(watcher_, fired, 64);
-    for (int k = 0; k < n; ++k) {
-      // Several descriptors may name the file: all interests with this watch look again. An
-      // overflow (-1) means that any file may have grown.
-      each_interest_locked([&](slot_index i) QUAY_NO_ANALYSIS {
-        const interest& it = interest_at(i);
-        if (it.watch >= 0 && (fired[k] == -1 || it.watch == fired[k])) on_growth_locked(i);
-      });
-    }
-    if (n < 64) return;
-  }
-}
-
 void queue::take_inner_locked(int set, std::uint8_t s, int room) noexcept {
   constexpr int kAtOnce = 64;
   epoll_event reports[kAtOnce];
@@ -244,7 +196,11 @@ void queue::take_own_report_locked(std::uint64_t name, int room) noexcept {
   } else if (name == kWallTimer) {
     wall_timer_armed_ = kNever;
   } else if (name == kWatcher) {
-    read_watcher_locked();
+    take_file_events_locked();
+  } else if (name == kProcesses) {
+    take_processes_locked();
+  } else if (name == kMounts) {
+    take_mounts_locked();
   } else if (name == kOwnSet) {
     take_inner_locked(own_, 0, room);
   } else if (name == kSignalWatch) {
@@ -327,6 +283,8 @@ void queue::split_locked() noexcept {
       f(env_.os.signals()->descriptor(), EPOLLIN | static_cast<std::uint32_t>(EPOLLET),
         kSignalWatch);
     }
+    if (processes_ >= 0) f(processes_, EPOLLIN, kProcesses);
+    if (mounts_ >= 0) f(mounts_, EPOLLPRI | static_cast<std::uint32_t>(EPOLLET), kMounts);
   };
   each_of_base([&](int fd, std::uint32_t events, std::uint64_t name) {
     env_.os.set_add(own, fd, events, name);

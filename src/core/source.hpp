@@ -7,6 +7,7 @@
 //          user code.
 #pragma once
 
+#include "core/host.hpp"
 #include "core/note.hpp"
 
 namespace quay::core {
@@ -18,6 +19,11 @@ class source {
   bool on_descriptor() const noexcept { return on_descriptor_; }
   // Delivery does more than copy the saved fields.
   bool has_delivery() const noexcept { return has_delivery_; }
+
+  // attach and evaluate: the note was dropped meanwhile, by another thread.
+  static constexpr int kGone = -1;
+  // Runs code of the program's: lets the queue go in attach, event and evaluate.
+  bool lets_go() const noexcept { return lets_go_; }
 
   // Takes up a note that is already linked; may change flags, fflags, data. Returns an errno: then
   // nothing remains and detach is not called.
@@ -35,18 +41,27 @@ class source {
   // Fills in what the event carries beyond the saved fields, and consumes what delivery consumes.
   // Called only of a source that says has_delivery().
   virtual void deliver(Queue&, slot_index, core::event&) noexcept {}
+  // The note's file, or the directory it is in, was reported by the watcher; see file_change.
+  virtual void file_event(Queue&, slot_index, std::uint32_t /*what*/, bool /*parent*/) noexcept {}
+  // Of notes on processes: a record of what one did; or the note's own has ended, or so it seems.
+  // False: the note has nothing to tell any more and must go.
+  virtual bool process_event(Queue&, slot_index, const core::process_event&) noexcept {
+    return true;
+  }
+  virtual bool process_end(Queue&, slot_index) noexcept { return true; }
   // A timer of the note went off.
   virtual void expired(Queue&, slot_index, std::int64_t /*deadline*/,
                        std::int64_t /*now*/) noexcept {}
 
  protected:
-  constexpr source(bool on_descriptor, bool has_delivery) noexcept
-      : on_descriptor_(on_descriptor), has_delivery_(has_delivery) {}
+  constexpr source(bool on_descriptor, bool has_delivery, bool lets_go = false) noexcept
+      : on_descriptor_(on_descriptor), has_delivery_(has_delivery), lets_go_(lets_go) {}
   ~source() = default;  // sources are static objects, never deleted through this type
 
  private:
   const bool on_descriptor_;
   const bool has_delivery_;
+  const bool lets_go_;
 };
 
 }  // namespace quay::core

@@ -39,9 +39,10 @@ class linux_host final : public core::host {
   int timer_program(int timer, std::int64_t deadline) noexcept override;
 
   int watcher_create() noexcept override;
-  int watch_add(int watcher, int fd) noexcept override;
+  int watch_add(int watcher, int fd, std::uint32_t what, bool parent) noexcept override;
   void watch_remove(int watcher, int watch) noexcept override;
-  int watcher_read(int watcher, std::int32_t* fired, int most) noexcept override;
+  int watcher_read(int watcher, core::file_event* out, int most) noexcept override;
+  int file_now(int fd, core::file_state& out) noexcept override;
 
   int watch_edges(int set, core::edge_listener& listener, std::uint32_t cookie) noexcept override;
   void forget_edges() noexcept override;
@@ -58,11 +59,21 @@ class linux_host final : public core::host {
   bool sending_is_shut(int fd) noexcept override;
   std::int64_t distance_to_end(int fd) noexcept override;
   int take_socket_error(int fd) noexcept override;
-  bool process_exists(std::int64_t pid) noexcept override;
   core::signal_counter* signals() noexcept override;
 
   // The doorbell's eventfd, made if there is none; -1 when refused.
   int clapper_number() noexcept { return clapper(false); }
+
+  int process_open(std::int64_t pid) noexcept override;
+  bool process_ended(int process) noexcept override;
+  bool process_status(int process, std::int64_t pid, int& status) noexcept override;
+  bool is_process(int fd) noexcept override;
+  bool may_signal(std::int64_t pid) noexcept override;
+  int process_events_open() noexcept override;
+  void process_events_close(int events) noexcept override;
+  int process_events_read(int events, core::process_event* out, int most) noexcept override;
+  int mounts_open() noexcept override;
+  std::int64_t mounts_list(int mounts, std::uint64_t* out, std::size_t most) noexcept override;
 
  private:
   int clapper(bool fresh) noexcept;

@@ -10,7 +10,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -276,12 +275,6 @@ std::int64_t linux_host::distance_to_end(int fd) noexcept {
 int linux_host::take_socket_error(int fd) noexcept {
   errno_guard keep;
   return socket_option(fd, SOL_SOCKET, SO_ERROR, 0);
-}
-
-bool linux_host::process_exists(std::int64_t pid) noexcept {
-  errno_guard keep;
-  if (pid <= 0 || pid > INT32_MAX) return false;
-  return kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM;
 }
 
 }  // namespace quay::host

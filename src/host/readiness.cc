@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: epoll, the doorbell, kernel timers, inotify and the clocks of the real host.
+// What: epoll, the doorbell, kernel timers and the clocks of the real host.
 // Contract: core/host.hpp. Descriptors are made close-on-exec but for a queue's own, where the
 //           caller decides. What discard() closes is made by the system call itself, too: a
 //           sanitizer that saw one half would take the next use of the number for a race.
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <climits>
-#include <cstdio>
 #include <ctime>
 #include <new>
 
@@ -152,44 +150,6 @@ int linux_host::timer_program(int timer, std::int64_t deadline) noexcept {
   itimerspec when{};
   when.it_value = to_timespec(deadline > 0 ? deadline : 1);  // zero would disarm
   return error_of(timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, nullptr));
-}
-
-// --- files that grow ------------------------------------------------------------------------------
-
-int linux_host::watcher_create() noexcept {
-  errno_guard keep;
-  const int fd = static_cast<int>(syscall(SYS_inotify_init1, IN_CLOEXEC | IN_NONBLOCK));
-  return fd >= 0 ? fd : -errno;
-}
-
-int linux_host::watch_add(int watcher, int fd) noexcept {
-  errno_guard keep;
-  char path[40];
-  std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-  const int watch = inotify_add_watch(watcher, path, IN_MODIFY);
-  return watch >= 0 ? watch : -errno;
-}
-
-void linux_host::watch_remove(int watcher, int watch) noexcept {
-  errno_guard keep;
-  inotify_rm_watch(watcher, watch);
-}
-
-int linux_host::watcher_read(int watcher, std::int32_t* fired, int most) noexcept {
-  errno_guard keep;
-  alignas(inotify_event) char buffer[4096];
-  const int fits = static_cast<int>(sizeof buffer / (sizeof(inotify_event) + NAME_MAX + 1));
-  int n = 0;
-  while (n + fits <= most) {
-    const long got = syscall(SYS_read, watcher, buffer, sizeof buffer);
-    if (got <= 0) break;
-    for (long at = 0; at < got;) {
-      const auto* e = reinterpret_cast<const inotify_event*>(buffer + at);
-      if (n < most) fired[n++] = (e->mask & IN_Q_OVERFLOW) ? -1 : e->wd;
-      at += static_cast<long>(sizeof(inotify_event) + e->len);
-    }
-  }
-  return n;
 }
 
 }  // namespace quay::host

@@ -51,6 +51,11 @@ enum class room_lacking : std::uint8_t {  // EV_RECEIPT with no room in the even
   returns_early,                          // 0, remaining changes skipped
   fails,                                  // -1 without a particular errno
 };
+enum class exit_data : std::uint8_t {  // 19: data at a process's end
+  untouched,
+  status,
+  status_if_asked,  // when NOTE_EXIT was requested
+};
 
 struct dialect {
   const char* name;
@@ -91,6 +96,18 @@ struct dialect {
   bool has_file_poll;         // 42: NOTE_FILE_POLL
   bool listener_shows_empty;  // EMPTY on a listening socket is true
   bool except_on_pipe;        // EXCEPT on pipes reports hang-up
+
+  // Files
+  std::uint32_t vnode_bits;  // §5.5: NOTE_* that there are
+  bool write_shows_extend;   // §5.5: who asks for NOTE_WRITE is told of NOTE_EXTEND too
+  bool entry_move_extends;   // §5.5: a rename into or out of a directory extends it
+
+  // Processes
+  bool zombies_can_be_watched;   // 18: by who asks for NOTE_EXIT
+  exit_data exit;                // 19
+  bool unasked_exit_is_dropped;  // 20: the note goes without an event
+  bool proc_needs_permission;    // 21: EACCES
+  bool child_event_apart;        // 22: NOTE_CHILD never comes with another bit
 
   // Timers
   bool timer_units;               // 27: NOTE_SECONDS … and NOTE_ABSTIME

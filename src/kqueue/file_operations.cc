@@ -10,10 +10,12 @@
 #include <sys/event.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "kqueue/filters/filters.hpp"
+#include "kqueue/kfilter.hpp"
 #include "kqueue/system.hpp"
 
 namespace quay::kqueue {
@@ -125,7 +127,8 @@ int system::look_up_filter(const dialect& d, unsigned long request, void* argume
   kfilter_mapping map;
   std::memcpy(&map, argument, sizeof map);
   if (request == KFILTER_BYFILTER) {
-    const char* name = name_of_filter(d, static_cast<std::int32_t>(map.filter));
+    const auto number = static_cast<std::int32_t>(map.filter);
+    const char* name = number > 0 ? name_of_filter(number) : name_of_filter(d, number);
     if (name == nullptr) return ENOENT;
     // As copyoutstr() does it: what fits is written, and no NUL when it does not.
     const std::size_t size = std::strlen(name) + 1;
@@ -138,7 +141,8 @@ int system::look_up_filter(const dialect& d, unsigned long request, void* argume
   const std::size_t most = os_.readable_prefix(map.name, kLongest);
   const std::size_t length = most != 0 ? strnlen(map.name, most) : 0;
   if (length == most) return most < kLongest ? EFAULT : ENAMETOOLONG;
-  const int number = filter_named(d, map.name);
+  int number = filter_named(d, map.name);
+  if (number == 0) number = std::max(filter_named(map.name), 0);  // one that the program registered
   if (number == 0) return ENOENT;
   static_cast<kfilter_mapping*>(argument)->filter = static_cast<std::uint32_t>(number);
   return 0;

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "kqueue/kfilter.hpp"
 #include "kqueue/queue.hpp"
 #include "kqueue/system.hpp"
 
@@ -205,7 +206,9 @@ class call {
 }  // namespace
 
 outcome kevent(system& sys, int fd, const layout& shape, const lists& io, const timespec* timeout) {
-  return call(sys, fd, shape, io).run(timeout);
+  const outcome result = call(sys, fd, shape, io).run(timeout);
+  run_detaches();
+  return result;
 }
 
 }  // namespace quay::kqueue

@@ -10,6 +10,7 @@
 //          everything, in the order of the ranks.
 #include <cerrno>
 
+#include "kqueue/kfilter.hpp"
 #include "kqueue/system.hpp"
 
 namespace quay::kqueue {
@@ -97,6 +98,7 @@ void system::closing(int fd) noexcept {
   const std::uint64_t watchers = s->watchers.exchange(0);
   if (watchers != 0)
     each_watcher(watchers, [fd](queue& q) QUAY_NO_ANALYSIS { q.forget_locked(fd); });
+  run_detaches();
 }
 
 void system::closed(int fd) noexcept {
@@ -105,6 +107,7 @@ void system::closed(int fd) noexcept {
   const std::uint64_t watchers = s->watchers.load();
   if (watchers != 0)
     each_watcher(watchers, [fd](queue& q) QUAY_NO_ANALYSIS { q.verify_locked(fd); });
+  run_detaches();
 }
 
 void system::closed_before(int fd) noexcept {

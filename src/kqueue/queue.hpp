@@ -128,7 +128,12 @@ class queue final : public core::queue {
   void on_expiry_locked(core::slot_index i, std::int64_t deadline,
                         std::int64_t now) noexcept override QUAY_REQUIRES(lock());
   void on_signals_locked() noexcept override QUAY_REQUIRES(lock());
-  void on_growth_locked(core::slot_index i) noexcept override QUAY_REQUIRES(lock());
+  void on_file_event_locked(core::slot_index i, std::uint32_t what, bool parent) noexcept override
+      QUAY_REQUIRES(lock());
+  void on_mounts_locked(bool came, bool went) noexcept override QUAY_REQUIRES(lock());
+  void on_process_end_locked(core::slot_index i) noexcept override QUAY_REQUIRES(lock());
+  void on_process_event_locked(const core::process_event& e) noexcept override
+      QUAY_REQUIRES(lock());
   void on_vanished_locked(core::slot_index i) noexcept override QUAY_REQUIRES(lock());
   void on_watched_queue_locked(std::uint32_t number) noexcept override QUAY_REQUIRES(lock()) {
     news_.insert(number);
@@ -147,6 +152,8 @@ class queue final : public core::queue {
   int create_locked(core::event& change, filter& f) noexcept QUAY_REQUIRES(lock());
   int modify_locked(core::slot_index i, core::event& change, filter& f) noexcept
       QUAY_REQUIRES(lock());
+  // Registers a child of the note's process as its parent is; returns an errno.
+  int follow_child_locked(core::slot_index parent, std::int64_t pid) noexcept QUAY_REQUIRES(lock());
   void set_enabled_locked(core::slot_index i, std::uint16_t flags, bool evaluated,
                           filter& f) noexcept QUAY_REQUIRES(lock());
   void drop_locked(core::slot_index i, bool keep_registration) noexcept QUAY_REQUIRES(lock());

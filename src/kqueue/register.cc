@@ -9,6 +9,7 @@
 #include <climits>
 
 #include "kqueue/filters/filters.hpp"
+#include "kqueue/kfilter.hpp"
 #include "kqueue/queue.hpp"
 #include "kqueue/system.hpp"
 
@@ -134,6 +135,7 @@ int queue::create_locked(event& change, filter& f) noexcept {
   if (d.disable_before_filter && (change.flags & EV_DISABLE)) n.status |= state::kDisabled;
 
   const int error = f.attach(*this, i);
+  if (error == filter::kGone) return 0;
   if (error != 0) {
     unlink_locked(i, false);
     return error;
@@ -170,6 +172,7 @@ int queue::modify_locked(slot_index i, event& change, filter& f) noexcept {
   int error = f.touch(*this, i, change);
   if (error != 0) return error;
   if (!d.disable_before_filter || !(n.status & state::kDisabled)) error = f.evaluate(*this, i);
+  if (error == filter::kGone) return 0;
   // The number was closed and reused behind our back between look-up and re-arming.
   if (error != 0) {
     drop_locked(i, false);
@@ -279,11 +282,20 @@ void queue::close_locked() noexcept {
 
 void queue::abandon_after_fork() noexcept {
   if (closed_locked()) return;
+  forget_other_threads(true);
   disown_locked();
   close_locked();
+  forget_other_threads(false);
 }
 
 void queue::copy_after_fork() noexcept {
+  // Processes, mounts, signals and requests are the parent's.
+  for (slot_index i = idents_.first(); i != kNil;) {
+    const slot_index next = idents_.next(i);
+    const std::int16_t filter = at(i).filter;
+    if (filter != EVFILT_TIMER && filter != EVFILT_USER) drop_locked(i, false);
+    i = next;
+  }
   reregister_locked();
   each_interest_locked([this](slot_index on) QUAY_NO_ANALYSIS {
     system_.mark_watched(interest_at(on).descriptor, *this);

@@ -71,9 +71,9 @@ void queue::on_signals_locked() noexcept {
   }
 }
 
-void queue::on_growth_locked(slot_index on) noexcept {
+void queue::on_file_event_locked(slot_index on, std::uint32_t what, bool parent) noexcept {
   for (slot_index i = interest_at(on).first; i != kNil; i = at(i).link) {
-    if (at(i).filter == EVFILT_READ) read_filter.evaluate(*this, i);
+    filter_of(at(i)).file_event(*this, i, what, parent);
   }
 }
 
@@ -83,7 +83,8 @@ void queue::on_changed_locked(int fd, bool writing) noexcept {
   for (slot_index i = interest_at(on).first; i != kNil; i = at(i).link) {
     if ((at(i).dir == core::kOut) != writing) continue;
     // An edge that finds nothing is no event: the note says so itself when it is scanned.
-    if (filter_of(at(i)).event(*this, i)) activate_locked(i);
+    filter& f = filter_of(at(i));
+    if (!f.lets_go() && f.event(*this, i)) activate_locked(i);
   }
 }
 
@@ -104,7 +105,19 @@ void queue::scan_locked(sink& out) noexcept {
       continue;
     }
     const bool ask = !(n.status & state::kForced) && (f.on_descriptor() || !(n.flags & EV_ONESHOT));
-    if (ask && !f.event(*this, i)) {
+    const std::uint32_t life = n.generation;
+    const bool denied = ask && !f.event(*this, i);
+    if (f.lets_go()) {
+      if (closed_locked()) return;
+      // Dropped, or disabled, while the queue was let go.
+      if (env().notes.find(i, life & core::token::kGenerationMask) == nullptr) continue;
+      if (n.status & state::kDisabled) continue;
+      // Queued anew meanwhile: a level is told now; an edge that came is looked at again.
+      if (!denied && (n.status & state::kQueued) && !(n.flags & EV_CLEAR)) {
+        ready_locked().remove(i);
+      }
+    }
+    if (denied) {
       n.status &= static_cast<std::uint16_t>(~state::kActive);
       denied_locked(i);
       continue;

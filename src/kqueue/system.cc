@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <new>
 
+#include "kqueue/kfilter.hpp"
+
 namespace quay::kqueue {
 namespace {
 

@@ -118,6 +118,38 @@ TEST_F(Quay_Watch, WriteTellsTheRoom) {
   EXPECT_GT(got.lines[0]["data"], 0);
 }
 
+TEST_F(Quay_Watch, FilesTellWhatHappensToThem) {
+  const temporary_directory directory;
+  const unique_fd file = directory.make_file("");
+  program it(words({"watch", "--file", directory.path() + "/file", "--user", "1@1ms", "--json"}));
+  ASSERT_NE(it.read_line(), "") << "it watches by now";
+  put(file, "x");
+  json line;
+  do line = json::parse(it.read_line());
+  while (line["filter"] != "EVFILT_VNODE");
+  EXPECT_THAT(line["fflags_names"], testing::UnorderedElementsAre("NOTE_WRITE", "NOTE_EXTEND"));
+  EXPECT_EQ(line["meaning"], "written, grown");
+  it.send_signal(SIGINT);
+  EXPECT_EQ(it.exit_status(), 0);
+}
+
+TEST_F(Quay_Watch, ProcessesTellHowTheyEnd) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  program it(words({"watch", "--process", std::to_string(pid), "--json"}));
+  ::kill(pid, SIGKILL);
+  const json got = json::parse(it.read_line());
+  ::waitpid(pid, nullptr, 0);
+  EXPECT_EQ(got["filter"], "EVFILT_PROC");
+  EXPECT_EQ(got["ident"], pid);
+  EXPECT_THAT(got["fflags_names"], Contains("NOTE_EXIT"));
+  EXPECT_EQ(got["meaning"], "killed by signal 9");
+  EXPECT_EQ(it.exit_status(), 0);
+}
+
 TEST_F(Quay_Watch, TheTableIsForPeople) {
   program it(words({"watch", "--after", "1ms"}));
   const std::string text = it.read_all();
@@ -142,6 +174,8 @@ TEST_F(Quay_Watch, ExitStatusTellsNothingSeenFromWrongUsage) {
   EXPECT_EQ(status_of({"watch"}), 2);
   EXPECT_EQ(status_of({"watch", "--timer", "5 parsecs"}), 2);
   EXPECT_EQ(status_of({"watch", "--user", "one"}), 2);
+  EXPECT_EQ(status_of({"watch", "--process", "one"}), 2);
+  EXPECT_EQ(status_of({"watch", "--file", "/nowhere"}), 1);
   EXPECT_EQ(status_of({"watch", "--timer", "1s", "--dialect", "plan9"}), 2);
   EXPECT_EQ(status_of({}), 2);
   EXPECT_EQ(status_of({"nothing"}), 2);

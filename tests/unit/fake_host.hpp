@@ -96,9 +96,10 @@ class fake_host final : public core::host {
   int timer_create(bool) noexcept override { return set_create(true); }
   int timer_program(int, std::int64_t) noexcept override { return 0; }
   int watcher_create() noexcept override { return -ENOSYS; }
-  int watch_add(int, int) noexcept override { return -ENOSYS; }
+  int watch_add(int, int, std::uint32_t, bool) noexcept override { return -ENOSYS; }
   void watch_remove(int, int) noexcept override {}
-  int watcher_read(int, std::int32_t*, int) noexcept override { return 0; }
+  int watcher_read(int, core::file_event*, int) noexcept override { return 0; }
+  int file_now(int, core::file_state&) noexcept override { return EINVAL; }
 
   bool is_open(int fd) noexcept override { return files.count(fd) != 0 && files[fd].open; }
   void discard(int fd) noexcept override {
@@ -120,7 +121,16 @@ class fake_host final : public core::host {
   bool sending_is_shut(int) noexcept override { return false; }
   std::int64_t distance_to_end(int fd) noexcept override { return files[fd].bytes; }
   int take_socket_error(int) noexcept override { return 0; }
-  bool process_exists(std::int64_t) noexcept override { return false; }
+  int process_open(std::int64_t) noexcept override { return -ESRCH; }
+  bool process_ended(int) noexcept override { return false; }
+  bool process_status(int, std::int64_t, int&) noexcept override { return false; }
+  bool is_process(int) noexcept override { return false; }
+  bool may_signal(std::int64_t) noexcept override { return false; }
+  int process_events_open() noexcept override { return -EOPNOTSUPP; }
+  void process_events_close(int) noexcept override {}
+  int process_events_read(int, core::process_event*, int) noexcept override { return 0; }
+  int mounts_open() noexcept override { return -EOPNOTSUPP; }
+  std::int64_t mounts_list(int, std::uint64_t*, std::size_t) noexcept override { return 0; }
 
  private:
   struct registration {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <quay/quay.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include <span>
 
@@ -31,6 +32,15 @@ constexpr bit kDescriptorNotes[] = {QUAY_BIT(NOTE_LOWAT), QUAY_BIT(NOTE_FILE_POL
 constexpr bit kTimerNotes[] = {QUAY_BIT(NOTE_SECONDS), QUAY_BIT(NOTE_MSECONDS),
                                QUAY_BIT(NOTE_USECONDS), QUAY_BIT(NOTE_NSECONDS),
                                QUAY_BIT(NOTE_ABSTIME)};
+constexpr bit kFileNotes[] = {
+    QUAY_BIT(NOTE_DELETE), QUAY_BIT(NOTE_WRITE),    QUAY_BIT(NOTE_EXTEND),
+    QUAY_BIT(NOTE_ATTRIB), QUAY_BIT(NOTE_LINK),     QUAY_BIT(NOTE_RENAME),
+    QUAY_BIT(NOTE_REVOKE), QUAY_BIT(NOTE_OPEN),     QUAY_BIT(NOTE_CLOSE),
+    QUAY_BIT(NOTE_READ),   QUAY_BIT(NOTE_TRUNCATE), QUAY_BIT(NOTE_CLOSE_WRITE)};
+constexpr bit kProcessNotes[] = {QUAY_BIT(NOTE_EXIT),     QUAY_BIT(NOTE_FORK),
+                                 QUAY_BIT(NOTE_EXEC),     QUAY_BIT(NOTE_TRACK),
+                                 QUAY_BIT(NOTE_TRACKERR), QUAY_BIT(NOTE_CHILD)};
+constexpr bit kMountNotes[] = {QUAY_BIT(VQ_MOUNT), QUAY_BIT(VQ_UNMOUNT)};
 constexpr bit kUserNotes[] = {QUAY_BIT(NOTE_TRIGGER)};
 #undef QUAY_BIT
 
@@ -61,6 +71,45 @@ std::string writable(const struct kevent& event) {
   return "room for " + count(static_cast<long>(event.data), "byte", "bytes");
 }
 
+struct words_of {
+  unsigned bit;
+  const char* words;
+};
+constexpr words_of kFileWords[] = {
+    {NOTE_DELETE, "removed"},    {NOTE_WRITE, "written"},
+    {NOTE_EXTEND, "grown"},      {NOTE_TRUNCATE, "shrunk"},
+    {NOTE_ATTRIB, "attributes"}, {NOTE_LINK, "links"},
+    {NOTE_RENAME, "renamed"},    {NOTE_REVOKE, "unmounted"},
+    {NOTE_OPEN, "opened"},       {NOTE_READ, "read"},
+    {NOTE_CLOSE, "closed"},      {NOTE_CLOSE_WRITE, "closed by a writer"},
+};
+constexpr words_of kMountWords[] = {{VQ_MOUNT, "mounted"}, {VQ_UNMOUNT, "unmounted"}};
+
+std::string spoken(std::span<const words_of> table, unsigned bits) {
+  std::string text;
+  for (const words_of& each : table) {
+    if ((bits & each.bit) != 0) text += (text.empty() ? "" : ", ") + std::string(each.words);
+  }
+  return text;
+}
+
+std::string process(const struct kevent& event) {
+  std::string text;
+  const auto say = [&text](const std::string& more) { text += (text.empty() ? "" : ", ") + more; };
+  if ((event.fflags & NOTE_CHILD) != 0) say("a child was born");
+  if ((event.fflags & NOTE_FORK) != 0) say("forked");
+  if ((event.fflags & NOTE_EXEC) != 0) say("runs another program");
+  if ((event.fflags & NOTE_TRACKERR) != 0) say("a child could not be followed");
+  if ((event.fflags & NOTE_EXIT) != 0) {
+    const int status = static_cast<int>(event.data);
+    // NetBSD tells no status.
+    say(status == 0           ? std::string("ended")
+        : WIFSIGNALED(status) ? fmt::format("killed by signal {}", WTERMSIG(status))
+                              : fmt::format("ended with {}", WEXITSTATUS(status)));
+  }
+  return text.empty() ? "ended" : text;
+}
+
 }  // namespace
 
 std::string filter_name(int filter) {
@@ -73,6 +122,12 @@ std::string filter_name(int filter) {
       return "EVFILT_EXCEPT";
     case EVFILT_EMPTY:
       return "EVFILT_EMPTY";
+    case EVFILT_VNODE:
+      return "EVFILT_VNODE";
+    case EVFILT_PROC:
+      return "EVFILT_PROC";
+    case EVFILT_FS:
+      return "EVFILT_FS";
     case EVFILT_TIMER:
       return "EVFILT_TIMER";
     case EVFILT_USER:
@@ -90,6 +145,12 @@ std::vector<std::string> fflag_names(int filter, unsigned fflags) {
     case EVFILT_WRITE:
     case EVFILT_EXCEPT:
       return names(kDescriptorNotes, fflags);
+    case EVFILT_VNODE:
+      return names(kFileNotes, fflags);
+    case EVFILT_PROC:
+      return names(kProcessNotes, fflags);
+    case EVFILT_FS:
+      return names(kMountNotes, fflags);
     case EVFILT_TIMER:
       return names(kTimerNotes, fflags);
     case EVFILT_USER:
@@ -110,6 +171,12 @@ std::string meaning(const struct kevent& event, object_kind kind) {
       return "out-of-band data, or hung up";
     case EVFILT_EMPTY:
       return "everything sent has left";
+    case EVFILT_VNODE:
+      return spoken(kFileWords, event.fflags);
+    case EVFILT_PROC:
+      return process(event);
+    case EVFILT_FS:
+      return spoken(kMountWords, event.fflags);
     case EVFILT_TIMER:
       return "expired " + count(static_cast<long>(event.data), "time", "times");
     case EVFILT_USER:

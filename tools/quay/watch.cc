@@ -34,10 +34,11 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 struct settings {
-  std::vector<std::string> read, write, except, empty, timer, after, user;
+  std::vector<std::string> read, write, except, empty, timer, after, user, file, access, process,
+      follow;
   std::string dialect = "freebsd", length;
   unsigned long count = 0;
-  bool json = false, level = false, drain = false;
+  bool json = false, level = false, drain = false, mounts = false;
 };
 
 const std::map<std::string, int> kDialects = {{"freebsd", QUAY_DIALECT_FREEBSD},
@@ -108,6 +109,11 @@ std::vector<watched> make_watched(const settings& s) {
   if (s.level) {
     for (watched& each : all) each.change.flags &= static_cast<unsigned short>(~EV_CLEAR);
   }
+  for (const auto& path : s.file) all.push_back(watch_file("--file", path, false));
+  for (const auto& path : s.access) all.push_back(watch_file("--access", path, true));
+  for (const auto& pid : s.process) all.push_back(watch_process("--process", pid, false));
+  for (const auto& pid : s.follow) all.push_back(watch_process("--follow", pid, true));
+  if (s.mounts) all.push_back(watch_mounts("--mounts"));
   unsigned timers = 0;
   for (const auto& length : s.timer) all.push_back(watch_timer("--timer", length, ++timers, false));
   for (const auto& length : s.after) all.push_back(watch_timer("--after", length, ++timers, true));
@@ -185,8 +191,8 @@ class printer {
 int watch(const settings& s) {
   std::vector<watched> all = make_watched(s);
   if (all.empty())
-    throw CLI::ValidationError("watch",
-                               "nothing to watch: name a descriptor, a timer or a user event");
+    throw CLI::ValidationError(
+        "watch", "nothing to watch: name a descriptor, a file, a process, a timer or a user event");
   const stop_pipe stop;
   const queue kq(kDialects.at(s.dialect));
   struct kevent change;
@@ -236,7 +242,8 @@ std::string check_number_or_path(const std::string& target) {
 void add_watch(CLI::App& app, int& status) {
   auto s = std::make_shared<settings>();
   CLI::App* sub = app.add_subcommand(
-      "watch", "Wait for descriptors, timers and user events; print every event.");
+      "watch",
+      "Wait for descriptors, files, processes, mounts, timers and user events; print every event.");
   sub->footer(
       std::string("Descriptors are watched with EV_CLEAR: one event for each arrival.\n"
                   "Ends after --count or --for, by Ctrl-C, or when nothing more can come.\n\n"
@@ -264,6 +271,17 @@ void add_watch(CLI::App& app, int& status) {
                   "A user event, triggered once or every PERIOD by another thread")
       ->type_name("IDENT[@PERIOD]")
       ->allow_extra_args(false);
+  const auto paths = [&](const char* name, std::vector<std::string>& to, const char* help) {
+    sub->add_option(name, to, help)->type_name("PATH")->allow_extra_args(false);
+  };
+  paths("-f,--file", s->file, "What happens to a file or directory");
+  paths("--access", s->access, "The same, and who opens, reads and closes it");
+  const auto processes = [&](const char* name, std::vector<std::string>& to, const char* help) {
+    sub->add_option(name, to, help)->type_name("PID")->allow_extra_args(false);
+  };
+  processes("-p,--process", s->process, "The end of a process");
+  processes("--follow", s->follow, "Its forks and execs too, and all of its descendants");
+  sub->add_flag("--mounts", s->mounts, "What is mounted and unmounted");
   sub->add_option("-d,--dialect", s->dialect, "Whose kqueue it is")
       ->check(CLI::IsMember({"freebsd", "netbsd", "dragonfly", "openbsd"}))
       ->capture_default_str();

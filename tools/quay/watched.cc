@@ -56,6 +56,7 @@ watched::~watched() {
 }
 
 bool watched::finished_by(const struct kevent& event) const {
+  if (event.filter == EVFILT_PROC && (change.fflags & NOTE_TRACK) != 0) return false;
   if ((event.flags & (EV_EOF | EV_ONESHOT)) != 0) return true;
   return event.filter == EVFILT_USER && trigger_period.count() == 0;
 }
@@ -85,6 +86,38 @@ watched watch_descriptor(const std::string& option, int filter, const std::strin
   }
   it.kind = kind_of(fd);
   EV_SET(&it.change, fd, filter, EV_ADD | EV_CLEAR, 0, 0, nullptr);
+  return it;
+}
+
+watched watch_file(const std::string& option, const std::string& path, bool accesses) {
+  watched it;
+  it.source = option + " " + path;
+  // O_PATH: opening a file or a fifo for its content may be forbidden, or wait for somebody.
+  const int fd = open(path.c_str(), O_PATH | O_CLOEXEC);
+  if (fd < 0) throw system_failure("cannot open " + path, errno);
+  it.opened = true;
+  unsigned bits = NOTE_DELETE | NOTE_WRITE | NOTE_EXTEND | NOTE_ATTRIB | NOTE_LINK | NOTE_RENAME |
+                  NOTE_REVOKE | NOTE_TRUNCATE;
+  if (accesses) bits |= NOTE_OPEN | NOTE_READ | NOTE_CLOSE | NOTE_CLOSE_WRITE;
+  EV_SET(&it.change, fd, EVFILT_VNODE, EV_ADD | EV_CLEAR, bits, 0, nullptr);
+  return it;
+}
+
+watched watch_process(const std::string& option, const std::string& pid, bool follow) {
+  watched it;
+  it.source = option + " " + pid;
+  const auto number = to_number<pid_t>(pid);
+  if (!number)
+    throw CLI::ValidationError(option, fmt::format("\"{}\" is not a process's number", pid));
+  const unsigned bits = NOTE_EXIT | (follow ? NOTE_FORK | NOTE_EXEC | NOTE_TRACK : 0);
+  EV_SET(&it.change, *number, EVFILT_PROC, EV_ADD, bits, 0, nullptr);
+  return it;
+}
+
+watched watch_mounts(const std::string& option) {
+  watched it;
+  it.source = option;
+  EV_SET(&it.change, 0, EVFILT_FS, EV_ADD, 0, 0, nullptr);
   return it;
 }
 

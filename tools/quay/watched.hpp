@@ -39,6 +39,12 @@ struct watched {
 watched watch_descriptor(const std::string& option, int filter, const std::string& target);
 watched watch_timer(const std::string& option, const std::string& length, unsigned ident,
                     bool once);
+// Everything that happens to the file or directory at a path. Throws failure.
+watched watch_file(const std::string& option, const std::string& path, bool accesses);
+// The end of a process and, with `follow`, its forks, execs and descendants. Throws
+// CLI::ValidationError.
+watched watch_process(const std::string& option, const std::string& pid, bool follow);
+watched watch_mounts(const std::string& option);
 // IDENT or IDENT@PERIOD. Throws CLI::ValidationError.
 watched watch_user(const std::string& option, const std::string& text);
 

@@ -37,6 +37,10 @@ static void settle_question(const queue& q, note& n) noexcept {
       n.dir = core::kOut;
       n.descriptor.asks = EPOLLOUT;
       break;
+    case EVFILT_PROCDESC:
+      n.dir = core::kIn;
+      n.descriptor.asks = EPOLLIN;
+      break;
     case EVFILT_EXCEPT:
       n.dir = core::kOther;
       n.descriptor.asks = EPOLLPRI;

@@ -21,6 +21,9 @@ class descriptor_filter : public filter {
   void expired(queue& q, core::slot_index i, std::int64_t deadline,
                std::int64_t now) noexcept override QUAY_REQUIRES(q.lock());
 
+  // Finds out what the descriptor refers to; kind is known afterwards.
+  static void examine(queue& q, core::interest& it) noexcept QUAY_REQUIRES(q.lock());
+
  protected:
   explicit constexpr descriptor_filter(bool has_delivery) noexcept : filter(true, has_delivery) {}
   ~descriptor_filter() = default;
@@ -30,8 +33,6 @@ class descriptor_filter : public filter {
 
   // The answer of the system that owns the object (kind owned).
   static bool observed(queue& q, core::slot_index i) noexcept QUAY_REQUIRES(q.lock());
-  // Finds out what the descriptor refers to; kind is known afterwards.
-  static void examine(queue& q, core::interest& it) noexcept QUAY_REQUIRES(q.lock());
   // State of the descriptor now: the report being worked on, or a fresh look.
   static std::uint32_t events_now(queue& q, core::slot_index i) noexcept QUAY_REQUIRES(q.lock());
   // Looks at the note again soon: for conditions of which the kernel says nothing.

@@ -12,26 +12,26 @@
 namespace quay::kqueue {
 
 filter* const kFilters[kFilterNumbers] = {
-    &read_filter,    // -1
-    &write_filter,   // -2
-    &aio_filter,     // -3
-    nullptr,         // -4 VNODE
-    nullptr,         // -5 PROC
-    &signal_filter,  // -6
-    &timer_filter,   // -7
-    nullptr,         // -8 PROCDESC
-    nullptr,         // -9 FS
-    &aio_filter,     // -10 LIO
-    &user_filter,    // -11
-    nullptr,         // -12 SENDFILE
-    &empty_filter,   // -13
-    nullptr,         // -14
-    &except_filter,  // -15
-    nullptr,         // -16
+    &read_filter,      // -1
+    &write_filter,     // -2
+    &aio_filter,       // -3
+    &vnode_filter,     // -4
+    &proc_filter,      // -5
+    &signal_filter,    // -6
+    &timer_filter,     // -7
+    &procdesc_filter,  // -8
+    &fs_filter,        // -9
+    &aio_filter,       // -10 LIO
+    &user_filter,      // -11
+    nullptr,           // -12 SENDFILE
+    &empty_filter,     // -13
+    nullptr,           // -14
+    &except_filter,    // -15
+    &child_filter,     // -16 kChildFilter
 };
-static_assert(EVFILT_READ == -1 && EVFILT_WRITE == -2 && EVFILT_SIGNAL == -6 &&
-              EVFILT_TIMER == -7 && EVFILT_USER == -11 && EVFILT_EMPTY == -13 &&
-              EVFILT_EXCEPT == -15);
+static_assert(EVFILT_READ == -1 && EVFILT_WRITE == -2 && EVFILT_VNODE == -4 && EVFILT_PROC == -5 && EVFILT_SIGNAL == -6 &&
+              EVFILT_PROCDESC == -8 && EVFILT_FS == -9 && EVFILT_TIMER == -7 &&
+              EVFILT_USER == -11 && EVFILT_EMPTY == -13 && EVFILT_EXCEPT == -15);
 
 namespace {
 
@@ -73,16 +73,6 @@ int refuse(core::event& change, queue& q) noexcept {
   const dialect& d = q.rules();
   const bool adds = (change.flags & EV_ADD) != 0;
   switch (change.filter) {
-    case EVFILT_VNODE: {
-      // Files are not watched yet; on anything else this is the documented answer.
-      const bool number = change.ident <= static_cast<std::uintptr_t>(INT_MAX);
-      if (!number || !q.os().is_open(static_cast<int>(change.ident))) return EBADF;
-      return adds ? refuse_note(change, d.unsupported_filter) : ENOENT;
-    }
-    case EVFILT_PROC:
-      if (!adds) return ENOENT;
-      return refuse_note(
-          change, q.os().process_exists(static_cast<std::int64_t>(change.ident)) ? EINVAL : ESRCH);
     case EVFILT_AIO:
       if (d.aio_refusal == EINVAL) return EINVAL;
       return adds ? refuse_note(change, d.aio_refusal) : ENOENT;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "kqueue/dialect.hpp"
+#include "kqueue/kfilter.hpp"
 #include "kqueue/queue.hpp"
 
 namespace quay::kqueue {
@@ -12,13 +13,16 @@ namespace quay::kqueue {
 // Indexed by ~number, as the numbers count down from -1; null where there is no such filter.
 inline constexpr std::size_t kFilterNumbers = 16;
 extern filter* const kFilters[kFilterNumbers];
+inline constexpr std::int16_t kChildFilter = -16;  // no dialect offers it to programs
 
 // The filter of a note that exists.
 inline filter& filter_of(const core::note& n) noexcept {
+  if (n.filter > 0) return loaded_filter_of(n.filter);
   return *kFilters[static_cast<std::uint16_t>(~n.filter)];
 }
 // The filter a change names; null when the dialect has none such, or one that only refuses.
 inline filter* find_filter(const dialect& d, std::int16_t number) noexcept {
+  if (number > 0) return find_loaded_filter(number);
   const auto index = static_cast<std::uint16_t>(~number);
   return index < kFilterNumbers && (d.filters >> index & 1) != 0 ? kFilters[index] : nullptr;
 }
@@ -30,6 +34,11 @@ extern filter& except_filter;
 extern filter& empty_filter;
 extern filter& signal_filter;
 extern filter& timer_filter;
+extern filter& vnode_filter;
+extern filter& proc_filter;
+extern filter& procdesc_filter;
+extern filter& child_filter;
+extern filter& fs_filter;
 extern filter& user_filter;
 extern filter& aio_filter;  // EVFILT_AIO and EVFILT_LIO
 

@@ -31,6 +31,13 @@ class read_filter_type final : public descriptor_filter {
     return polled(q, i);
   }
 
+  void file_event(queue& q, slot_index i, std::uint32_t what, bool parent) noexcept override
+      QUAY_REQUIRES(q.lock()) {
+    if (!parent && (what & (core::file_change::kModified | core::file_change::kLost)) != 0) {
+      evaluate(q, i);
+    }
+  }
+
  protected:
   int accept(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
     const interest& it = q.interest_of_note_locked(i);
@@ -117,9 +124,11 @@ class read_filter_type final : public descriptor_filter {
       return true;
     }
     n.data = q.os().distance_to_end(it.descriptor);
-    if (it.watch < 0 && (n.data == 0 || (n.flags & EV_CLEAR))) {
+    const core::slot_index on = n.descriptor.interest;
+    if ((n.data == 0 || (n.flags & EV_CLEAR)) &&
+        !q.watches_file_locked(on, core::file_change::kModified)) {
       // From now on growth is reported; what grew before is seen by looking once more.
-      q.watch_file_locked(n.descriptor.interest);
+      q.watch_file_locked(on, core::file_change::kModified, false);
       n.data = q.os().distance_to_end(it.descriptor);
     }
     if (q.rules().has_file_poll && (n.sfflags & NOTE_FILE_POLL)) return true;
