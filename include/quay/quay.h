@@ -133,12 +133,26 @@ QUAY_CALL_ int quay_fcntl(int fd, int cmd, ...);
 QUAY_CALL_ int quay_poll(struct pollfd* fds, nfds_t n, int timeout_ms);
 
 /*
+ * quay_port_send, quay_port_receive: hands an event port to another process over a connected unix
+ * socket; both processes have the same port then, as after fork().
+ *
+ * Returns: send 0, receive the port's descriptor, close-on-exec; -1 with EBADF, EBADFD (no port),
+ *       EBADMSG (what came is no port), or as sendmsg(2) and recvmsg(2).
+ * Threads: any. Not async-signal-safe.
+ */
+QUAY_CALL_ int quay_port_send(int sock, int port);
+QUAY_CALL_ int quay_port_receive(int sock);
+
+/*
  * quay_tunable_set, quay_tunable_get: a number of the library, by its name.
  *
  *   kq_calloutmax       timers that may exist in all queues together; then ENOMEM
  *   kq_checkloop        kept for its name: no scan here can loop
  *   so_error_in_fflags  1: EV_EOF takes the socket's pending error and reports it in fflags; 0: the
  *                       program finds it where it was
+ *   port_max_events     events and associations that one port holds; then EAGAIN
+ *   port_max_ids        event ports of the process; then EAGAIN
+ *   port_max_list       kept for its name: port_sendn takes lists of any length
  *   spin_us             how long a waiter watches before it sleeps, microseconds at most
  *
  * No value is negative. One that is set holds for what is made later. QUAY_TUNABLES=name=value,...

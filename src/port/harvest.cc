@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: taking in what the kernel reports of a port's epoll set, and keeping its bell as it must be.
+// Contract: docs/design.md, "Event ports": a report nobody wants is answered by narrowing, unless
+//           the look was not asked for by somebody who would sleep.
+#include <cerrno>
+
+#include "port/port.hpp"
+
+namespace quay::port {
+namespace {
+
+constexpr int kReports = 256;
+constexpr std::uint32_t kSlot = 0;    // core::token::direction of a slot's registration
+constexpr std::uint32_t kSource = 1;  // of a descriptor of some process's sources
+
+constexpr std::uint32_t kAlways = POLLERR | POLLHUP;
+constexpr std::uint8_t kPatience = 2;  // disarms in a row before a registration turns one-shot
+
+}  // namespace
+
+std::uint64_t port::name_of(slot_index i) noexcept {
+  return core::token{i, state_->at(i).generation, kSlot}.pack();
+}
+
+void port::set_watch_locked(slot& s, watch kind) noexcept {
+  const auto reports = [](watch k) { return k == watch::level || k == watch::one_shot; };
+  if (reports(kind) && !reports(s.kernel)) ++state_->watched;
+  if (!reports(kind) && reports(s.kernel)) --state_->watched;
+  s.kernel = kind;
+}
+
+void port::harvest_locked(bool narrow) noexcept {
+  ++state_->looks;
+  epoll_event reports[kReports];
+  int n = 0;
+  do {
+    n = env_.os.set_wait(descriptor(), reports, kReports, 0);
+    if (n > 0) take_reports_locked(reports, n, narrow);
+  } while (n == kReports && state_->queued.load(std::memory_order_relaxed) < kReports);
+}
+
+// The queue is empty: nobody may find the descriptor readable for it.
+void port::lower_bell_locked() noexcept {
+  ++state_->looks;
+  epoll_event reports[kReports];
+  int n = 0;
+  do {
+    n = env_.os.set_wait(descriptor(), reports, kReports, 0);
+    if (n > 0) take_reports_locked(reports, n, false);
+  } while (n == kReports && state_->bell_rung);
+  state_->bell_rung = false;
+}
+
+void port::take_reports_locked(const epoll_event* reports, int n, bool narrow) noexcept {
+  for (int i = 0; i < n; ++i) take_report_locked(reports[i], narrow);
+}
+
+void port::take_report_locked(const epoll_event& report, bool narrow) noexcept {
+  shared_state& st = *state_;
+  if (report.data.u64 == core::kBell) {
+    st.bell_rung = false;
+    return;
+  }
+  const core::token name = core::token::unpack(report.data.u64);
+  if (name.direction == kSource) {
+    process& owner = st.processes[name.index % kMostProcesses];
+    if (name.index % kMostProcesses == me_) {
+      if (sources_ != nullptr) sources_->due(name.index / kMostProcesses);
+    } else {
+      ++owner.due;
+    }
+    return;
+  }
+  if (name.index == kNil || name.index > st.high_water) return;
+  slot& s = st.at(name.index);
+  if (s.state == slot_state::free ||
+      (s.generation & core::token::kGenerationMask) != name.generation) {
+    core::bump(env_.count.stale_dropped);
+    noise_ = true;
+    return;
+  }
+  const bool one_shot = s.kernel == watch::one_shot;
+  if (one_shot) set_watch_locked(s, watch::spent);
+  if (s.source != PORT_SOURCE_FD) {
+    if (s.state == slot_state::armed || s.state == slot_state::idle) enqueue_locked(name.index);
+    return;
+  }
+  const std::uint32_t bits = report.events & (s.wanted | kAlways);
+  if (s.state == slot_state::armed && bits != 0) {
+    fire_locked(name.index, bits);
+  } else if (s.kernel == watch::level && narrow && s.look != st.looks) {
+    narrow_locked(s);
+  }
+}
+
+void port::fire_locked(slot_index i, std::uint32_t bits) noexcept {
+  slot& s = state_->at(i);
+  s.events = static_cast<std::int32_t>(bits);
+  s.look = state_->looks;
+  enqueue_locked(i);
+}
+
+// The kernel reports what nobody wants: an armed slot asked for less than was registered, any other
+// for nothing. Error and hang-up cannot be unasked for; a one-shot registration is silent after one.
+void port::narrow_locked(slot& s) noexcept {
+  const bool armed = s.state == slot_state::armed;
+  const auto i = static_cast<slot_index>(&s - state_->slots());
+  const std::uint32_t events = armed ? s.wanted : static_cast<std::uint32_t>(EPOLLONESHOT);
+  core::bump(env_.count.lazy_disarms);
+  if (env_.os.set_modify(descriptor(), s.fd, events, name_of(i)) != 0) {
+    noise_ = true;
+    return;
+  }
+  s.registered = armed ? s.wanted : 0;
+  if (armed) return;
+  set_watch_locked(s, watch::spent);
+  if (s.disarms < kPatience) ++s.disarms;
+}
+
+}  // namespace quay::port
