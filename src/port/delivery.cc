@@ -95,8 +95,14 @@ void port::store_alert(port_event_t& out, const alert_record& a) noexcept {
          reinterpret_cast<void*>(static_cast<uintptr_t>(a.user))};
 }
 
+// An event that has waited shows what is true now, or what was if nothing is any more.
+void port::refresh_locked(slot& s) noexcept {
+  const std::uint32_t now = env_.os.poll_now(s.fd, s.wanted) & (s.wanted | POLLERR | POLLHUP);
+  if (now != 0) s.events = static_cast<std::int32_t>(now);
+}
+
 // Stores one event; false when the slot has nothing to deliver (any more).
-bool port::deliver_locked(slot_index i, port_event_t& out) noexcept {
+bool port::deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) noexcept {
   slot& s = state_->at(i);
   if (s.source == PORT_SOURCE_FD && s.owner == me_ && !env_.hooked && !still_open(s)) {
     drop_descriptor_locked(i, false);
@@ -106,6 +112,7 @@ bool port::deliver_locked(slot_index i, port_event_t& out) noexcept {
     return false;
   }
   if ((s.traits & kAsksSource) == 0) {
+    if (s.source == PORT_SOURCE_FD && s.look <= since) refresh_locked(s);
     out = {s.events, s.source, 0, static_cast<uintptr_t>(s.object),
            reinterpret_cast<void*>(static_cast<uintptr_t>(s.user))};
   }
@@ -118,12 +125,13 @@ bool port::deliver_locked(slot_index i, port_event_t& out) noexcept {
   return true;
 }
 
-unsigned port::take_locked(port_event_t* list, unsigned max) noexcept {
+unsigned port::take_locked(port_event_t* list, unsigned max, std::uint32_t since) noexcept {
   shared_state& st = *state_;
   unsigned stored = 0;
   for (slot_index i = st.head; i != kNil && stored < max;) {
     const slot_index next = st.at(i).next;
-    if (!st.shared || deliverable_locked(st.at(i))) stored += deliver_locked(i, list[stored]);
+    if (!st.shared || deliverable_locked(st.at(i)))
+      stored += deliver_locked(i, list[stored], since);
     i = next;
   }
   if (st.bell_rung && st.pollable && st.queued.load(std::memory_order_relaxed) == 0 &&
@@ -149,6 +157,7 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
   if (max > 1) max = static_cast<unsigned>(env_.os.writable_prefix(list, bytes) / sizeof *list);
   if (max < want) return {EFAULT, 0};
 
+  const std::uint32_t since = st.looks;  // events of earlier looks have waited
   limit until(env_, timeout);
   enrolment me(*this);
   for (bool asleep_before = false;; asleep_before = true) {
@@ -168,11 +177,11 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
       harvest_locked(true);
     }
     if (me.has_turn() && available_locked() >= want) {
-      if (const unsigned n = take_locked(list, max); n > 0) return {0, n};
+      if (const unsigned n = take_locked(list, max, since); n > 0) return {0, n};
     }
     if (const int error = until.read(); error != 0) return {error, 0};
     if (until.polls() || until.passed()) {
-      const unsigned n = take_locked(list, max);
+      const unsigned n = take_locked(list, max, since);
       const bool met = n >= want || (until.polls() && !single);
       return {met ? 0 : ETIME, n};
     }

@@ -100,6 +100,8 @@ int port::associate_again_locked(slot_index i, std::uint32_t wanted, void* user)
     return 0;
   }
   const bool lazy = may_leave_armed();
+  // An event that was never fetched goes, and its successor is younger than all there is.
+  if (s.state == slot_state::queued) harvest_locked(false);
   if (lazy && s.kernel == watch::level && (s.registered & wanted) == wanted) {
     s.disarms = 0;
     arm_locked(i, wanted, user);
@@ -110,6 +112,7 @@ int port::associate_again_locked(slot_index i, std::uint32_t wanted, void* user)
     s.cleans = s.disarms = 0;
     level = true;
   }
+  if (state_->leader == 0 && state_->watched != 0) harvest_locked(false);
   core::bump(env_.count.epoll_ctls);
   const int error =
       env_.os.set_modify(descriptor(), s.fd, wanted | (level ? 0u : EPOLLONESHOT), name_of(i));
@@ -134,6 +137,7 @@ int port::associate_anew_locked(int fd, std::uint32_t wanted, void* user) noexce
   s.source = PORT_SOURCE_FD;
   s.object = static_cast<std::uint64_t>(fd);
   s.traits = kKept;
+  if (st.leader == 0 && st.watched != 0) harvest_locked(false);
   if (env_.hooked) env_.descriptors.watch(fd);
   const bool level = may_leave_armed();
   const std::uint32_t bits = wanted | (level ? 0u : EPOLLONESHOT);

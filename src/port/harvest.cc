@@ -52,8 +52,23 @@ void port::lower_bell_locked() noexcept {
   state_->bell_rung = false;
 }
 
+// What was associated since the last look and is reported now was ready when it was associated, so
+// its event is as old as the association; everything else became ready later.
 void port::take_reports_locked(const epoll_event* reports, int n, bool narrow) noexcept {
-  for (int i = 0; i < n; ++i) take_report_locked(reports[i], narrow);
+  shared_state& st = *state_;
+  std::uint64_t age[kReports];
+  std::uint8_t turn[kReports];
+  for (int i = 0; i < n; ++i) {
+    const core::token name = core::token::unpack(reports[i].data.u64);
+    const bool known = name.direction == kSlot && name.index <= st.high_water;
+    const std::uint64_t armed_at = known ? st.at(name.index).armed_at : 0;
+    age[i] = armed_at > st.looked_at ? armed_at : UINT64_MAX;
+    int at = i;
+    for (; at > 0 && age[turn[at - 1]] > age[i]; --at) turn[at] = turn[at - 1];
+    turn[at] = static_cast<std::uint8_t>(i);
+  }
+  for (int i = 0; i < n; ++i) take_report_locked(reports[turn[i]], narrow);
+  st.looked_at = st.order;
 }
 
 void port::take_report_locked(const epoll_event& report, bool narrow) noexcept {
@@ -108,7 +123,8 @@ void port::narrow_locked(slot& s) noexcept {
   const auto i = static_cast<slot_index>(&s - state_->slots());
   const std::uint32_t events = armed ? s.wanted : static_cast<std::uint32_t>(EPOLLONESHOT);
   core::bump(env_.count.lazy_disarms);
-  if (env_.os.set_modify(descriptor(), s.fd, events, name_of(i)) != 0) {
+  const bool ours = s.owner == me_ || same_file(s);
+  if (!ours || env_.os.set_modify(descriptor(), s.fd, events, name_of(i)) != 0) {
     noise_ = true;
     return;
   }

@@ -66,10 +66,11 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
   st.creator_gid = host::own_gid();
   st.created = env_.os.wall();
   st.pollable = pollable;
-  st.bell_rung = st.shared = st.alert_on = st.had_descriptors = st.fresh = false;
+  st.bell_rung = st.shared = st.alert_on = st.had_descriptors = false;
   st.waiters_high = 0;
   st.leader = 0;
   st.watched = st.looks = 0;
+  st.looked_at = 0;
   st.sent = st.delivered = st.cancelled = st.refused = 0;
   repair_locked();
   me_ = kNobody;

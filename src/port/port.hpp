@@ -170,8 +170,9 @@ class port {
   void link_waiter_locked(std::uint16_t w) noexcept;
 
   // --- delivery (delivery.cc) ---
-  unsigned take_locked(port_event_t* list, unsigned max) noexcept;
-  bool deliver_locked(slot_index i, port_event_t& out) noexcept;
+  unsigned take_locked(port_event_t* list, unsigned max, std::uint32_t since) noexcept;
+  bool deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) noexcept;
+  void refresh_locked(slot& s) noexcept;
   static void store_alert(port_event_t& out, const alert_record& a) noexcept;
 
   // --- descriptors (descriptors.cc, harvest.cc) ---

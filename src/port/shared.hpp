@@ -72,7 +72,6 @@ struct slot {
   watch kernel;
   std::uint8_t disarms;  // in a row, without a re-association in between
   std::uint8_t cleans;   // re-associations since the kernel was told to report once only
-  std::uint8_t fresh;    // associated since the last look at the kernel
   std::uint32_t look;    // number of the look that fired it
 };
 static_assert(sizeof(slot) <= 128, "the promise is 128 bytes a slot");
@@ -136,7 +135,7 @@ struct shared_state {
   std::atomic<std::uint32_t> freed;  // moves when a full port has room again
   std::uint32_t watched;             // slots that the kernel may report
   std::uint32_t looks;
-  bool fresh;  // some slot is
+  std::uint64_t looked_at;  // the place that was last given away when the kernel was last asked
 
   std::uint16_t first_waiter;  // 0: none; waiter 0 is never used
   std::uint16_t leader;

@@ -138,6 +138,7 @@ int port::sleep(std::uint16_t w, std::int64_t deadline) noexcept {
   if ((st.shared || noise_) && (left < 0 || left > tick)) left = tick;
   // A signal of before was meant for the look that has just ended in vain.
   mine.word.store(kAwake, std::memory_order_relaxed);
+  ++st.looks;
   leave();
 
   epoll_event reports[kReports];
