@@ -32,9 +32,11 @@ int finish(int error) noexcept {
 
 // The port behind a number; null, and why, when there is none.
 quay::port::port* find(int fd, int& error) noexcept {
+  quay::port::system* existing = quay::faces::existing_ports();
+  quay::port::port* p = existing != nullptr ? existing->at(fd) : nullptr;
+  if (p != nullptr) return p;
   quay::port::system& ports = process_ports();
-  quay::port::port* p = ports.at(fd);
-  if (p == nullptr) p = ports.adopt(fd);
+  p = ports.adopt(fd);
   error = p == nullptr ? ports.why_not(fd) : 0;
   return p;
 }

@@ -4,6 +4,7 @@
 // Contract: semantics/ports.md 2.7, 2.8 and 3.2 to 3.8, with the improvements it recommends: nothing
 //           is consumed that cannot be stored, a met request is never ETIME, never early.
 #include <cerrno>
+#include <utility>
 
 #include "port/port.hpp"
 
@@ -108,8 +109,12 @@ bool port::deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) 
     drop_descriptor_locked(i, false);
     return false;
   }
-  if ((s.traits & kAsksSource) != 0 && !sources_->deliver(s, out)) {
-    return false;
+  if ((s.traits & kAsksSource) != 0) {
+    event_source* source = sources_[s.source];
+    if (source == nullptr || !source->deliver(*this, s, out)) {
+      withdraw_locked(i);
+      return false;
+    }
   }
   if ((s.traits & kAsksSource) == 0) {
     if (s.source == PORT_SOURCE_FD && s.look <= since) refresh_locked(s);
@@ -161,9 +166,8 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
   limit until(env_, timeout);
   enrolment me(*this);
   for (bool asleep_before = false;; asleep_before = true) {
-    if (st.processes[me_].due != 0) {
-      st.processes[me_].due = 0;
-      if (sources_ != nullptr) sources_->due(event_source::kAll);
+    if (const std::uint32_t due = std::exchange(st.processes[me_].due, 0); due != 0) {
+      hear_sources_locked(due);
     }
     if (me.number() != 0 && st.waiter_at(me.number()).alerted) {
       store_alert(list[0], st.waiter_at(me.number()).alert);

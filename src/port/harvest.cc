@@ -42,6 +42,12 @@ void port::harvest_locked(bool narrow) noexcept {
 
 // The queue is empty: nobody may find the descriptor readable for it.
 void port::lower_bell_locked() noexcept {
+  if (!state_->shared) {
+    env_.os.hush(descriptor());
+    state_->bell_rung = false;
+    return;
+  }
+  // Whose bell it was is not known: hear it.
   ++state_->looks;
   epoll_event reports[kReports];
   int n = 0;
@@ -79,11 +85,12 @@ void port::take_report_locked(const epoll_event& report, bool narrow) noexcept {
   }
   const core::token name = core::token::unpack(report.data.u64);
   if (name.direction == kSource) {
-    process& owner = st.processes[name.index % kMostProcesses];
-    if (name.index % kMostProcesses == me_) {
-      if (sources_ != nullptr) sources_->due(name.index / kMostProcesses);
+    const std::uint32_t p = name.index % kMostProcesses;
+    const std::uint32_t bit = 1u << (name.index / kMostProcesses % kMostSources);
+    if (p == me_) {
+      hear_sources_locked(bit);
     } else {
-      ++owner.due;
+      st.processes[p].due |= bit;
     }
     return;
   }
@@ -107,6 +114,28 @@ void port::take_report_locked(const epoll_event& report, bool narrow) noexcept {
   } else if (s.kernel == watch::level && narrow && s.look != st.looks) {
     narrow_locked(s);
   }
+}
+
+void port::hear_sources_locked(std::uint32_t numbers) noexcept {
+  for (int n = 0; n < kMostSources; ++n) {
+    if ((numbers >> n & 1) != 0 && sources_[n] != nullptr) sources_[n]->due(*this);
+  }
+}
+
+int port::watch_slot_locked(slot_index i, int fd) noexcept {
+  const int error = env_.os.set_add(descriptor(), fd, EPOLLIN | EPOLLET, name_of(i));
+  if (error == 0) set_watch_locked(state_->at(i), watch::level);
+  return error;
+}
+
+int port::watch_source_locked(int number, int fd) noexcept {
+  const std::uint32_t index = static_cast<std::uint32_t>(number) * kMostProcesses + me_;
+  const core::token name{index, state_->processes[me_].life, kSource};
+  const int error = env_.os.set_add(descriptor(), fd, EPOLLIN | EPOLLET, name.pack());
+  if (error != 0) return error;
+  state_->processes[me_].sources |= 1u << number;
+  ++state_->watched;
+  return 0;
 }
 
 void port::fire_locked(slot_index i, std::uint32_t bits) noexcept {

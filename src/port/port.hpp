@@ -27,6 +27,8 @@
 
 namespace quay::port {
 
+inline constexpr int kMostSources = 8;  // by PORT_SOURCE_*
+
 struct environment {
   core::host& os;
   core::descriptor_table& descriptors;
@@ -41,14 +43,15 @@ struct outcome {
   unsigned stored = 0;
 };
 
-// A source of this process whose events are asked about when they are about to be delivered.
+class port;
+
+// A source of this process that has a say when its events are delivered. Under the port's lock.
 class event_source {
  public:
-  // Under the port's lock. False: nothing to deliver (any more); the slot has been dealt with.
-  virtual bool deliver(slot& s, port_event_t& out) noexcept = 0;
-  // The port's epoll set reports one of the source's descriptors, `name` as it was registered.
-  virtual void due(std::uint32_t name) noexcept = 0;
-  static constexpr std::uint32_t kAll = UINT32_MAX;
+  // False: nothing to deliver (any more).
+  virtual bool deliver(port& p, slot& s, port_event_t& out) noexcept = 0;
+  // The port's epoll set has reported the descriptor that the source registered.
+  virtual void due(port&) noexcept {}
 
  protected:
   ~event_source() = default;
@@ -131,9 +134,12 @@ class port {
   void enqueue_locked(slot_index i) noexcept;
   void cancel_locked(slot_index i) noexcept;  // queued -> idle, never delivered
   void free_locked(slot_index i) noexcept;    // from any state but free
-  void attach(event_source* source) noexcept { sources_ = source; }
-  // A descriptor of this process's sources: reports go to event_source::due.
-  int watch_source(int fd, std::uint32_t name) noexcept;
+  void attach(int number, event_source& source) noexcept { sources_[number] = &source; }
+  event_source* source(int number) const noexcept { return sources_[number]; }
+  // Has the kernel report a slot's own descriptor: its readiness queues the slot.
+  int watch_slot_locked(slot_index i, int fd) noexcept;
+  // Has the kernel report a descriptor of a source: its readiness calls event_source::due.
+  int watch_source_locked(int number, int fd) noexcept;
 
  private:
   // --- entering and leaving (port.cc) ---
@@ -178,6 +184,7 @@ class port {
   // --- descriptors (descriptors.cc, harvest.cc) ---
   void harvest_locked(bool narrow) noexcept;
   void lower_bell_locked() noexcept;
+  void hear_sources_locked(std::uint32_t numbers) noexcept;
   void take_reports_locked(const epoll_event* reports, int n, bool narrow) noexcept;
   void take_report_locked(const epoll_event& report, bool narrow) noexcept;
   void narrow_locked(slot& s) noexcept;
@@ -206,7 +213,7 @@ class port {
   bool settled_down_ = false;             // this process made its registrations one-shot
   bool noise_ = false;                    // a report that this process cannot silence
   std::uint32_t me_ = kNobody;
-  event_source* sources_ = nullptr;
+  event_source* sources_[kMostSources] = {};
   core::adaptive_spin spin_;
 };
 

@@ -3,6 +3,7 @@
 // What: the processes that use a port: who is in, who died, what leaves with them, and what may be
 //       delivered to whom.
 // Contract: semantics/ports.md section 5 and 3.6.
+#include <bit>
 #include <cerrno>
 
 #include "host/sharing.hpp"
@@ -29,7 +30,7 @@ int port::introduce_locked() noexcept {
     }
     process& mine = st.processes[place];
     ++mine.life;
-    mine.due = 0;
+    mine.due = mine.sources = 0;
     mine.birth = self.birth;
     mine.pid = self.pid;
     me_ = place;
@@ -68,6 +69,8 @@ void port::drop_process_locked(std::uint32_t p) noexcept {
     }
     st.bell_rung = false;  // its bell went with it
   }
+  st.watched -= static_cast<std::uint32_t>(std::popcount(st.processes[p].sources));
+  st.processes[p].sources = 0;
   st.processes[p].pid = 0;
   std::uint32_t left = 0;
   for (const process& other : st.processes) left += other.pid != 0;
@@ -80,7 +83,7 @@ void port::settle_down_locked() noexcept {
   shared_state& st = *state_;
   for (slot_index i = 1; i <= st.high_water; ++i) {
     slot& s = st.at(i);
-    if (s.state == slot_state::free || s.kernel != watch::level) continue;
+    if (s.state == slot_state::free || s.kernel != watch::level || s.fd < 0) continue;
     if (s.owner != me_ && !same_file(s)) continue;
     const bool armed = s.state == slot_state::armed;
     const std::uint32_t events = EPOLLONESHOT | (armed ? s.wanted : 0u);

@@ -39,7 +39,6 @@ enum class slot_state : std::uint8_t {
 inline constexpr std::uint8_t kKept = 1;        // delivery leaves it to its owner
 inline constexpr std::uint8_t kOwnerOnly = 2;   // only the owning process may receive it
 inline constexpr std::uint8_t kAsksSource = 4;  // delivery asks the owner's source first
-inline constexpr std::uint8_t kRefilled = 8;    // its source queued it again while it was queued
 
 // How the kernel watches a slot's descriptor.
 enum class watch : std::uint8_t {
@@ -98,7 +97,8 @@ struct process {
   pid_t pid;  // 0: free
   std::uint32_t life;
   std::uint64_t birth;
-  std::uint32_t due;  // its sources have something to read
+  std::uint32_t due;      // sources, by bit, whose descriptors were reported to another process
+  std::uint32_t sources;  // those that have a descriptor of their own
 };
 
 inline constexpr std::uint32_t kMostProcesses = 128;

@@ -7,6 +7,7 @@
 //             slot's new state needs is written before it, every list is changed after it.
 #include <algorithm>
 #include <atomic>
+#include <bit>
 
 #include "host/sharing.hpp"
 #include "port/port.hpp"
@@ -128,6 +129,9 @@ void port::repair_locked() noexcept {
     st.order = std::max(st.order, s.order);
   }
   st.queued.store(queued, std::memory_order_release);
+  for (const process& p : st.processes) {
+    if (p.pid != 0) st.watched += static_cast<std::uint32_t>(std::popcount(p.sources));
+  }
 
   st.first_waiter = 0;
   for (std::uint16_t w = 1; w <= st.waiters_high; ++w) {

@@ -15,7 +15,7 @@ namespace quay::port {
 
 system::system(core::host& os, core::descriptor_table& descriptors, core::tunables& tune,
                core::counters& count, bool hooked) noexcept
-    : env_{os, descriptors, tune, count, hooked} {
+    : env_{os, descriptors, tune, count, hooked}, timers_(os), queues_(os) {
   descriptors.enroll(*this);
 }
 
@@ -225,15 +225,23 @@ system::totals system::sum() noexcept {
 // --- fork -----------------------------------------------------------------------------------------
 
 void system::before_fork() noexcept {
+  timers_.before_fork();
+  queues_.before_fork();
   registry_.lock();
   for (std::uint32_t k = 0; k < made_; ++k) ports_[k]->will_fork();
 }
 
-void system::after_fork_in_parent() noexcept { registry_.unlock(); }
+void system::after_fork_in_parent() noexcept {
+  registry_.unlock();
+  queues_.after_fork_in_parent();
+  timers_.after_fork_in_parent();
+}
 
 // The child uses the same ports; it is entered in their tables when it first does.
 void system::after_fork_in_child() noexcept {
   registry_.reset_after_fork();
+  queues_.after_fork_in_child();
+  timers_.after_fork_in_child();
   for (std::uint32_t k = 0; k < made_; ++k) ports_[k]->forked_in_child();
 }
 

@@ -16,6 +16,8 @@
 #include "core/growable.hpp"
 #include "core/mutex.hpp"
 #include "port/port.hpp"
+#include "port/sources/mq.hpp"
+#include "port/sources/timer.hpp"
 
 namespace quay::port {
 
@@ -56,6 +58,8 @@ class system final : public core::descriptor_owner {
   void after_fork_in_child() noexcept override QUAY_NO_ANALYSIS;
 
   environment& env() noexcept { return env_; }
+  timer_source& timers() noexcept { return timers_; }
+  mq_source& queues() noexcept { return queues_; }
 
   struct totals {
     std::uint64_t queued, sent, delivered, cancelled, refused;
@@ -82,6 +86,8 @@ class system final : public core::descriptor_owner {
   void take_locked(int fd) noexcept QUAY_REQUIRES(registry_);
 
   environment env_;
+  timer_source timers_;
+  mq_source queues_;
   core::mutex registry_{core::rank::registry};
   std::atomic<entry*> chunks_[kChunks] = {};
   core::growable<port*> ports_ QUAY_GUARDED_BY(registry_);
