@@ -19,6 +19,7 @@
 
 #include "faces/process_system.hpp"
 #include "host/linux_host.hpp"
+#include "port/sources/file.hpp"
 
 namespace {
 
@@ -59,6 +60,10 @@ int port_associate(int port, int source, uintptr_t object, int events, void* use
     case PORT_SOURCE_FD:
       return finish(object > INT_MAX ? EBADFD
                                      : p->associate(static_cast<int>(object), events, user));
+    case PORT_SOURCE_FILE: {
+      quay::port::file_source* files = quay::port::file_source::of(*p, true);
+      return finish(files != nullptr ? files->associate(*p, object, events, user) : ENOMEM);
+    }
     default:
       return finish(EINVAL);
   }
@@ -71,6 +76,10 @@ int port_dissociate(int port, int source, uintptr_t object) {
   switch (source) {
     case PORT_SOURCE_FD:
       return finish(object > INT_MAX ? EBADFD : p->dissociate(static_cast<int>(object)));
+    case PORT_SOURCE_FILE: {
+      quay::port::file_source* files = quay::port::file_source::of(*p, false);
+      return finish(files != nullptr ? files->dissociate(*p, object) : EINVAL);
+    }
     default:
       return finish(EINVAL);
   }

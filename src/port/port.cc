@@ -113,6 +113,7 @@ void port::close() noexcept {
     if (hold.error() == 0) {
       evict_waiters_locked();
       drop_process_locked(me_);
+      close_sources();
       me_ = kNobody;
     }
   }

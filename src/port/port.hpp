@@ -52,6 +52,8 @@ class event_source {
   virtual bool deliver(port& p, slot& s, port_event_t& out) noexcept = 0;
   // The port's epoll set has reported the descriptor that the source registered.
   virtual void due(port&) noexcept {}
+  // This process has left the port, or is a child that never used it; the slots are gone.
+  virtual void closed(core::host&) noexcept {}
 
  protected:
   ~event_source() = default;
@@ -71,6 +73,12 @@ class port {
   void forked_in_child() noexcept {
     me_ = kNobody;
     inside_.store(0, std::memory_order_relaxed);
+    close_sources();
+  }
+  void close_sources() noexcept {
+    for (event_source* s : sources_) {
+      if (s != nullptr) s->closed(env_.os);
+    }
   }
   // Others may have the memory from now on.
   void will_fork() noexcept { forked_ = true; }
