@@ -149,6 +149,8 @@ int port::enter() noexcept {
   if (const int error = lock_again(); error != 0) return error;
   int error = is_open() ? 0 : EBADF;
   if (error == 0 && me_ == kNobody) error = introduce_locked();
+  // Nobody tells of the death of another process.
+  if (error == 0 && state_->shared && env_.os.monotonic() - reaped_at_ > kTick) reap_locked();
   if (error == 0 && state_->shared != settled_down_) {
     settled_down_ = state_->shared;
     if (settled_down_) settle_down_locked();

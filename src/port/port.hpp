@@ -221,6 +221,7 @@ class port {
   bool settled_down_ = false;             // this process made its registrations one-shot
   bool noise_ = false;                    // a report that this process cannot silence
   std::uint32_t me_ = kNobody;
+  std::int64_t reaped_at_ = 0;  // when this process last looked for dead ones
   event_source* sources_[kMostSources] = {};
   core::adaptive_spin spin_;
 };

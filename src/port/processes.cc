@@ -43,6 +43,7 @@ int port::introduce_locked() noexcept {
 
 void port::reap_locked() noexcept {
   shared_state& st = *state_;
+  reaped_at_ = env_.os.monotonic();
   for (std::uint32_t p = 0; p < kMostProcesses; ++p) {
     const process& other = st.processes[p];
     if (other.pid == 0 || p == me_) continue;
