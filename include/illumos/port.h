@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What: <port.h>: event ports with illumos' names, values and layouts, for Linux programs.
- * Contract: port_create(3C) and its family; PORT_CREATE(3C) in docs/man tells what differs here.
+ * Contract: port_create(3C) and its family; docs/man/port_create.3 and docs/design.md tell what differs here.
  * Invariants:
  * 1. Compiles alone, first, in C and C++.
  * 2. timer_create(), mq_notify() and their relatives are quay's own in a program that includes this

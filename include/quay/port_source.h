@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What: event ports for those who produce events rather than wait for them.
- * Contract: PORT_SOURCE(3) in docs/man. Needs <port.h>'s directory on the include path.
+ * Contract: port_send(3). Needs <port.h>'s directory on the include path.
  */
 #ifndef QUAY_PORT_SOURCE_H_
 #define QUAY_PORT_SOURCE_H_
