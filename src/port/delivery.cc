@@ -180,7 +180,7 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
     if (!asleep_before && st.watched != 0 && st.queued.load(std::memory_order_relaxed) < max) {
       harvest_locked(true);
     }
-    if (me.has_turn() && available_locked() >= want) {
+    if (me.has_turn() && available_locked(want) >= want) {
       if (const unsigned n = take_locked(list, max, since); n > 0) return {0, n};
     }
     if (const int error = until.read(); error != 0) return {error, 0};
@@ -190,7 +190,7 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
       return {met ? 0 : ETIME, n};
     }
     if (!me.enter(want)) return {ENOMEM, 0};
-    st.waiter_at(me.number()).nothing_up_to = available_locked() < want ? st.order : 0;
+    st.waiter_at(me.number()).nothing_up_to = available_locked(want) < want ? st.order : 0;
     const int error = sleep(me.number(), until.deadline());
     if (error == EBADF || (error == EINTR && !st.waiter_at(me.number()).alerted)) {
       return {error, 0};

@@ -168,7 +168,7 @@ class port {
   void drop_process_locked(std::uint32_t p) noexcept;
   void settle_down_locked() noexcept;  // lazily armed registrations become one-shot
   bool deliverable_locked(const slot& s) noexcept;
-  std::uint32_t available_locked() noexcept;
+  std::uint32_t available_locked(std::uint32_t most) noexcept;
   bool same_file(const slot& s) noexcept;
 
   // --- waiting (waiting.cc) ---

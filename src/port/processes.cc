@@ -112,11 +112,14 @@ bool port::deliverable_locked(const slot& s) noexcept {
   return (s.traits & kOwnerOnly) == 0;
 }
 
-std::uint32_t port::available_locked() noexcept {
+// How much of the queue this process may have; no more than `most` is counted.
+std::uint32_t port::available_locked(std::uint32_t most) noexcept {
   shared_state& st = *state_;
   if (!st.shared) return st.queued.load(std::memory_order_relaxed);
   std::uint32_t n = 0;
-  for (slot_index i = st.head; i != kNil; i = st.at(i).next) n += deliverable_locked(st.at(i));
+  for (slot_index i = st.head; i != kNil && n < most; i = st.at(i).next) {
+    n += deliverable_locked(st.at(i));
+  }
   return n;
 }
 
