@@ -65,8 +65,8 @@ bool is_same_object(int a, int b) noexcept {
          one.st_ino == other.st_ino;
 }
 
-int sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t expected,
-             std::int64_t timeout) noexcept {
+int sleep_on_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                    std::int64_t timeout) noexcept {
   errno_guard keep;
   // A sleep without timeout would be restarted behind a handler installed with SA_RESTART.
   constexpr std::int64_t kLongest = std::int64_t{3600} * 1000000000;

@@ -26,8 +26,8 @@ bool is_same_object(int a, int b) noexcept;  // by device and inode
 
 // Sleeps while word == expected, up to `timeout` ns: 0, ETIMEDOUT, EAGAIN or, always after a signal
 // handler ran, EINTR.
-int sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t expected,
-             std::int64_t timeout) noexcept;
+int sleep_on_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                    std::int64_t timeout) noexcept;
 void wake_sleeper(std::atomic<std::uint32_t>& word) noexcept;
 void wake_all_sleepers(std::atomic<std::uint32_t>& word) noexcept;
 

@@ -229,7 +229,7 @@ int port::post_waiting(int source, int events, std::uint64_t object, void* user,
     const std::uint32_t seen = state_->freed.load(std::memory_order_acquire);
     const int error = post(source, events, object, user, traits);
     if (error != EAGAIN) return error;
-    if (host::sleep_on(state_->freed, seen, kTick) == EINTR) return EINTR;
+    if (host::sleep_on_shared(state_->freed, seen, kTick) == EINTR) return EINTR;
   }
 }
 

@@ -187,7 +187,8 @@ int system::poll(int fd, short events) noexcept {
   short ready = 0;
   if (f.queued > 0) ready |= POLLIN | POLLRDNORM;
   if (f.used < f.most) ready |= POLLOUT;
-  return ready & events;
+  ready &= events;
+  return ready != 0 ? ready : kAskKernel;  // which sees and tells of the bell
 }
 
 // --- closing --------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ int port::sleep(std::uint16_t w, std::int64_t deadline) noexcept {
       n = env_.os.set_wait(descriptor(), reports, kReports, left);
       if (n == -EINTR) result = EINTR;
     } else {
-      result = host::sleep_on(mine.word, kAsleep, left);
+      result = host::sleep_on_shared(mine.word, kAsleep, left);
     }
   }
 
