@@ -3,7 +3,7 @@
 // What: the lock of a port: lies in shared memory, survives the death of its holder.
 // Contract: lock() says what the caller found; after `owner_died` the state must be repaired and
 //           recovered() called before anything else is done with it.
-// Locking: rank: below every other lock of the library but core's arena; system calls that cannot
+// Locking: taken under locks of rank arena or under none, and none under it; system calls that cannot
 //          block are made while it is held, nothing else.
 #pragma once
 

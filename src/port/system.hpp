@@ -6,7 +6,7 @@
 // Invariants: a number names a port while its entry does and the lives agree; port::numbers are
 //             counted, and with the last one the process leaves the port.
 // Ownership: ports and entries live as long as the process; a port nobody else can have is recycled.
-// Locking: registry_ (rank registry) guards the list and every change of entries; a port's lock may
+// Locking: registry_ (rank arena) guards the list and every change of entries; a port's lock may
 //          be taken under it. Entries are read without.
 #pragma once
 
@@ -88,7 +88,7 @@ class system final : public core::descriptor_owner {
   environment env_;
   timer_source timers_;
   mq_source queues_;
-  core::mutex registry_{core::rank::registry};
+  core::mutex registry_{core::rank::arena};
   std::atomic<entry*> chunks_[kChunks] = {};
   core::growable<port*> ports_ QUAY_GUARDED_BY(registry_);
   std::uint32_t made_ QUAY_GUARDED_BY(registry_) = 0;

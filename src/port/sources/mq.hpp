@@ -3,7 +3,7 @@
 // What: PORT_SOURCE_MQ: message queues of this process that tell a port of an arrival, once.
 // Contract: semantics/ports.md 4.7.
 // Ownership: records are recycled, never freed; each owns a socket while it is in use.
-// Locking: table_ (rank registry) guards the search; a record changes under its port's lock too,
+// Locking: table_ (rank arena) guards the search; a record changes under its port's lock too,
 //          which may be taken under table_.
 #pragma once
 
@@ -42,7 +42,7 @@ class mq_source final : public event_source {
   static constexpr std::uint32_t kMost = 1024;
 
   core::host& os_;
-  core::mutex table_{core::rank::registry};
+  core::mutex table_{core::rank::arena};
   registration entries_[kMost] = {};
 };
 

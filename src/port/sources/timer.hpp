@@ -5,7 +5,7 @@
 //           number of expirations since the last delivery, counted at delivery.
 // Invariants: a timer's number fits a timer_t that no timer of libc's has (see id_of).
 // Ownership: records are recycled, never freed; each owns a kernel timer while it is in use.
-// Locking: table_ (rank registry) guards which records are in use; a record's link to its slot is
+// Locking: table_ (rank arena) guards which records are in use; a record's link to its slot is
 //          changed and read under its port's lock, which may be taken under table_.
 #pragma once
 
@@ -50,7 +50,7 @@ class timer_source final : public event_source {
   timer* find_locked(timer_t id) noexcept QUAY_REQUIRES(table_);
 
   core::host& os_;
-  core::mutex table_{core::rank::registry};
+  core::mutex table_{core::rank::arena};
   timer* timers_ = nullptr;  // set once, under table_
   std::uint32_t high_water_ QUAY_GUARDED_BY(table_) = 0;
 };
