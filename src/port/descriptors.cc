@@ -15,7 +15,6 @@ namespace {
 // Poll's bits are epoll's, up to here; above are epoll's own switches.
 constexpr std::uint32_t kPollBits = 0x3fff;
 constexpr std::uint32_t kReadyAlways = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
-constexpr std::uint8_t kPatience = 2;
 constexpr std::uint8_t kRegained = 16;  // re-associations until leaving armed is tried again
 
 std::uint32_t bucket_of(int fd) noexcept { return static_cast<std::uint32_t>(fd) % kBuckets; }

@@ -15,7 +15,6 @@ constexpr std::uint32_t kSlot = 0;    // core::token::direction of a slot's regi
 constexpr std::uint32_t kSource = 1;  // of a descriptor of some process's sources
 
 constexpr std::uint32_t kAlways = POLLERR | POLLHUP;
-constexpr std::uint8_t kPatience = 2;  // disarms in a row before a registration turns one-shot
 
 }  // namespace
 

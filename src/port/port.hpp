@@ -28,6 +28,8 @@
 namespace quay::port {
 
 inline constexpr int kMostSources = 8;  // by PORT_SOURCE_*
+// Disarms of a registration in a row before it turns one-shot.
+inline constexpr std::uint8_t kPatience = 2;
 
 struct environment {
   core::host& os;
