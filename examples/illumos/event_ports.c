@@ -46,9 +46,9 @@ static timer_t start_timer(void) {
 }
 
 /* Things happen; the last is an alert, which stops whoever waits. */
-static void *happen(void *pipe_end) {
+static void* happen(void* pipe_end) {
   int fd;
-  if (write(*(int *)pipe_end, "hello", 5) != 5) err(1, "write");
+  if (write(*(int*)pipe_end, "hello", 5) != 5) err(1, "write");
   usleep(50000);
   fd = open(path, O_WRONLY);
   if (fd < 0 || write(fd, "news", 4) != 4) err(1, "%s", path);
@@ -60,26 +60,26 @@ static void *happen(void *pipe_end) {
   return NULL;
 }
 
-static void handle(const port_event_t *e) {
+static void handle(const port_event_t* e) {
   char text[64];
   switch (e->portev_source) {
     case PORT_SOURCE_FD: {
       ssize_t n = read((int)e->portev_object, text, sizeof text - 1);
-      printf("FD     %s is readable: %.*s\n", (char *)e->portev_user, (int)(n > 0 ? n : 0), text);
+      printf("FD     %s is readable: %.*s\n", (char*)e->portev_user, (int)(n > 0 ? n : 0), text);
       /* An association fires once; to hear more, associate again. */
       port_associate(port, PORT_SOURCE_FD, e->portev_object, POLLIN, e->portev_user);
       break;
     }
     case PORT_SOURCE_TIMER:
-      printf("TIMER  %s expired %d times\n", (char *)e->portev_user, e->portev_events);
+      printf("TIMER  %s expired %d times\n", (char*)e->portev_user, e->portev_events);
       break;
     case PORT_SOURCE_FILE:
-      printf("FILE   %s was %s\n", (char *)e->portev_user,
+      printf("FILE   %s was %s\n", (char*)e->portev_user,
              (e->portev_events & FILE_MODIFIED) != 0 ? "modified" : "changed");
       watch_file();
       break;
     case PORT_SOURCE_USER:
-      printf("USER   %s with the number %d\n", (char *)e->portev_user, e->portev_events);
+      printf("USER   %s with the number %d\n", (char*)e->portev_user, e->portev_events);
       break;
     default:
       break;
@@ -109,7 +109,7 @@ int main(void) {
     for (i = 0; i < n; i++) {
       handle(&events[i]);
       if (events[i].portev_source == PORT_SOURCE_ALERT) {
-        printf("ALERT  %s\n", (char *)events[i].portev_user);
+        printf("ALERT  %s\n", (char*)events[i].portev_user);
         done = 1;
       }
     }
