@@ -222,7 +222,7 @@ class port {
   bool forked_ = false;                   // a child may have the memory: it is not recycled
   bool settled_down_ = false;             // this process made its registrations one-shot
   bool noise_ = false;                    // a report that this process cannot silence
-  std::uint32_t me_ = kNobody;
+  std::atomic<std::uint32_t> me_{kNobody};  // changes under the lock
   std::int64_t reaped_at_ = 0;  // when this process last looked for dead ones
   event_source* sources_[kMostSources] = {};
   core::adaptive_spin spin_;
