@@ -324,7 +324,11 @@ json actor::perform(const json& step) {
     return nullptr;
   }
   if (op == "signal") {
-    ::pthread_kill(sleepers_.at(step.at("thr")).thread.native_handle(), SIGUSR1);
+    // Where the documentation has it return earlier, there is nobody left to interrupt.
+    const auto found = sleepers_.find(step.at("thr"));
+    if (found != sleepers_.end()) {
+      ::pthread_kill(found->second.thread.native_handle(), SIGUSR1);
+    }
     return nullptr;
   }
   if (op == "race") return race(step);
