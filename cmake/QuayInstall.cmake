@@ -8,7 +8,7 @@
 
 include(CMakePackageConfigHelpers)
 
-set(installed_targets quay quay_static quay_bsd)
+set(installed_targets quay quay_static quay_bsd quay_illumos)
 if(TARGET quay-hooks)
   list(APPEND installed_targets quay-hooks)
 endif()
@@ -60,7 +60,7 @@ if(TARGET quay-hooks)
   # for those that look only at those.
   set(pc_HOOKS "-Wl,--push-state,--no-as-needed,-lquay-hooks,--pop-state -lquay-hooks ")
 endif()
-foreach(name quay quay-bsd libkqueue)
+foreach(name quay quay-bsd quay-illumos libkqueue)
   configure_file("${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in" "${PROJECT_BINARY_DIR}/pkgconfig/${name}.pc" @ONLY)
   install(FILES "${PROJECT_BINARY_DIR}/pkgconfig/${name}.pc" DESTINATION "${pkgconfig_dir}")
 endforeach()

@@ -112,6 +112,14 @@ printf '  the same for programs:  $ quay watch --user 1 --json\n  %s\n' "$(cat "
 check 'it is JSON with the fields of struct kevent' \
   grep -Eq '^\{.*"ident":1,"filter":"EVFILT_USER","flags":\[.*\],"fflags":1,.*"data":1,.*"udata":1' "$work/json"
 
+title '6. An illumos program: event ports'
+printf '  examples/illumos/event_ports.c includes <port.h> and knows nothing of quay or of Linux.\n'
+ports=$work/ports
+"$build/examples/event_ports" | tee "$ports" | sed 's/^/  /'
+for source in FD TIMER FILE USER ALERT; do
+  check "an event of the source $source came" grep -q "^$source " "$ports"
+done
+
 title 'Your own program'
 cat <<'TEXT'
   cc hello.c $(pkg-config --cflags --libs quay-bsd) -o hello      (after `make install PREFIX=...`)

@@ -155,6 +155,17 @@ QUAY_CALL_ int quay_poll(struct pollfd* fds, nfds_t n, int timeout_ms);
 QUAY_CALL_ int quay_signalfd(int fd, const sigset_t* mask, int flags);
 
 /*
+ * quay_port_send, quay_port_receive: hands an event port to another process over a connected unix
+ * socket; both processes have the same port then, as after fork().
+ *
+ * Returns: send 0, receive the port's descriptor, close-on-exec; -1 with EBADF, EBADFD (no port),
+ *       EBADMSG (what came is no port), or as sendmsg(2) and recvmsg(2).
+ * Threads: any. Not async-signal-safe.
+ */
+QUAY_CALL_ int quay_port_send(int sock, int port);
+QUAY_CALL_ int quay_port_receive(int sock);
+
+/*
  * quay_tunable_set, quay_tunable_get: a number of the library, by its name.
  *
  *   kq_calloutmax       timers that may exist in all queues together; then ENOMEM
@@ -163,6 +174,9 @@ QUAY_CALL_ int quay_signalfd(int fd, const sigset_t* mask, int flags);
  *                       program finds it where it was
  *   aio_backend         how aio_*() performs requests: 0 at once where possible, else by a ring or
  *                       threads; 1 by a ring, 2 by threads, never at once; see aio(3)
+ *   port_max_events     events and associations that one port holds; then EAGAIN
+ *   port_max_ids        event ports of the process; then EAGAIN
+ *   port_max_list       kept for its name: port_sendn takes lists of any length
  *   spin_us             how long a waiter watches before it sleeps, microseconds at most
  *   pipe_buf            pipes: bytes written atomically; the room that counts as writable; 4096 at most
  *   small_pipe_size     pipes: a ring's size backward, and forward under memory pressure

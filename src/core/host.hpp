@@ -108,6 +108,8 @@ class host {
   // The doorbell: makes `set` report kBell once. `every_waiter` makes it report until the set is
   // closed, so that all who wait in it wake.
   virtual void ring(int set, bool every_waiter) noexcept = 0;
+  // Takes a ring back that was not heard; of this process's bell only.
+  virtual void hush(int set) noexcept = 0;
 
   // Kernel timers (for queues that somebody may poll).
   virtual int timer_create(bool wall_clock) noexcept = 0;

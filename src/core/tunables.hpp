@@ -16,6 +16,9 @@ struct tunables {
   std::atomic<long> so_error_in_fflags{0};  // 1: EV_EOF events consume and carry SO_ERROR
   std::atomic<long> aio_backend{0};         // how requests are performed: aio::engine::k…
   std::atomic<long> spin_us{50};            // longest watch before sleeping, microseconds
+  std::atomic<long> port_max_events{65536};  // slots of one port (process.max-port-events)
+  std::atomic<long> port_max_ids{8192};      // ports (project.max-port-ids)
+  std::atomic<long> port_max_list{8192};     // ports in one step of port_sendn
 
   // Pipes: kern.ipc.*; sizes of a pipe are those in force when it was made.
   std::atomic<long> pipe_buf{4096};         // atomic writes, and the space that is "writable"
@@ -47,6 +50,7 @@ struct counters {
   std::atomic<std::uint64_t> forks_survived{0};
   std::atomic<std::uint64_t> timer_programmings{0};
   std::atomic<std::uint64_t> epoll_ctls{0};
+  std::atomic<std::uint64_t> ports{0};
 };
 
 inline void bump(std::atomic<std::uint64_t>& c) noexcept {

@@ -44,6 +44,9 @@ constexpr name_of_tunable kTunables[] = {
     {"pipe_mindirect", &core::tunables::pipe_mindirect},
     {"piperesizeallowed", &core::tunables::piperesizeallowed},
     {"maxpipekva", &core::tunables::maxpipekva},
+    {"port_max_events", &core::tunables::port_max_events},
+    {"port_max_ids", &core::tunables::port_max_ids},
+    {"port_max_list", &core::tunables::port_max_list},
 };
 
 constexpr const char* kPipeMemory = "pipekva";  // what all rings take now: to look at only
@@ -58,6 +61,9 @@ bool acceptable(const name_of_tunable& t, long value) noexcept {
 std::atomic<system*> g_system{nullptr};
 // Never destroyed: threads may be inside kevent() while the process exits.
 alignas(system) unsigned char g_storage[sizeof(system)];
+
+std::atomic<port::system*> g_ports{nullptr};
+alignas(port::system) unsigned char g_ports_storage[sizeof(port::system)];
 
 std::atomic<int> g_pid{0};
 
@@ -118,7 +124,22 @@ system* make() noexcept {
   return sys;
 }
 
+port::system* make_ports() noexcept {
+  system& sys = process_system();
+  auto* ports = ::new (static_cast<void*>(g_ports_storage))
+      port::system(sys.os(), g_descriptors, sys.tune(), sys.count(), sys.hooked());
+  g_ports.store(ports, std::memory_order_release);
+  return ports;
+}
+
 }  // namespace
+
+port::system& process_ports() noexcept {
+  static port::system* const only = make_ports();
+  return *only;
+}
+
+port::system* existing_ports() noexcept { return g_ports.load(std::memory_order_acquire); }
 
 system& process_system() noexcept {
   static system* const only = make();

@@ -5,6 +5,7 @@
 
 #include "kqueue/system.hpp"
 #include "pipe/system.hpp"
+#include "port/system.hpp"
 
 namespace quay::faces {
 
@@ -13,6 +14,10 @@ kqueue::system& process_system() noexcept;
 pipe::system& process_pipes() noexcept;
 // Null while no queue was ever made: hooks look here and make nothing. Signal-safe.
 kqueue::system* existing_system() noexcept;
+
+// The process's event ports; made at first use, never destroyed.
+port::system& process_ports() noexcept;
+port::system* existing_ports() noexcept;  // null while there never was one
 
 // Every number that one of our systems made or watches. Signal-safe.
 core::descriptor_table& descriptors() noexcept;

@@ -34,6 +34,7 @@ class linux_host final : public core::host {
   int set_remove(int set, int fd) noexcept override;
   int set_wait(int set, epoll_event* out, int most, std::int64_t timeout) override;
   void ring(int set, bool every_waiter) noexcept override;
+  void hush(int set) noexcept override;
 
   int timer_create(bool wall_clock) noexcept override;
   int timer_program(int timer, std::int64_t deadline) noexcept override;

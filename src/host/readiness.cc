@@ -136,6 +136,11 @@ void linux_host::ring(int set, bool every_waiter) noexcept {
   }
 }
 
+void linux_host::hush(int set) noexcept {
+  errno_guard keep;
+  control(set, EPOLL_CTL_MOD, clapper_.load(std::memory_order_acquire), 0, core::kBell);
+}
+
 // --- timers ---------------------------------------------------------------------------------------
 
 int linux_host::timer_create(bool wall_clock) noexcept {

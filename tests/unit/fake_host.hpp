@@ -92,6 +92,7 @@ class fake_host final : public core::host {
     return n;
   }
   void ring(int set, bool) noexcept override { bells_[set] = true; }
+  void hush(int set) noexcept override { bells_[set] = false; }
 
   int timer_create(bool) noexcept override { return set_create(true); }
   int timer_program(int, std::int64_t) noexcept override { return 0; }

@@ -114,14 +114,14 @@ std::string unpack(const std::string& path) {
   return text;
 }
 
-std::string load(const std::string& path) {
+}  // namespace
+
+std::string read_whole_file(const std::string& path) {
   if (path.ends_with(".gz")) return unpack(path);
   std::ifstream file(path, std::ios::binary);
   if (!file) throw std::runtime_error(fmt::format("cannot open {}", path));
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
-
-}  // namespace
 
 std::string_view action_name(action what) { return kActionNames.at(static_cast<size_t>(what)); }
 
@@ -148,7 +148,7 @@ sequence parse_sequence(const std::string& line) {
 
 std::vector<sequence> read_trace_file(const std::string& path) {
   std::vector<sequence> out;
-  std::istringstream text(load(path));
+  std::istringstream text(read_whole_file(path));
   for (std::string line; std::getline(text, line);) {
     if (!line.empty()) out.push_back(parse_sequence(line));
   }

@@ -52,6 +52,9 @@ std::string_view action_name(action what);
 // Throws std::runtime_error (or nlohmann::json's exceptions) for what is not a trace.
 sequence parse_sequence(const std::string& line);
 
+// The text of a file, unpacked if its name ends in .gz.
+std::string read_whole_file(const std::string& path);
+
 // All sequences of a `.jsonl` or `.jsonl.gz` file.
 std::vector<sequence> read_trace_file(const std::string& path);
 

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: port_get and port_getn: what satisfies them, what they take, and when they give up.
+// Contract: semantics/ports.md 2.7, 2.8 and 3.2 to 3.8, with the improvements it recommends: nothing
+//           is consumed that cannot be stored, a met request is never ETIME, never early.
+#include <cerrno>
+#include <utility>
+
+#include "port/port.hpp"
+
+namespace quay::port {
+namespace {
+
+constexpr std::int64_t kUnlimited = -1;
+
+// When a call gives up, read from the caller's timespec only once that matters.
+class limit {
+ public:
+  limit(environment& env, const timespec* timeout) noexcept : env_(env), timeout_(timeout) {}
+
+  // 0, EFAULT or EINVAL.
+  int read() noexcept {
+    if (known_) return 0;
+    if (timeout_ == nullptr) {
+      known_ = true;
+      return 0;
+    }
+    if (env_.os.readable_prefix(timeout_, sizeof *timeout_) < sizeof *timeout_) return EFAULT;
+    const timespec t = *timeout_;
+    if (t.tv_sec < 0 || t.tv_nsec < 0 || t.tv_nsec >= 1000000000) return EINVAL;
+    known_ = true;
+    polls_ = t.tv_sec == 0 && t.tv_nsec == 0;
+    constexpr std::int64_t kLongest = INT64_MAX / 4 / 1000000000;
+    if (t.tv_sec < kLongest) {
+      deadline_ = env_.os.monotonic() + t.tv_sec * std::int64_t{1000000000} + t.tv_nsec;
+    }
+    return 0;
+  }
+  bool polls() const noexcept { return polls_; }
+  bool passed() const noexcept {
+    return deadline_ != kUnlimited && env_.os.monotonic() >= deadline_;
+  }
+  std::int64_t deadline() const noexcept { return deadline_; }
+
+ private:
+  environment& env_;
+  const timespec* timeout_;
+  std::int64_t deadline_ = kUnlimited;
+  bool known_ = false;
+  bool polls_ = false;
+};
+
+}  // namespace
+
+class port::enrolment {
+ public:
+  explicit enrolment(port& p) noexcept : port_(p) {}
+  ~enrolment() {
+    if (number_ == 0) return;
+    port_.discharge_locked(number_);
+    port_.inside_.fetch_sub(1, std::memory_order_release);
+  }
+  enrolment(const enrolment&) = delete;
+  enrolment& operator=(const enrolment&) = delete;
+
+  bool enter(std::uint32_t request) noexcept {
+    if (number_ == 0) {
+      number_ = port_.enroll_locked(request);
+      if (number_ != 0) port_.inside_.fetch_add(1, std::memory_order_relaxed);
+    }
+    return number_ != 0;
+  }
+  std::uint16_t number() const noexcept { return number_; }
+  // Among those whose request is met, is it this one's turn? Who does not wait takes at once.
+  bool has_turn() noexcept {
+    if (number_ == 0) return true;
+    shared_state& st = *port_.state_;
+    const std::uint32_t queued = st.queued.load(std::memory_order_relaxed);
+    for (std::uint16_t w = st.first_waiter; w != 0 && w != number_; w = st.waiter_at(w).next) {
+      const waiter& other = st.waiter_at(w);
+      if (!other.alerted && other.request <= queued && other.nothing_up_to != st.order &&
+          other.process == port_.me_) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+ private:
+  port& port_;
+  std::uint16_t number_ = 0;
+};
+
+void port::store_alert(port_event_t& out, const alert_record& a) noexcept {
+  out = {a.events, PORT_SOURCE_ALERT, 0, 0,
+         reinterpret_cast<void*>(static_cast<uintptr_t>(a.user))};
+}
+
+// An event that has waited shows what is true now, or what was if nothing is any more.
+void port::refresh_locked(slot& s) noexcept {
+  const std::uint32_t now = env_.os.poll_now(s.fd, s.wanted) & (s.wanted | POLLERR | POLLHUP);
+  if (now != 0) s.events = static_cast<std::int32_t>(now);
+}
+
+// Stores one event; false when the slot has nothing to deliver (any more).
+bool port::deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) noexcept {
+  slot& s = state_->at(i);
+  if (s.source == PORT_SOURCE_FD && s.owner == me_ && !env_.hooked && !still_open(s)) {
+    drop_descriptor_locked(i, false);
+    return false;
+  }
+  if ((s.traits & kAsksSource) != 0) {
+    event_source* source = sources_[s.source];
+    if (source == nullptr || !source->deliver(*this, s, out)) {
+      withdraw_locked(i);
+      return false;
+    }
+  }
+  if ((s.traits & kAsksSource) == 0) {
+    if (s.source == PORT_SOURCE_FD && s.look <= since) refresh_locked(s);
+    out = {s.events, s.source, 0, static_cast<uintptr_t>(s.object),
+           reinterpret_cast<void*>(static_cast<uintptr_t>(s.user))};
+  }
+  if ((s.traits & kKept) != 0) {
+    withdraw_locked(i);
+  } else {
+    free_locked(i);
+  }
+  ++state_->delivered;
+  return true;
+}
+
+unsigned port::take_locked(port_event_t* list, unsigned max, std::uint32_t since) noexcept {
+  shared_state& st = *state_;
+  unsigned stored = 0;
+  for (slot_index i = st.head; i != kNil && stored < max;) {
+    const slot_index next = st.at(i).next;
+    if (!st.shared || deliverable_locked(st.at(i)))
+      stored += deliver_locked(i, list[stored], since);
+    i = next;
+  }
+  if (st.bell_rung && st.pollable && st.queued.load(std::memory_order_relaxed) == 0 &&
+      st.leader == 0) {
+    lower_bell_locked();
+  }
+  return stored;
+}
+
+outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespec* timeout,
+                  bool single) noexcept {
+  section hold(*this);
+  if (hold.error() != 0) return {hold.error(), 0};
+  shared_state& st = *state_;
+  if (max == 0) {
+    if (st.watched != 0 && st.leader == 0) harvest_locked(false);
+    return {0, st.queued.load(std::memory_order_relaxed)};
+  }
+  const std::size_t bytes = sizeof(port_event_t) * std::size_t{max};
+  if (list == nullptr) return {EFAULT, 0};
+  if (want == 0) return {0, 0};
+  if (env_.os.writable_prefix(list, sizeof *list) < sizeof *list) return {EFAULT, 0};
+  if (max > 1) max = static_cast<unsigned>(env_.os.writable_prefix(list, bytes) / sizeof *list);
+  if (max < want) return {EFAULT, 0};
+
+  const std::uint32_t since = st.looks;  // events of earlier looks have waited
+  limit until(env_, timeout);
+  enrolment me(*this);
+  for (bool asleep_before = false;; asleep_before = true) {
+    if (const std::uint32_t due = std::exchange(st.processes[me_].due, 0); due != 0) {
+      hear_sources_locked(due);
+    }
+    if (me.number() != 0 && st.waiter_at(me.number()).alerted) {
+      store_alert(list[0], st.waiter_at(me.number()).alert);
+      return {0, 1};
+    }
+    if (me.number() == 0 && st.alert_on) {
+      store_alert(list[0], st.alert);
+      return {0, 1};
+    }
+    if (!asleep_before && st.watched != 0 && st.queued.load(std::memory_order_relaxed) < max) {
+      harvest_locked(true);
+    }
+    if (me.has_turn() && available_locked(want) >= want) {
+      if (const unsigned n = take_locked(list, max, since); n > 0) return {0, n};
+    }
+    if (const int error = until.read(); error != 0) return {error, 0};
+    if (until.polls() || until.passed()) {
+      const unsigned n = take_locked(list, max, since);
+      const bool met = n >= want || (until.polls() && !single);
+      return {met ? 0 : ETIME, n};
+    }
+    if (!me.enter(want)) return {ENOMEM, 0};
+    st.waiter_at(me.number()).nothing_up_to = available_locked(want) < want ? st.order : 0;
+    const int error = sleep(me.number(), until.deadline());
+    if (error == EBADF || (error == EINTR && !st.waiter_at(me.number()).alerted)) {
+      return {error, 0};
+    }
+    if (error == EDEADLK) return {EBADF, 0};
+  }
+}
+
+}  // namespace quay::port

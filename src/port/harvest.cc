@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: taking in what the kernel reports of a port's epoll set, and keeping its bell as it must be.
+// Contract: docs/design.md, "Event ports": a report nobody wants is answered by narrowing, unless
+//           the look was not asked for by somebody who would sleep.
+#include <cerrno>
+
+#include "port/port.hpp"
+
+namespace quay::port {
+namespace {
+
+constexpr int kReports = 256;
+constexpr std::uint32_t kSlot = 0;    // core::token::direction of a slot's registration
+constexpr std::uint32_t kSource = 1;  // of a descriptor of some process's sources
+
+constexpr std::uint32_t kAlways = POLLERR | POLLHUP;
+
+}  // namespace
+
+std::uint64_t port::name_of(slot_index i) noexcept {
+  return core::token{i, state_->at(i).generation, kSlot}.pack();
+}
+
+void port::set_watch_locked(slot& s, watch kind) noexcept {
+  const auto reports = [](watch k) { return k == watch::level || k == watch::one_shot; };
+  if (reports(kind) && !reports(s.kernel)) ++state_->watched;
+  if (!reports(kind) && reports(s.kernel)) --state_->watched;
+  s.kernel = kind;
+}
+
+void port::harvest_locked(bool narrow) noexcept {
+  ++state_->looks;
+  epoll_event reports[kReports];
+  int n = 0;
+  do {
+    n = env_.os.set_wait(descriptor(), reports, kReports, 0);
+    if (n > 0) take_reports_locked(reports, n, narrow);
+  } while (n == kReports && state_->queued.load(std::memory_order_relaxed) < kReports);
+}
+
+// The queue is empty: nobody may find the descriptor readable for it.
+void port::lower_bell_locked() noexcept {
+  if (!state_->shared) {
+    env_.os.hush(descriptor());
+    state_->bell_rung = false;
+    return;
+  }
+  // Whose bell it was is not known: hear it.
+  ++state_->looks;
+  epoll_event reports[kReports];
+  int n = 0;
+  do {
+    n = env_.os.set_wait(descriptor(), reports, kReports, 0);
+    if (n > 0) take_reports_locked(reports, n, false);
+  } while (n == kReports && state_->bell_rung);
+  state_->bell_rung = false;
+}
+
+// What was associated since the last look and is reported now was ready when it was associated, so
+// its event is as old as the association; everything else became ready later.
+void port::take_reports_locked(const epoll_event* reports, int n, bool narrow) noexcept {
+  shared_state& st = *state_;
+  std::uint64_t age[kReports];
+  std::uint8_t turn[kReports];
+  for (int i = 0; i < n; ++i) {
+    const core::token name = core::token::unpack(reports[i].data.u64);
+    const bool known = name.direction == kSlot && name.index <= st.high_water;
+    const std::uint64_t armed_at = known ? st.at(name.index).armed_at : 0;
+    age[i] = armed_at > st.looked_at ? armed_at : UINT64_MAX;
+    int at = i;
+    for (; at > 0 && age[turn[at - 1]] > age[i]; --at) turn[at] = turn[at - 1];
+    turn[at] = static_cast<std::uint8_t>(i);
+  }
+  for (int i = 0; i < n; ++i) take_report_locked(reports[turn[i]], narrow);
+  st.looked_at = st.order;
+}
+
+void port::take_report_locked(const epoll_event& report, bool narrow) noexcept {
+  shared_state& st = *state_;
+  if (report.data.u64 == core::kBell) {
+    st.bell_rung = false;
+    return;
+  }
+  const core::token name = core::token::unpack(report.data.u64);
+  if (name.direction == kSource) {
+    const std::uint32_t p = name.index % kMostProcesses;
+    const std::uint32_t bit = 1u << (name.index / kMostProcesses % kMostSources);
+    if (p == me_) {
+      hear_sources_locked(bit);
+    } else {
+      st.processes[p].due |= bit;
+    }
+    return;
+  }
+  if (name.index == kNil || name.index > st.high_water) return;
+  slot& s = st.at(name.index);
+  if (s.state == slot_state::free ||
+      (s.generation & core::token::kGenerationMask) != name.generation) {
+    core::bump(env_.count.stale_dropped);
+    noise_ = true;
+    return;
+  }
+  const bool one_shot = s.kernel == watch::one_shot;
+  if (one_shot) set_watch_locked(s, watch::spent);
+  if (s.source != PORT_SOURCE_FD) {
+    if (s.state == slot_state::armed || s.state == slot_state::idle) enqueue_locked(name.index);
+    return;
+  }
+  const std::uint32_t bits = report.events & (s.wanted | kAlways);
+  if (s.state == slot_state::armed && bits != 0) {
+    fire_locked(name.index, bits);
+  } else if (s.kernel == watch::level && narrow && s.look != st.looks) {
+    narrow_locked(s);
+  }
+}
+
+void port::hear_sources_locked(std::uint32_t numbers) noexcept {
+  for (int n = 0; n < kMostSources; ++n) {
+    if ((numbers >> n & 1) != 0 && sources_[n] != nullptr) sources_[n]->due(*this);
+  }
+}
+
+int port::watch_slot_locked(slot_index i, int fd) noexcept {
+  const int error = env_.os.set_add(descriptor(), fd, EPOLLIN | EPOLLET, name_of(i));
+  if (error == 0) set_watch_locked(state_->at(i), watch::level);
+  return error;
+}
+
+int port::watch_source_locked(int number, int fd) noexcept {
+  const std::uint32_t index = static_cast<std::uint32_t>(number) * kMostProcesses + me_;
+  const core::token name{index, state_->processes[me_].life, kSource};
+  const int error = env_.os.set_add(descriptor(), fd, EPOLLIN | EPOLLET, name.pack());
+  if (error != 0) return error;
+  state_->processes[me_].sources |= 1u << number;
+  ++state_->watched;
+  return 0;
+}
+
+void port::fire_locked(slot_index i, std::uint32_t bits) noexcept {
+  slot& s = state_->at(i);
+  s.events = static_cast<std::int32_t>(bits);
+  s.look = state_->looks;
+  enqueue_locked(i);
+}
+
+// The kernel reports what nobody wants: an armed slot asked for less than was registered, any other
+// for nothing. Error and hang-up cannot be unasked for; a one-shot registration is silent after one.
+void port::narrow_locked(slot& s) noexcept {
+  const bool armed = s.state == slot_state::armed;
+  const auto i = static_cast<slot_index>(&s - state_->slots());
+  const std::uint32_t events = armed ? s.wanted : static_cast<std::uint32_t>(EPOLLONESHOT);
+  core::bump(env_.count.lazy_disarms);
+  const bool ours = s.owner == me_ || same_file(s);
+  if (!ours || env_.os.set_modify(descriptor(), s.fd, events, name_of(i)) != 0) {
+    noise_ = true;
+    return;
+  }
+  s.registered = armed ? s.wanted : 0;
+  if (armed) return;
+  set_watch_locked(s, watch::spent);
+  if (s.disarms < kPatience) ++s.disarms;
+}
+
+}  // namespace quay::port

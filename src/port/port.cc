@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: a port's life, the door to its lock, and the calls that put something into it.
+// Contract: semantics/ports.md 2.1, 2.4, 2.6, 2.10, 2.11; see port.hpp.
+#include "port/port.hpp"
+
+#include <cerrno>
+#include <cstring>
+
+#include "host/sharing.hpp"
+
+namespace quay::port {
+namespace {
+
+// Sends of signal handlers that interrupted a holder of the lock on its own thread: its leave()
+// performs them. They cannot be told of a full port.
+struct deferred_sends {
+  static constexpr int kMost = 16;
+  struct entry {
+    port* to;
+    int events;
+    void* user;
+  };
+  std::atomic<int> count;  // a handler writes, the interrupted thread reads
+  entry entries[kMost];
+};
+thread_local deferred_sends t_deferred __attribute__((tls_model("initial-exec")));
+
+}  // namespace
+
+// --- life -----------------------------------------------------------------------------------------
+
+int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noexcept {
+  const int set = env_.os.set_create(close_on_exec);
+  if (set < 0) return set;
+  const std::size_t bytes = shared_state::size_for(most_slots);
+  const bool recycled = state_ != nullptr && state_->bytes == bytes;
+  if (!recycled) {
+    const int memory = host::memory_create("event port", bytes);
+    void* base = memory >= 0 ? host::memory_map(memory, bytes) : nullptr;
+    if (base == nullptr) {
+      if (memory >= 0) env_.os.discard(memory);
+      env_.os.discard(set);
+      return memory < 0 ? memory : -ENOMEM;
+    }
+    if (memory_ >= 0) env_.os.discard(memory_);
+    memory_ = memory;
+    state_ = static_cast<shared_state*>(base);
+  }
+  shared_state& st = *state_;
+  const std::uint32_t life = st.life + 1;
+  if (recycled) {
+    std::memset(st.processes, 0, sizeof st.processes);
+    std::memset(static_cast<void*>(st.waiters), 0, (st.waiters_high + 1) * sizeof(waiter));
+    for (auto& bucket : st.buckets) bucket.store(kNil, std::memory_order_relaxed);
+    // Slots keep their generations: late reports of the port before name none of this one's.
+    for (slot_index i = 1; i <= st.high_water; ++i) st.at(i).state = slot_state::free;
+  } else {
+    st.lock.reset();
+    st.bytes = bytes;
+  }
+  st.magic = kMagic;
+  st.life = life_ = life;
+  st.most_slots = most_slots;
+  st.creator_uid = host::own_uid();
+  st.creator_gid = host::own_gid();
+  st.created = env_.os.wall();
+  st.pollable = pollable;
+  st.bell_rung = st.shared = st.alert_on = st.had_descriptors = false;
+  st.waiters_high = 0;
+  st.leader = 0;
+  st.watched = st.looks = 0;
+  st.looked_at = 0;
+  st.sent = st.delivered = st.cancelled = st.refused = 0;
+  repair_locked();
+  me_ = kNobody;
+  settled_down_ = noise_ = false;
+  fd_.store(set, std::memory_order_relaxed);
+  open_.store(true, std::memory_order_release);
+  return set;
+}
+
+int port::open_received(int set, int memory) noexcept {
+  const std::size_t bytes = host::memory_size(memory);
+  if (bytes < sizeof(shared_state)) return EBADMSG;
+  void* base = host::memory_map(memory, bytes);
+  if (base == nullptr) return ENOMEM;
+  auto* st = static_cast<shared_state*>(base);
+  if (st->magic != kMagic || st->bytes != bytes ||
+      shared_state::size_for(st->most_slots) != bytes) {
+    host::memory_unmap(base, bytes);
+    return EBADMSG;
+  }
+  state_ = st;
+  memory_ = memory;
+  life_ = st->life;
+  forked_ = true;
+  me_ = kNobody;
+  settled_down_ = noise_ = false;
+  fd_.store(set, std::memory_order_relaxed);
+  open_.store(true, std::memory_order_release);
+  return 0;
+}
+
+// Of the last number that this process has of the port.
+void port::close() noexcept {
+  if (!is_open()) return;
+  if (me_ == kNobody) {
+    open_.store(false, std::memory_order_release);  // inherited and never used
+  } else {
+    section hold(*this);
+    open_.store(false, std::memory_order_release);
+    if (hold.error() == 0) {
+      evict_waiters_locked();
+      drop_process_locked(me_);
+      close_sources();
+      me_ = kNobody;
+    }
+  }
+  if (forked_ && memory_ >= 0) {
+    env_.os.discard(memory_);
+    memory_ = -1;
+  }
+}
+
+void port::expose() noexcept {
+  section hold(*this);
+  if (hold.error() == 0) state_->pollable = true;
+}
+
+// --- the door -------------------------------------------------------------------------------------
+
+int port::lock_again() noexcept {
+  switch (state_->lock.lock()) {
+    case robust_lock::taken::by_this_thread:
+      return EDEADLK;
+    case robust_lock::taken::owner_died:
+      repair_locked();
+      reap_locked();
+      state_->lock.recovered();
+      break;
+    case robust_lock::taken::yes:
+      break;
+  }
+  return 0;
+}
+
+int port::enter() noexcept {
+  if (const int error = lock_again(); error != 0) return error;
+  int error = is_open() ? 0 : EBADF;
+  if (error == 0 && me_ == kNobody) error = introduce_locked();
+  // Nobody tells of the death of another process.
+  if (error == 0 && state_->shared && env_.os.monotonic() - reaped_at_ > kTick) reap_locked();
+  if (error == 0 && state_->shared != settled_down_) {
+    settled_down_ = state_->shared;
+    if (settled_down_) settle_down_locked();
+  }
+  if (error != 0) state_->lock.unlock();
+  return error;
+}
+
+void port::leave() noexcept {
+  shared_state& st = *state_;
+  bool ring = false;
+  bool wake = false;
+  const std::uint16_t w = next_to_wake_locked();
+  if (w != 0 && signal_locked(w)) (w == st.leader ? ring : wake) = true;
+  // With a leader the bell is its alone; see docs/design.md, "The bell".
+  if (st.leader == 0 && st.pollable && !st.bell_rung &&
+      st.queued.load(std::memory_order_relaxed) > 0) {
+    ring = true;
+  }
+  if (ring) st.bell_rung = true;
+  const int set = fd_.load(std::memory_order_relaxed);
+  st.lock.unlock();
+  if (ring) env_.os.ring(set, false);
+  if (wake) host::wake_sleeper(st.waiter_at(w).word);
+  if (t_deferred.count.load(std::memory_order_relaxed) != 0) take_deferred();
+}
+
+bool port::pass_deferred(int events, void* user) noexcept {
+  deferred_sends& d = t_deferred;
+  const int n = d.count.load(std::memory_order_relaxed);
+  if (n == deferred_sends::kMost) return false;
+  d.entries[n] = {this, events, user};
+  d.count.store(n + 1, std::memory_order_relaxed);
+  return true;
+}
+
+void port::take_deferred() noexcept {
+  deferred_sends& d = t_deferred;
+  deferred_sends::entry taken[deferred_sends::kMost];
+  int n = 0;
+  // A handler may add one more between the copy and the store: then the count has moved.
+  for (int seen = d.count.load(std::memory_order_relaxed);;) {
+    for (; n < seen; ++n) taken[n] = d.entries[n];
+    if (d.count.compare_exchange_strong(seen, 0, std::memory_order_relaxed)) break;
+  }
+  for (int i = 0; i < n; ++i) taken[i].to->send(taken[i].events, taken[i].user);
+}
+
+// --- putting something in -------------------------------------------------------------------------
+
+int port::post(int source, int events, std::uint64_t object, void* user,
+               std::uint8_t traits) noexcept {
+  section hold(*this);
+  if (hold.error() == EDEADLK && source == PORT_SOURCE_USER) {
+    return pass_deferred(events, user) ? 0 : EAGAIN;
+  }
+  if (hold.error() != 0) return hold.error();
+  // What the kernel has to report happened before: it comes first. A sleeping leader takes it in
+  // by itself.
+  if (state_->watched != 0 && state_->leader == 0) harvest_locked(false);
+  const slot_index i = reserve_locked();
+  if (i == kNil) return EAGAIN;
+  slot& s = state_->at(i);
+  s.source = static_cast<std::uint16_t>(source);
+  s.events = events;
+  s.object = object;
+  s.user = reinterpret_cast<std::uintptr_t>(user);
+  s.traits = traits;
+  enqueue_locked(i);
+  return 0;
+}
+
+int port::post_waiting(int source, int events, std::uint64_t object, void* user,
+                       std::uint8_t traits) noexcept {
+  for (;;) {
+    const std::uint32_t seen = state_->freed.load(std::memory_order_acquire);
+    const int error = post(source, events, object, user, traits);
+    if (error != EAGAIN) return error;
+    if (host::sleep_on_shared(state_->freed, seen, kTick) == EINTR) return EINTR;
+  }
+}
+
+int port::alert(int flags, int events, void* user) noexcept {
+  section hold(*this);
+  if (hold.error() != 0) return hold.error();
+  shared_state& st = *state_;
+  if (events == 0) {
+    st.alert_on = false;
+    return 0;
+  }
+  if ((flags & PORT_ALERT_INVALID) == PORT_ALERT_INVALID) return EINVAL;
+  if (flags == PORT_ALERT_UPDATE && st.alert_on) return EBUSY;
+  st.alert = {reinterpret_cast<std::uintptr_t>(user), events, me_};
+  st.alert_on = true;
+  alert_waiters_locked();
+  return 0;
+}
+
+int port::examine(figures& out) noexcept {
+  section hold(*this);
+  if (hold.error() != 0) return hold.error();
+  shared_state& st = *state_;
+  if (st.watched != 0 && st.leader == 0) harvest_locked(false);
+  out = {st.queued.load(std::memory_order_relaxed),
+         st.used,
+         st.most_slots,
+         st.creator_uid,
+         st.creator_gid,
+         st.created,
+         st.pollable,
+         st.sent,
+         st.delivered,
+         st.cancelled,
+         st.refused};
+  return 0;
+}
+
+}  // namespace quay::port

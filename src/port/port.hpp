@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: one process's view of a port: the shared state, the descriptor, and every operation on it.
+// Contract: semantics/ports.md sections 2, 3 and 5; docs/design.md, "Event ports".
+// Invariants:
+//   1. me_ is the number of this process in the port's table, kNobody until its first call.
+//   2. Registrations are left armed in the kernel (watch::level) only while every close is
+//      announced and no second process has used the port.
+// Ownership: made once, never freed and its memory never unmapped while some thread may be on its
+//            way to the lock; a port that nobody else can have is recycled for the next one.
+// Locking: the state's robust lock. Taken by `section`; its end wakes whoever has to wake.
+// Wakeups: settle_locked() chooses one waiter, the first whose request is met; the leader hears the
+//          bell of the epoll set, the others their word.
+#pragma once
+
+#include <poll.h>
+#include <sys/port.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/descriptors.hpp"
+#include "core/host.hpp"
+#include "core/spin.hpp"
+#include "core/tunables.hpp"
+#include "port/shared.hpp"
+
+namespace quay::port {
+
+inline constexpr int kMostSources = 8;  // by PORT_SOURCE_*
+// Disarms of a registration in a row before it turns one-shot.
+inline constexpr std::uint8_t kPatience = 2;
+
+struct environment {
+  core::host& os;
+  core::descriptor_table& descriptors;
+  core::tunables& tune;
+  core::counters& count;
+  bool hooked;
+};
+
+// What get and getn return: an errno and how many events were stored.
+struct outcome {
+  int error = 0;
+  unsigned stored = 0;
+};
+
+class port;
+
+// A source of this process that has a say when its events are delivered. Under the port's lock.
+class event_source {
+ public:
+  // False: nothing to deliver (any more).
+  virtual bool deliver(port& p, slot& s, port_event_t& out) noexcept = 0;
+  // The port's epoll set has reported the descriptor that the source registered.
+  virtual void due(port&) noexcept {}
+  // This process has left the port, or is a child that never used it; the slots are gone.
+  virtual void closed(core::host&) noexcept {}
+
+ protected:
+  ~event_source() = default;
+};
+
+class port {
+ public:
+  port(environment& env) noexcept : env_(env) {}
+  port(const port&) = delete;
+  port& operator=(const port&) = delete;
+
+  // --- life (port.cc); the system's registry lock is held ---
+  int open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noexcept;
+  int open_received(int set, int memory) noexcept;
+  void close() noexcept;
+  void renumber(int fd) noexcept { fd_.store(fd, std::memory_order_release); }
+  void forked_in_child() noexcept {
+    me_ = kNobody;
+    inside_.store(0, std::memory_order_relaxed);
+    close_sources();
+  }
+  void close_sources() noexcept {
+    for (event_source* s : sources_) {
+      if (s != nullptr) s->closed(env_.os);
+    }
+  }
+  // Others may have the memory from now on.
+  void will_fork() noexcept { forked_ = true; }
+  bool is_open() const noexcept { return open_.load(std::memory_order_acquire); }
+  bool is_recyclable() const noexcept {
+    return !is_open() && !forked_ && inside_.load(std::memory_order_acquire) == 0;
+  }
+  int descriptor() const noexcept { return fd_.load(std::memory_order_relaxed); }
+  int memory() const noexcept { return memory_; }
+  void expose() noexcept;
+  int numbers = 0;  // of this process that name the port; the registry's lock
+
+  // --- calls; each returns an errno ---
+  int send(int events, void* user) noexcept { return post(PORT_SOURCE_USER, events, 0, user, 0); }
+  // A free-standing event of any source, with traits; EAGAIN at the limit.
+  int post(int source, int events, std::uint64_t object, void* user, std::uint8_t traits) noexcept;
+  // The same, and waits for a free slot; EINTR.
+  int post_waiting(int source, int events, std::uint64_t object, void* user,
+                   std::uint8_t traits) noexcept;
+  int alert(int flags, int events, void* user) noexcept;
+  outcome get(port_event_t* list, unsigned max, unsigned want, const timespec* timeout,
+              bool single) noexcept;
+  int associate(int fd, int events, void* user) noexcept;
+  int dissociate(int fd) noexcept;
+  // The number is about to be closed, or has been: what this process associated by it goes.
+  void forget(int fd) noexcept;
+  void verify(int fd) noexcept;
+
+  struct figures {
+    std::uint32_t queued, used, most;
+    uid_t uid;
+    gid_t gid;
+    std::int64_t created;
+    bool pollable;
+    std::uint64_t sent, delivered, cancelled, refused;
+  };
+  int examine(figures& out) noexcept;
+
+  // --- slots for sources (slots.cc) ---
+  // Holds the lock for a while; false when a signal handler interrupted its holder, or the port is
+  // closed, or the process cannot be entered in its table.
+  class section {
+   public:
+    explicit section(port& p) noexcept : port_(p), error_(p.enter()) {}
+    ~section() {
+      if (error_ == 0) port_.leave();
+    }
+    section(const section&) = delete;
+    section& operator=(const section&) = delete;
+    int error() const noexcept { return error_; }
+
+   private:
+    port& port_;
+    const int error_;
+  };
+  shared_state& state() noexcept { return *state_; }
+  std::uint32_t me() const noexcept { return me_; }
+  environment& env() noexcept { return env_; }
+  slot_index reserve_locked() noexcept;  // kNil at the limit; real once its state changes
+  void unreserve_locked(slot_index i) noexcept;
+  void enqueue_locked(slot_index i) noexcept;
+  void cancel_locked(slot_index i) noexcept;  // queued -> idle, never delivered
+  void free_locked(slot_index i) noexcept;    // from any state but free
+  void attach(int number, event_source& source) noexcept { sources_[number] = &source; }
+  event_source* source(int number) const noexcept { return sources_[number]; }
+  // Has the kernel report a slot's own descriptor: its readiness queues the slot.
+  int watch_slot_locked(slot_index i, int fd) noexcept;
+  // Has the kernel report a descriptor of a source: its readiness calls event_source::due.
+  int watch_source_locked(int number, int fd) noexcept;
+
+ private:
+  // --- entering and leaving (port.cc) ---
+  int enter() noexcept;
+  void leave() noexcept;
+  int lock_again() noexcept;
+  void take_deferred() noexcept;
+  bool pass_deferred(int events, void* user) noexcept;
+
+  // --- queue (slots.cc) ---
+  void unlink_locked(slot_index i) noexcept;
+  void withdraw_locked(slot_index i) noexcept;  // queued -> idle
+  void repair_locked() noexcept;
+
+  // --- processes (processes.cc) ---
+  int introduce_locked() noexcept;
+  void reap_locked() noexcept;
+  void drop_process_locked(std::uint32_t p) noexcept;
+  void settle_down_locked() noexcept;  // lazily armed registrations become one-shot
+  bool deliverable_locked(const slot& s) noexcept;
+  std::uint32_t available_locked(std::uint32_t most) noexcept;
+  bool same_file(const slot& s) noexcept;
+
+  // --- waiting (waiting.cc) ---
+  std::uint16_t next_to_wake_locked() noexcept;
+  bool signal_locked(std::uint16_t w) noexcept;  // true: it has to be woken from outside
+  void alert_waiters_locked() noexcept;
+  void evict_waiters_locked() noexcept;
+  int sleep(std::uint16_t w, std::int64_t deadline) noexcept;
+  // Enters a thread among the waiters for as long as it lives.
+  class enrolment;
+  std::uint16_t enroll_locked(std::uint32_t request) noexcept;
+  void discharge_locked(std::uint16_t w) noexcept;
+  void link_waiter_locked(std::uint16_t w) noexcept;
+
+  // --- delivery (delivery.cc) ---
+  unsigned take_locked(port_event_t* list, unsigned max, std::uint32_t since) noexcept;
+  bool deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) noexcept;
+  void refresh_locked(slot& s) noexcept;
+  static void store_alert(port_event_t& out, const alert_record& a) noexcept;
+
+  // --- descriptors (descriptors.cc, harvest.cc) ---
+  void harvest_locked(bool narrow) noexcept;
+  void lower_bell_locked() noexcept;
+  void hear_sources_locked(std::uint32_t numbers) noexcept;
+  void take_reports_locked(const epoll_event* reports, int n, bool narrow) noexcept;
+  void take_report_locked(const epoll_event& report, bool narrow) noexcept;
+  void narrow_locked(slot& s) noexcept;
+  std::uint64_t name_of(slot_index i) noexcept;
+  void set_watch_locked(slot& s, watch kind) noexcept;
+  void fire_locked(slot_index i, std::uint32_t bits) noexcept;
+  slot_index find_locked(int fd) noexcept;
+  bool has_own_locked(int fd) noexcept;
+  void put_in_bucket_locked(slot_index i) noexcept;
+  void take_from_bucket_locked(slot_index i) noexcept;
+  bool still_open(const slot& s) noexcept;
+  int associate_anew_locked(int fd, std::uint32_t wanted, void* user) noexcept;
+  int associate_again_locked(slot_index i, std::uint32_t wanted, void* user) noexcept;
+  void arm_locked(slot_index i, std::uint32_t wanted, void* user) noexcept;
+  void drop_descriptor_locked(slot_index i, bool from_kernel) noexcept;
+  bool may_leave_armed() const noexcept { return env_.hooked && !state_->shared; }
+
+  environment& env_;
+  shared_state* state_ = nullptr;
+  std::atomic<int> fd_{-1};
+  int memory_ = -1;
+  std::uint32_t life_ = 0;
+  std::atomic<bool> open_{false};
+  std::atomic<std::uint32_t> inside_{0};  // threads that wait
+  bool forked_ = false;                   // a child may have the memory: it is not recycled
+  bool settled_down_ = false;             // this process made its registrations one-shot
+  bool noise_ = false;                    // a report that this process cannot silence
+  std::atomic<std::uint32_t> me_{kNobody};  // changes under the lock
+  std::int64_t reaped_at_ = 0;  // when this process last looked for dead ones
+  event_source* sources_[kMostSources] = {};
+  core::adaptive_spin spin_;
+};
+
+}  // namespace quay::port

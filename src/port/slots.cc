@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: slots and the queue they form, and the repair of both after a holder of the lock died.
+// Contract: semantics/ports.md 1.5 and 3.1: a reserved slot can always be queued; nothing here
+//           allocates or fails but reserve_locked, at the limit.
+// Invariants: the store to slot.state is what makes a change real (shared.hpp, 1); everything a
+//             slot's new state needs is written before it, every list is changed after it.
+#include <algorithm>
+#include <atomic>
+#include <bit>
+
+#include "host/sharing.hpp"
+#include "port/port.hpp"
+
+namespace quay::port {
+namespace {
+
+// The state as the memory of a dead process will show it: stores before it stay before it.
+void commit(slot& s, slot_state state) noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  std::atomic_ref(s.state).store(state, std::memory_order_release);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+}  // namespace
+
+slot_index port::reserve_locked() noexcept {
+  shared_state& st = *state_;
+  if (st.used >= st.most_slots) {
+    ++st.refused;
+    return kNil;
+  }
+  slot_index i = st.free_head;
+  if (i != kNil) {
+    st.free_head = st.at(i).next;
+  } else {
+    i = ++st.high_water;
+  }
+  ++st.used;
+  slot& s = st.at(i);
+  const std::uint32_t generation = s.generation + 1;
+  s = {};
+  s.generation = generation;
+  s.owner = me_;
+  s.fd = -1;
+  return i;
+}
+
+void port::unreserve_locked(slot_index i) noexcept {
+  shared_state& st = *state_;
+  st.at(i).next = st.free_head;
+  st.free_head = i;
+  if (st.used-- < st.most_slots) return;
+  st.freed.fetch_add(1, std::memory_order_release);
+  host::wake_all_sleepers(st.freed);
+}
+
+void port::enqueue_locked(slot_index i) noexcept {
+  shared_state& st = *state_;
+  slot& s = st.at(i);
+  s.order = ++st.order;
+  s.next = kNil;
+  commit(s, slot_state::queued);
+  s.prev = st.tail;
+  (st.tail != kNil ? st.at(st.tail).next : st.head) = i;
+  st.tail = i;
+  ++st.sent;
+  st.queued.store(st.queued.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+void port::unlink_locked(slot_index i) noexcept {
+  shared_state& st = *state_;
+  slot& s = st.at(i);
+  (s.prev != kNil ? st.at(s.prev).next : st.head) = s.next;
+  (s.next != kNil ? st.at(s.next).prev : st.tail) = s.prev;
+  st.queued.store(st.queued.load(std::memory_order_relaxed) - 1, std::memory_order_release);
+}
+
+void port::withdraw_locked(slot_index i) noexcept {
+  commit(state_->at(i), slot_state::idle);
+  unlink_locked(i);
+}
+
+void port::cancel_locked(slot_index i) noexcept {
+  if (state_->at(i).state != slot_state::queued) return;
+  withdraw_locked(i);
+  ++state_->cancelled;
+}
+
+void port::free_locked(slot_index i) noexcept {
+  slot& s = state_->at(i);
+  const bool queued = s.state == slot_state::queued;
+  const bool in_bucket = s.fd >= 0;
+  set_watch_locked(s, watch::none);
+  commit(s, slot_state::free);
+  if (queued) unlink_locked(i);
+  if (in_bucket) take_from_bucket_locked(i);
+  unreserve_locked(i);
+}
+
+// The dead holder's change is either real (its store to a slot's state happened) or it is not;
+// everything else is derived anew. Waiters of dead processes go in reap_locked.
+void port::repair_locked() noexcept {
+  shared_state& st = *state_;
+  st.high_water = std::min(st.high_water, st.most_slots);
+  st.head = st.tail = st.free_head = kNil;
+  st.used = st.watched = 0;
+  std::uint32_t queued = 0;
+  for (auto& bucket : st.buckets) bucket.store(kNil, std::memory_order_relaxed);
+  for (slot_index i = 1; i <= st.high_water; ++i) {
+    slot& s = st.at(i);
+    if (s.state == slot_state::free) {
+      s.next = st.free_head;
+      st.free_head = i;
+      continue;
+    }
+    ++st.used;
+    st.watched += s.kernel == watch::level || s.kernel == watch::one_shot;
+    if (s.fd >= 0) put_in_bucket_locked(i);
+    if (s.state != slot_state::queued) continue;
+    ++queued;
+    // From the tail: slots are reused in an order much like the queue's, so the walk is short.
+    slot_index before = st.tail;
+    while (before != kNil && st.at(before).order > s.order) before = st.at(before).prev;
+    s.prev = before;
+    s.next = before != kNil ? st.at(before).next : st.head;
+    (before != kNil ? st.at(before).next : st.head) = i;
+    (s.next != kNil ? st.at(s.next).prev : st.tail) = i;
+    st.order = std::max(st.order, s.order);
+  }
+  st.queued.store(queued, std::memory_order_release);
+  for (const process& p : st.processes) {
+    if (p.pid != 0) st.watched += static_cast<std::uint32_t>(std::popcount(p.sources));
+  }
+
+  st.first_waiter = 0;
+  for (std::uint16_t w = 1; w <= st.waiters_high; ++w) {
+    if (st.waiter_at(w).used) link_waiter_locked(w);
+  }
+}
+
+}  // namespace quay::port

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the process's event ports; see system.hpp.
+#include "port/system.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+
+#include <cerrno>
+#include <new>
+
+#include "host/sharing.hpp"
+
+namespace quay::port {
+
+system::system(core::host& os, core::descriptor_table& descriptors, core::tunables& tune,
+               core::counters& count, bool hooked) noexcept
+    : env_{os, descriptors, tune, count, hooked}, timers_(os), queues_(os) {
+  descriptors.enroll(*this);
+}
+
+// --- numbers --------------------------------------------------------------------------------------
+
+system::entry* system::demand(int fd) noexcept {
+  if (entry* e = find(fd); e != nullptr) return e;
+  const auto n = static_cast<std::uint32_t>(fd);
+  if (fd < 0 || n >> kChunkBits >= kChunks) return nullptr;
+  void* memory = core::map_memory(kChunkEntries * sizeof(entry));
+  if (memory == nullptr) return nullptr;
+  auto* fresh = static_cast<entry*>(memory);
+  for (std::uint32_t i = 0; i < kChunkEntries; ++i) ::new (static_cast<void*>(&fresh[i])) entry();
+  entry* expected = nullptr;
+  if (!chunks_[n >> kChunkBits].compare_exchange_strong(expected, fresh,
+                                                        std::memory_order_acq_rel)) {
+    core::unmap_memory(memory, kChunkEntries * sizeof(entry));
+  }
+  return find(fd);
+}
+
+bool system::give_locked(int fd, port& p) noexcept {
+  entry* e = demand(fd);
+  if (e == nullptr || !env_.descriptors.assign(fd, *this)) return false;
+  if (p.numbers++ == 0) {
+    ++open_;
+    core::bump(env_.count.ports);
+  }
+  e->owner.store(&p, std::memory_order_release);
+  return true;
+}
+
+// The number is no port any more.
+void system::take_locked(int fd) noexcept {
+  entry* e = find(fd);
+  port* p = e != nullptr ? e->owner.exchange(nullptr, std::memory_order_acq_rel) : nullptr;
+  if (p == nullptr) return;
+  env_.descriptors.clear_owner(fd);
+  if (--p->numbers == 0) {
+    p->close();
+    --open_;
+    env_.count.ports.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  if (p->descriptor() != fd) return;
+  for (int other = env_.descriptors.highest(); other >= 0; --other) {
+    if (at(other) == p) return p->renumber(other);
+  }
+}
+
+port* system::recycle_or_make_locked() noexcept {
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    if (ports_[k]->is_recyclable()) return ports_[k];
+  }
+  if (!ports_.reserve(made_ + 1)) return nullptr;
+  // Not from the heap: what is never freed and hangs off mapped memory would look like a leak.
+  void* place = core::map_memory(sizeof(port));
+  if (place == nullptr) return nullptr;
+  port* p = ::new (place) port(env_);
+  ports_[made_++] = p;
+  return p;
+}
+
+int system::open(bool close_on_exec, bool private_port) noexcept {
+  core::guard hold(registry_);
+  if (open_ >= env_.tune.port_max_ids.load(std::memory_order_relaxed)) return -EAGAIN;
+  port* p = recycle_or_make_locked();
+  if (p == nullptr) return -ENOMEM;
+  constexpr long kMostSlots = 1L << 27;  // a slot's number fits an epoll registration's name
+  long most = env_.tune.port_max_events.load(std::memory_order_relaxed);
+  if (most > kMostSlots) most = kMostSlots;
+  const int fd = p->open(close_on_exec, !private_port, static_cast<std::uint32_t>(most));
+  if (fd < 0) return fd;
+  take_locked(fd);  // closed unseen, if it was a port
+  if (give_locked(fd, *p)) return fd;
+  p->close();
+  env_.os.discard(fd);
+  return -ENOMEM;
+}
+
+void system::duplicated(int from, int to) noexcept {
+  core::guard hold(registry_);
+  port* p = at(from);
+  if (p == nullptr || at(to) == p) return;
+  take_locked(to);
+  give_locked(to, *p);
+}
+
+port* system::adopt(int fd) noexcept {
+  if (fd < 0 || !env_.os.is_set(fd)) return nullptr;
+  core::guard hold(registry_);
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    if (!ports_[k]->is_open() || !env_.os.is_same_file(fd, ports_[k]->descriptor())) continue;
+    return give_locked(fd, *ports_[k]) ? ports_[k] : nullptr;
+  }
+  return nullptr;
+}
+
+// --- passing --------------------------------------------------------------------------------------
+
+int system::send_port(int socket, int fd) noexcept {
+  core::guard hold(registry_);
+  port* p = at(fd);
+  if (p == nullptr) return why_not(fd);
+  p->will_fork();
+  const int both[] = {fd, p->memory()};
+  return host::send_descriptors(socket, kMagic, both, 2);
+}
+
+int system::receive_port(int socket) noexcept {
+  int both[2] = {-1, -1};
+  std::uint64_t mark = 0;
+  const int came = host::receive_descriptors(socket, mark, both, 2);
+  if (came < 0) return came;
+  int error = came == 2 && mark == kMagic && env_.os.is_set(both[0]) ? 0 : EBADMSG;
+  if (error == 0) {
+    core::guard hold(registry_);
+    port* known = nullptr;
+    for (std::uint32_t k = 0; k < made_ && known == nullptr; ++k) {
+      if (ports_[k]->is_open() && host::is_same_object(ports_[k]->memory(), both[1])) {
+        known = ports_[k];
+      }
+    }
+    port* p = known != nullptr ? known : recycle_or_make_locked();
+    error = p == nullptr ? ENOMEM : known != nullptr ? 0 : p->open_received(both[0], both[1]);
+    if (error == 0) {
+      take_locked(both[0]);
+      if (known != nullptr) env_.os.discard(both[1]);
+      if (give_locked(both[0], *p)) return both[0];
+      error = ENOMEM;
+    }
+  }
+  for (int i = 0; i < came; ++i) env_.os.discard(both[i]);
+  return -error;
+}
+
+// --- file operations ------------------------------------------------------------------------------
+
+long system::read(int, const iovec*, int) noexcept { return -EBADF; }
+long system::write(int, const iovec*, int) noexcept { return -EBADF; }
+
+int system::stat(int fd, struct stat& out) noexcept {
+  port* p = at(fd);
+  port::figures f{};
+  if (p == nullptr || p->examine(f) != 0) return -EBADF;
+  constexpr mode_t kPortType = 0xE000;
+  out = {};
+  out.st_mode = kPortType;
+  out.st_nlink = 1;
+  out.st_uid = f.uid;
+  out.st_gid = f.gid;
+  out.st_size = f.queued;
+  out.st_atim = out.st_mtim = out.st_ctim = {static_cast<time_t>(f.created / 1000000000),
+                                             static_cast<long>(f.created % 1000000000)};
+  return 0;
+}
+
+int system::ioctl(int, unsigned long, void*) noexcept { return -ENOTTY; }
+
+int system::fcntl(int, int command, void*) noexcept {
+  const bool locks = command == F_GETLK || command == F_SETLK || command == F_SETLKW;
+  return locks ? -EOPNOTSUPP : kAskKernel;
+}
+
+int system::poll(int fd, short events) noexcept {
+  port* p = at(fd);
+  port::figures f{};
+  if (p == nullptr || p->examine(f) != 0) return -EBADF;
+  short ready = 0;
+  if (f.queued > 0) ready |= POLLIN | POLLRDNORM;
+  if (f.used < f.most) ready |= POLLOUT;
+  ready &= events;
+  return ready != 0 ? ready : kAskKernel;  // which sees and tells of the bell
+}
+
+// --- closing --------------------------------------------------------------------------------------
+
+void system::closing(int fd) noexcept {
+  core::guard hold(registry_);
+  take_locked(fd);
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    if (ports_[k]->is_open()) ports_[k]->forget(fd);
+  }
+}
+
+void system::closed(int fd) noexcept {
+  core::guard hold(registry_);
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    if (ports_[k]->is_open()) ports_[k]->verify(fd);
+  }
+}
+
+system::totals system::sum() noexcept {
+  totals t{};
+  core::guard hold(registry_);
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    port::figures f{};
+    if (ports_[k]->examine(f) != 0) continue;
+    t.queued += f.queued;
+    t.sent += f.sent;
+    t.delivered += f.delivered;
+    t.cancelled += f.cancelled;
+    t.refused += f.refused;
+  }
+  return t;
+}
+
+// --- fork -----------------------------------------------------------------------------------------
+
+void system::before_fork() noexcept {
+  timers_.before_fork();
+  queues_.before_fork();
+  registry_.lock();
+  for (std::uint32_t k = 0; k < made_; ++k) ports_[k]->will_fork();
+}
+
+void system::after_fork_in_parent() noexcept {
+  registry_.unlock();
+  queues_.after_fork_in_parent();
+  timers_.after_fork_in_parent();
+}
+
+// The child uses the same ports; it is entered in their tables when it first does.
+void system::after_fork_in_child() noexcept {
+  registry_.reset_after_fork();
+  queues_.after_fork_in_child();
+  timers_.after_fork_in_child();
+  for (std::uint32_t k = 0; k < made_; ++k) ports_[k]->forked_in_child();
+}
+
+}  // namespace quay::port

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the threads that wait, in the order in which they are served.
+// Contract: semantics/ports.md 3.7: fewest events wanted first, first come first among equals; on
+//           every way out, whatever the reason, the next satisfied waiter is woken.
+// Invariants:
+//   1. waiter.word is 0 while its thread is awake, kAsleep while it may sleep, kSignalled from
+//      signal_locked() until the thread has looked. Only kAsleep needs a system call.
+//   2. While there are waiters one of them is the leader or has been signalled: nobody sleeps with
+//      nobody looking at the kernel.
+// Wakeups: port::leave() signals next_to_wake_locked() at the end of every locked section.
+#include <algorithm>
+#include <cerrno>
+
+#include "host/sharing.hpp"
+#include "port/port.hpp"
+
+namespace quay::port {
+namespace {
+
+constexpr std::uint32_t kAwake = 0;
+constexpr std::uint32_t kSignalled = 1;
+constexpr std::uint32_t kAsleep = 2;
+
+constexpr int kReports = 64;
+
+}  // namespace
+
+void port::link_waiter_locked(std::uint16_t w) noexcept {
+  shared_state& st = *state_;
+  waiter& mine = st.waiter_at(w);
+  std::uint16_t before = 0;
+  std::uint16_t after = st.first_waiter;
+  const auto precedes = [](const waiter& a, const waiter& b) {
+    return a.request != b.request ? a.request < b.request : a.arrival < b.arrival;
+  };
+  while (after != 0 && precedes(st.waiter_at(after), mine)) {
+    before = after;
+    after = st.waiter_at(after).next;
+  }
+  mine.next = after;
+  (before != 0 ? st.waiter_at(before).next : st.first_waiter) = w;
+}
+
+std::uint16_t port::enroll_locked(std::uint32_t request) noexcept {
+  shared_state& st = *state_;
+  std::uint16_t w = 1;
+  while (w <= st.waiters_high && st.waiter_at(w).used) ++w;
+  if (w >= kMostWaiters) return 0;
+  if (w > st.waiters_high) st.waiters_high = w;
+  waiter& mine = st.waiter_at(w);
+  mine.word.store(kAwake, std::memory_order_relaxed);
+  mine.request = request;
+  mine.arrival = ++st.arrivals;
+  mine.process = me_;
+  mine.nothing_up_to = 0;
+  mine.alerted = false;
+  mine.used = true;
+  link_waiter_locked(w);
+  return w;
+}
+
+void port::discharge_locked(std::uint16_t w) noexcept {
+  shared_state& st = *state_;
+  st.waiter_at(w).used = false;
+  std::uint16_t* link = &st.first_waiter;
+  while (*link != 0 && *link != w) link = &st.waiter_at(*link).next;
+  if (*link == w) *link = st.waiter_at(w).next;
+  if (st.leader == w) st.leader = 0;
+  while (st.waiters_high > 0 && !st.waiter_at(st.waiters_high).used) --st.waiters_high;
+}
+
+std::uint16_t port::next_to_wake_locked() noexcept {
+  shared_state& st = *state_;
+  if (st.first_waiter == 0) return 0;
+  const std::uint32_t queued = st.queued.load(std::memory_order_relaxed);
+  bool led = st.leader != 0;
+  for (std::uint16_t w = st.first_waiter; w != 0; w = st.waiter_at(w).next) {
+    waiter& other = st.waiter_at(w);
+    const bool signalled = other.word.load(std::memory_order_relaxed) == kSignalled;
+    led = led || signalled;
+    if (other.alerted) continue;
+    if (st.processes[other.process].due != 0) return signalled ? 0 : w;
+    if (other.request > queued) continue;
+    // It has looked at all there is, and may have none of it.
+    if (other.nothing_up_to == st.order) continue;
+    return signalled ? 0 : w;
+  }
+  return led ? 0 : st.first_waiter;
+}
+
+bool port::signal_locked(std::uint16_t w) noexcept {
+  return state_->waiter_at(w).word.exchange(kSignalled, std::memory_order_acq_rel) == kAsleep;
+}
+
+void port::alert_waiters_locked() noexcept {
+  shared_state& st = *state_;
+  for (std::uint16_t w = st.first_waiter; w != 0; w = st.waiter_at(w).next) {
+    waiter& other = st.waiter_at(w);
+    if (other.alerted) continue;
+    other.alert = st.alert;
+    other.alerted = true;
+    if (!signal_locked(w)) continue;
+    if (w == st.leader) {
+      st.bell_rung = true;
+      env_.os.ring(descriptor(), false);
+    } else {
+      host::wake_sleeper(other.word);
+    }
+  }
+}
+
+// This process closes the port: its waiters return.
+void port::evict_waiters_locked() noexcept {
+  shared_state& st = *state_;
+  for (std::uint16_t w = st.first_waiter; w != 0; w = st.waiter_at(w).next) {
+    if (st.waiter_at(w).process != me_ || !signal_locked(w)) continue;
+    if (w == st.leader) {
+      st.bell_rung = true;
+      env_.os.ring(descriptor(), false);
+    } else {
+      host::wake_sleeper(st.waiter_at(w).word);
+    }
+  }
+}
+
+// Releases the lock, waits to be signalled, for a report of the kernel or for the deadline, and
+// takes the lock again. EINTR: a signal handler ran.
+int port::sleep(std::uint16_t w, std::int64_t deadline) noexcept {
+  shared_state& st = *state_;
+  waiter& mine = st.waiter_at(w);
+  if (st.leader == 0) st.leader = w;
+  const bool leads = st.leader == w && !noise_;
+  std::int64_t left = deadline;
+  if (deadline >= 0) left = std::max<std::int64_t>(deadline - env_.os.monotonic(), 0);
+  // Nobody tells of the death of another process: look now and then.
+  const std::int64_t tick = noise_ ? kTick / 5 : kTick;
+  if ((st.shared || noise_) && (left < 0 || left > tick)) left = tick;
+  // A signal of before was meant for the look that has just ended in vain.
+  mine.word.store(kAwake, std::memory_order_relaxed);
+  ++st.looks;
+  leave();
+
+  epoll_event reports[kReports];
+  int n = 0;
+  int result = 0;
+  const std::int64_t most = env_.tune.spin_us.load(std::memory_order_relaxed) * 1000;
+  const auto signalled = [&mine] { return mine.word.load(std::memory_order_acquire) != kAwake; };
+  std::uint32_t awake = kAwake;
+  if (left != 0 && !spin_.watch(env_.os, most, left, signalled) &&
+      mine.word.compare_exchange_strong(awake, kAsleep, std::memory_order_acq_rel)) {
+    core::bump(env_.count.sleeps);
+    if (leads) {
+      n = env_.os.set_wait(descriptor(), reports, kReports, left);
+      if (n == -EINTR) result = EINTR;
+    } else {
+      result = host::sleep_on_shared(mine.word, kAsleep, left);
+    }
+  }
+
+  if (lock_again() != 0) return EDEADLK;
+  mine.word.store(kAwake, std::memory_order_relaxed);
+  noise_ = false;
+  if (st.leader == w) st.leader = 0;
+  if (!is_open()) return EBADF;
+  if (n > 0) take_reports_locked(reports, n, true);
+  if (st.shared && (result == ETIMEDOUT || n == 0)) reap_locked();
+  return result == EINTR ? EINTR : 0;
+}
+
+}  // namespace quay::port

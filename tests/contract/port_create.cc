@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: making a port, what its descriptor is, and which mistake every call notices first.
+// Contract: event port semantics 2 (head), 2.1, 6, 7.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "support/port.hpp"
+
+namespace quay::test {
+namespace {
+
+class limit_of {
+ public:
+  limit_of(const char* name, long value) : name_(name), before_(quay_tunable_get(name)) {
+    quay_tunable_set(name, value);
+  }
+  ~limit_of() { quay_tunable_set(name_, before_); }
+
+ private:
+  const char* name_;
+  long before_;
+};
+
+TEST(Port_Create, TakesTheLowestNumberAndIsKeptOverExec) {
+  const unique_fd lowest(::dup(0));
+  const int expected = lowest;
+  ::close(const_cast<unique_fd&>(lowest).release());
+  const int port = ::port_create();
+  EXPECT_EQ(port, expected);
+  EXPECT_EQ(::fcntl(port, F_GETFD) & FD_CLOEXEC, 0);
+  quay_close(port);
+}
+
+TEST(Port_Create, CloseOnExecIsSetFromBirthWhereAsked) {
+  const test_port port(O_CLOEXEC);
+  EXPECT_EQ(::fcntl(port, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+}
+
+TEST(Port_Create, UnknownFlagsAreInvalid) { EXPECT_THAT(::port_create1(O_APPEND), Fails(EINVAL)); }
+
+TEST(Port_Create, MorePortsThanAllowedAreRefused) {
+  const test_port first;
+  const limit_of one("port_max_ids", 1);
+  EXPECT_THAT(::port_create(), Fails(EAGAIN));
+}
+
+TEST(Port_Create, WithoutDescriptorsLeftNothingLeaks) {
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const unique_fd probe(::dup(0));
+  const int next_before = unique_fd(::dup(0));
+  const rlimit tight{static_cast<rlim_t>(probe.get()), before.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &tight);
+  const int port = ::port_create();
+  const int error = errno;
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(port, -1);
+  EXPECT_EQ(error, EMFILE);
+  const unique_fd next(::dup(0));
+  EXPECT_EQ(next.get(), next_before);
+}
+
+// Whatever else is wrong, the descriptor is looked at first.
+void expect_everywhere(int fd, int error) {
+  port_event_t event{};
+  uint_t count = 5;
+  EXPECT_THAT(::port_associate(fd, 99, 0, 0, nullptr), Fails(error));
+  EXPECT_THAT(::port_dissociate(fd, 99, 0), Fails(error));
+  EXPECT_THAT(::port_send(fd, 0, nullptr), Fails(error));
+  EXPECT_THAT(::port_alert(fd, PORT_ALERT_INVALID, 1, nullptr), Fails(error));
+  EXPECT_THAT(::port_get(fd, nullptr, nullptr), Fails(error));
+  EXPECT_THAT(::port_getn(fd, &event, 1, &count, nullptr), Fails(error));
+}
+
+TEST(Port_Create, EveryCallKnowsAClosedDescriptor) {
+  expect_everywhere(kNeverOpenPort, EBADF);
+  expect_everywhere(-1, EBADF);
+}
+
+TEST(Port_Create, EveryCallKnowsADescriptorThatIsNoPort) {
+  const pipe_ends pipe = make_pipe();
+  expect_everywhere(pipe.reader, EBADFD);
+  const unique_fd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  expect_everywhere(epoll, EBADFD);
+}
+
+TEST(Port_Create, StatTellsTypeSizeAndOwner) {
+  const test_port port;
+  ::port_send(port, 1, nullptr);
+  ::port_send(port, 2, nullptr);
+  struct stat st {};
+  ASSERT_THAT(::quay_fstat(port, &st), Works());
+  EXPECT_EQ(st.st_mode, 0xE000u);
+  EXPECT_EQ(st.st_size, 2);
+  EXPECT_EQ(st.st_uid, ::getuid());
+  EXPECT_EQ(st.st_gid, ::getgid());
+  EXPECT_EQ(st.st_ino, 0u);
+  EXPECT_EQ(st.st_blksize, 0);
+  EXPECT_EQ(st.st_atim.tv_sec, st.st_mtim.tv_sec);
+}
+
+TEST(Port_Create, CannotBeReadOrWritten) {
+  const test_port port;
+  char byte = 0;
+  EXPECT_THAT(::quay_read(port, &byte, 1), Fails(EBADF));
+  EXPECT_THAT(::quay_write(port, &byte, 1), Fails(EBADF));
+  EXPECT_THAT(::quay_ioctl(port, FIONBIO, &byte), Fails(ENOTTY));
+}
+
+bool readable(int fd) {
+  pollfd p{fd, POLLIN, 0};
+  return ::poll(&p, 1, 0) == 1;
+}
+
+TEST(Port_Create, PollsReadableExactlyWhileEventsAreQueued) {
+  const test_port port;
+  EXPECT_FALSE(readable(port));
+  ::port_send(port, 1, nullptr);
+  ::port_send(port, 2, nullptr);
+  EXPECT_TRUE(readable(port));
+  port_event_t event{};
+  ::port_get(port, &event, nullptr);
+  EXPECT_TRUE(readable(port));
+  ::port_get(port, &event, nullptr);
+  EXPECT_FALSE(readable(port));
+}
+
+TEST(Port_Create, AlertAloneIsNotReadable) {
+  const test_port port;
+  ::port_alert(port, PORT_ALERT_SET, 1, nullptr);
+  EXPECT_FALSE(readable(port));
+}
+
+TEST(Port_Create, ADuplicateIsThePort) {
+  QUAY_SKIP_UNLESS_HOOKED();
+  test_port port;
+  const int other = ::dup(port);
+  ::port_send(port, 7, cookie(1));
+  port.close();
+  EXPECT_THAT(taken(other), testing::ElementsAre(Is(PORT_SOURCE_USER, 7, 1u)));
+  ::quay_close(other);
+}
+
+TEST(Port_Create, AClosedPortIsNone) {
+  test_port port;
+  const int number = port;
+  port.close();
+  EXPECT_THAT(::port_send(number, 1, nullptr), Fails(EBADF));
+}
+
+TEST(Port_Create, NothingOfAPortBeforeShowsInTheNext) {
+  for (int round = 0; round < 3; ++round) {
+    const test_port port;
+    EXPECT_EQ(queued(port), 0u);
+    ::port_send(port, round, nullptr);
+    ::port_alert(port, PORT_ALERT_SET, 9, nullptr);
+  }
+  const test_port port;
+  EXPECT_TRUE(taken(port).empty());
+}
+
+}  // namespace
+}  // namespace quay::test
