@@ -41,8 +41,11 @@ inline constexpr std::size_t kPage = 4096;
 inline constexpr std::uint32_t kNowhere = ~0u;
 
 // A place where threads of any process sleep.
+inline constexpr std::uint32_t kNobody = 0;
+inline constexpr std::uint32_t kSleeping = 1;
+inline constexpr std::uint32_t kWaking = 2;
 struct sleeping_place {
-  std::atomic<std::uint32_t> asleep{0};
+  std::atomic<std::uint32_t> asleep{kNobody};
   std::atomic<std::uint32_t> bell{0};
 };
 

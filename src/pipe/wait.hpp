@@ -11,12 +11,17 @@
 
 namespace quay::pipe {
 
-// Wakes all who sleep there. The caller has published, and a full barrier lies between.
+// Wakes all who sleep there. The caller has published, and a full barrier lies between. Who is killed
+// in here leaves kWaking behind: the next one wakes again.
 inline void wake(sleeping_place& place) noexcept {
-  if (place.asleep.load(std::memory_order_relaxed) == 0) return;
-  if (place.asleep.exchange(0) == 0) return;
+  std::uint32_t state = place.asleep.load(std::memory_order_relaxed);
+  if (state == kNobody) return;
+  state = kSleeping;
+  if (!place.asleep.compare_exchange_strong(state, kWaking) && state == kNobody) return;
   place.bell.fetch_add(1);
   host::wake_shared(place.bell);
+  state = kWaking;  // unless somebody has gone to sleep since
+  place.asleep.compare_exchange_strong(state, kNobody);
 }
 
 // A call's claim on its end: see system::enter_sleep.
@@ -58,7 +63,7 @@ int wait(presence& here, sleeping_place& place, patience& mine, std::uint32_t ot
       break;
   }
   const std::uint32_t bell = place.bell.load();
-  place.asleep.store(1);
+  place.asleep.store(kSleeping);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   return missed() ? 0 : host::sleep_shared(place.bell, bell, every_signal);
 }

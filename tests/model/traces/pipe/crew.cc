@@ -4,12 +4,12 @@
 #include "crew.hpp"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <fstream>
 #include <utility>
 
 namespace quay::traces {
@@ -22,10 +22,19 @@ void count_it(int) { t_broken_pipes = t_broken_pipes + 1; }
 
 constexpr std::chrono::milliseconds kQuiet{2};
 
+std::string text_of(int fd) {
+  char text[512];
+  const ssize_t n = pread(fd, text, sizeof text, 0);
+  return n > 0 ? std::string(text, static_cast<size_t>(n)) : std::string();
+}
+
 }  // namespace
 
 hand::hand() : thread_([this] { run(); }) {
   while (id_.load() == 0) std::this_thread::yield();
+  const std::string task = "/proc/self/task/" + std::to_string(id_.load());
+  stat_ = ::open((task + "/stat").c_str(), O_RDONLY | O_CLOEXEC);
+  counted_ = ::open((task + "/schedstat").c_str(), O_RDONLY | O_CLOEXEC);
 }
 
 hand::~hand() {
@@ -35,6 +44,8 @@ hand::~hand() {
   }
   news_.notify_all();
   thread_.join();
+  ::close(stat_);
+  ::close(counted_);
 }
 
 void hand::run() {
@@ -75,11 +86,8 @@ std::optional<outcome> hand::take() {
 }
 
 std::string hand::rest() const {
-  const std::string task = "/proc/self/task/" + std::to_string(id_.load());
-  std::string stat;
-  std::string counted;
-  std::getline(std::ifstream(task + "/stat"), stat);
-  std::getline(std::ifstream(task + "/schedstat"), counted);
+  const std::string stat = text_of(stat_);
+  const std::string counted = text_of(counted_);
   const auto name_end = stat.rfind(')');
   const bool sleeps = name_end != std::string::npos && stat.compare(name_end, 3, ") S") == 0;
   return sleeps ? counted : std::string();

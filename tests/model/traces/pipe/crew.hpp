@@ -54,6 +54,10 @@ class hand {
   outcome last_;
   std::atomic<bool> busy_{false};
   std::atomic<pid_t> id_{0};
+  // Open for as long as the thread lives: a file opened while a sequence plays would take the number
+  // of an end that the sequence has closed.
+  int stat_ = -1;
+  int counted_ = -1;
   std::thread thread_;
 };
 
