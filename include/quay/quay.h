@@ -13,9 +13,9 @@
 #define QUAY_QUAY_H_
 
 #include <poll.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/select.h> /* sigset_t */
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
