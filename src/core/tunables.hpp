@@ -11,11 +11,11 @@
 namespace quay::core {
 
 struct tunables {
-  std::atomic<long> kq_calloutmax{4096};    // timers in all queues (kern.kq_calloutmax)
-  std::atomic<long> kq_checkloop{1000000};  // kept for its name; the scan here cannot loop
-  std::atomic<long> so_error_in_fflags{0};  // 1: EV_EOF events consume and carry SO_ERROR
-  std::atomic<long> aio_backend{0};         // how requests are performed: aio::engine::k…
-  std::atomic<long> spin_us{50};            // longest watch before sleeping, microseconds
+  std::atomic<long> kq_calloutmax{4096};     // timers in all queues (kern.kq_calloutmax)
+  std::atomic<long> kq_checkloop{1000000};   // kept for its name; the scan here cannot loop
+  std::atomic<long> so_error_in_fflags{0};   // 1: EV_EOF events consume and carry SO_ERROR
+  std::atomic<long> aio_backend{0};          // how requests are performed: aio::engine::k…
+  std::atomic<long> spin_us{50};             // longest watch before sleeping, microseconds
   std::atomic<long> port_max_events{65536};  // slots of one port (process.max-port-events)
   std::atomic<long> port_max_ids{8192};      // ports (project.max-port-ids)
   std::atomic<long> port_max_list{8192};     // ports in one step of port_sendn

@@ -9,11 +9,11 @@
 
 #include <sys/stat.h>
 
-#include <cstdint>
 #include <poll.h>
 #include <signal.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <cstdint>
 struct sigaction;
 
 #define QUAY_HOOK_POINT extern "C" __attribute__((visibility("default")))

@@ -16,8 +16,8 @@ constexpr std::int64_t kDay = 24 * 60 * 60;
 
 constexpr std::uint32_t bit(int filter) { return 1u << ~filter; }
 constexpr std::uint32_t kCommon = bit(EVFILT_READ) | bit(EVFILT_WRITE) | bit(EVFILT_VNODE) |
-                                  bit(EVFILT_PROC) | bit(EVFILT_SIGNAL) |
-                                  bit(EVFILT_TIMER) | bit(EVFILT_USER);
+                                  bit(EVFILT_PROC) | bit(EVFILT_SIGNAL) | bit(EVFILT_TIMER) |
+                                  bit(EVFILT_USER);
 constexpr std::uint32_t kVnodeSeeds =
     NOTE_DELETE | NOTE_WRITE | NOTE_EXTEND | NOTE_ATTRIB | NOTE_LINK | NOTE_RENAME | NOTE_REVOKE;
 constexpr std::uint32_t kVnodeAccess = NOTE_OPEN | NOTE_CLOSE | NOTE_CLOSE_WRITE | NOTE_READ;

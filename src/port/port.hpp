@@ -218,12 +218,12 @@ class port {
   int memory_ = -1;
   std::uint32_t life_ = 0;
   std::atomic<bool> open_{false};
-  std::atomic<std::uint32_t> inside_{0};  // threads that wait
-  bool forked_ = false;                   // a child may have the memory: it is not recycled
-  bool settled_down_ = false;             // this process made its registrations one-shot
-  bool noise_ = false;                    // a report that this process cannot silence
+  std::atomic<std::uint32_t> inside_{0};    // threads that wait
+  bool forked_ = false;                     // a child may have the memory: it is not recycled
+  bool settled_down_ = false;               // this process made its registrations one-shot
+  bool noise_ = false;                      // a report that this process cannot silence
   std::atomic<std::uint32_t> me_{kNobody};  // changes under the lock
-  std::int64_t reaped_at_ = 0;  // when this process last looked for dead ones
+  std::int64_t reaped_at_ = 0;              // when this process last looked for dead ones
   event_source* sources_[kMostSources] = {};
   core::adaptive_spin spin_;
 };

@@ -29,9 +29,10 @@ filter* const kFilters[kFilterNumbers] = {
     &except_filter,    // -15
     &child_filter,     // -16 kChildFilter
 };
-static_assert(EVFILT_READ == -1 && EVFILT_WRITE == -2 && EVFILT_VNODE == -4 && EVFILT_PROC == -5 && EVFILT_SIGNAL == -6 &&
-              EVFILT_PROCDESC == -8 && EVFILT_FS == -9 && EVFILT_TIMER == -7 &&
-              EVFILT_USER == -11 && EVFILT_EMPTY == -13 && EVFILT_EXCEPT == -15);
+static_assert(EVFILT_READ == -1 && EVFILT_WRITE == -2 && EVFILT_VNODE == -4 && EVFILT_PROC == -5 &&
+              EVFILT_SIGNAL == -6 && EVFILT_PROCDESC == -8 && EVFILT_FS == -9 &&
+              EVFILT_TIMER == -7 && EVFILT_USER == -11 && EVFILT_EMPTY == -13 &&
+              EVFILT_EXCEPT == -15);
 
 namespace {
 
