@@ -172,12 +172,12 @@ inline constexpr std::uint64_t kBell = 0;
 inline constexpr std::uint64_t kTimer = std::uint64_t{1} << 32;
 inline constexpr std::uint64_t kWallTimer = std::uint64_t{2} << 32;
 inline constexpr std::uint64_t kWatcher = std::uint64_t{3} << 32;
-inline constexpr std::uint64_t kSignalWatch = std::uint64_t{7} << 32;
 inline constexpr std::uint64_t kInnerSet = std::uint64_t{4} << 32;  // + set number << 40
 inline constexpr std::uint64_t kOwnSet = std::uint64_t{5} << 32;
 inline constexpr std::uint64_t kWatchedQueue = std::uint64_t{6} << 32;  // + queue number << 40
 inline constexpr std::uint64_t kProcesses = std::uint64_t{7} << 32;
 inline constexpr std::uint64_t kProcessEvents = std::uint64_t{8} << 32;  // in the set of processes
 inline constexpr std::uint64_t kMounts = std::uint64_t{9} << 32;
+inline constexpr std::uint64_t kSignalWatch = std::uint64_t{10} << 32;
 
 }  // namespace quay::core
