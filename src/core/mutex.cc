@@ -8,7 +8,7 @@
 namespace quay::core {
 
 namespace detail {
-thread_local thread_mark this_thread_mark{};
+constinit thread_local thread_mark this_thread_mark{};
 
 void thread_mark::settle() noexcept {
   owes.store(false, std::memory_order_relaxed);

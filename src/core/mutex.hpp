@@ -76,8 +76,10 @@ struct thread_mark {
 
   void settle() noexcept;
 };
-// initial-exec: one add from the thread pointer, no call, usable in signal handlers
-extern thread_local thread_mark this_thread_mark __attribute__((tls_model("initial-exec")));
+// initial-exec: one add from the thread pointer, no call, usable in signal handlers; constinit: no
+// question at every use whether it was constructed.
+extern constinit thread_local thread_mark this_thread_mark
+    __attribute__((tls_model("initial-exec")));
 
 }  // namespace detail
 
@@ -122,7 +124,7 @@ class QUAY_CAPABILITY("mutex") mutex {
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
 
-  void lock() noexcept QUAY_ACQUIRE() {
+  [[gnu::always_inline]] void lock() noexcept QUAY_ACQUIRE() {
     check_rank();
     enter_library();
     if (alone() && word_.load(std::memory_order_relaxed) == 0) {
@@ -148,7 +150,7 @@ class QUAY_CAPABILITY("mutex") mutex {
     taken();
     return true;
   }
-  void unlock() noexcept QUAY_RELEASE() {
+  [[gnu::always_inline]] void unlock() noexcept QUAY_RELEASE() {
     released();
     if (alone()) {
       word_.store(0, std::memory_order_release);

@@ -43,6 +43,7 @@ int queue::open_locked(int public_set, bool pollable) noexcept {
 
 void queue::shut_locked() noexcept {
   closed_ = true;
+  ask_more_than_the_kernel_locked();
   closing_.store(true, std::memory_order_release);
   shared::store(bell_.signals, std::uint64_t{0});
   const std::uint32_t sleepers = bell_.sleepers;
@@ -86,8 +87,16 @@ void queue::retire_locked(slot_index i) noexcept {
 }
 
 void queue::leave() noexcept {
-  if (!closed_ && bell_.pollable) sync_kernel_timers_locked();
-  const bool ring = !closed_ && ring_needed_locked();
+  if (bell_.pollable && !closed_) sync_kernel_timers_locked();
+  const bool ring = ring_needed_locked() && !closed_;
+  if (!ring && !rewire_due_ && !watched_ && !edge_due_) {
+    lock_.unlock();
+  } else {
+    leave_and_tell(ring);
+  }
+}
+
+void queue::leave_and_tell(bool ring) noexcept {
   const int set = public_;
   if (ring) bell_rung_ = true;
   const bool rewire = rewire_due_ || (watched_ && own_ < 0 && has_kernel_part_locked());
@@ -96,10 +105,6 @@ void queue::leave() noexcept {
   hailed_ = activations_;
   const bool tell = edge_due_;
   edge_due_ = false;
-  if (!ring && !rewire && !hail && !tell) {
-    lock_.unlock();
-    return;
-  }
   enter_library();  // a handler that leaves by a jump must not leave with the bell unrung
   lock_.unlock();
   if (tell) on_edge();
@@ -118,6 +123,7 @@ bool queue::reserve_timer_locked(bool wall) noexcept {
 }
 
 void queue::start_timer_locked(slot_index i, std::int64_t deadline, bool wall) noexcept {
+  ask_more_than_the_kernel_locked();
   timer_heap& heap = wall ? wall_timers_ : timers_;
   const bool was_earliest = heap.empty() || deadline < heap.earliest();
   if (at(i).heap_place != 0) {
@@ -198,6 +204,7 @@ std::int64_t queue::next_deadline_locked() noexcept {
 int queue::listen_locked(std::uint64_t signals) noexcept {
   signal_counter* counter = env_.os.signals();
   if (counter == nullptr) return ENOTSUP;
+  ask_more_than_the_kernel_locked();
   const int fd = counter->descriptor();
   const int base = own_ >= 0 ? own_ : public_.load(std::memory_order_relaxed);
   if (bell_.signals == 0 && signals != 0) {
@@ -226,6 +233,14 @@ void queue::take_new_signals_locked() noexcept {
 
 // --- collecting and waiting -----------------------------------------------------------------------
 
+bool queue::take_glance_locked(const glance* g, int room) noexcept {
+  if (g == nullptr || g->count < 0) return true;
+  ++epoch_;
+  ++harvests_;
+  take_reports_locked(g->reports, g->count, room);
+  return g->count == glance::kRoom && room > glance::kRoom;
+}
+
 int queue::harvest_locked(int room) noexcept {
   ++epoch_;
   return drain_locked(room);
@@ -241,6 +256,7 @@ int queue::drain_locked(int room) noexcept {
     const std::uint32_t before = ready_.count();
     const int n = env_.os.set_wait(public_, reports, most, 0);
     ++harvests_;
+    if (n == 0) return 0;
     if (n < 0) return n == -EINTR ? 0 : -n;
     take_reports_locked(reports, n, room);
     room -= static_cast<int>(ready_.count() - before);

@@ -139,6 +139,22 @@ class queue {
   }
 
   // --- collecting and waiting ---------------------------------------------------------------
+  // What a look at the kernel without the mutex brought. Where everything that can happen is the
+  // kernel's to report, a look that finds nothing is the whole answer to a poll.
+  struct glance {
+    static constexpr int kRoom = 64;
+    int count = -1;  // reports, -1: nobody looked
+    epoll_event reports[kRoom];
+  };
+  // False: take the mutex, and take_glance_locked() before anything else.
+  bool nothing_at(glance& g, int room) noexcept {
+    if (!kernel_knows_all_.load(std::memory_order_acquire) || ready_count() != 0) return false;
+    const int most = room < glance::kRoom ? room : glance::kRoom;
+    g.count = env_.os.set_wait(public_.load(std::memory_order_relaxed), g.reports, most, 0);
+    return g.count == 0;
+  }
+  // Takes in what was seen, if anybody looked; true: there may be more to see.
+  bool take_glance_locked(const glance* g, int room) noexcept QUAY_REQUIRES(lock_);
   // Takes what the kernel has to report, up to about `room` notes, without blocking.
   // Returns 0 or an errno (the public descriptor is gone).
   int harvest_locked(int room) noexcept QUAY_REQUIRES(lock_);
@@ -171,13 +187,14 @@ class queue {
            watching_ == 0;
   }
   // Queued notes, for threads that do not hold the mutex.
-  std::uint32_t count_hint() const noexcept { return spinners_view().count(); }
+  std::uint32_t ready_count() const noexcept { return spinners_view().count(); }
   std::uint64_t harvests_locked() const noexcept QUAY_REQUIRES(lock_) { return harvests_; }
   std::uint32_t epoch_locked() const noexcept QUAY_REQUIRES(lock_) { return epoch_; }
 
   // --- queues that watch queues -------------------------------------------------------------
   // Whether other queues watch this one. Its timers must then reach the kernel.
   void set_watched_locked(bool watched) noexcept QUAY_REQUIRES(lock_) {
+    if (!watched_) hailed_ = activations_;
     watched_ = watched;
     shared::store(bell_.pollable, bell_.pollable || watched);
   }
@@ -227,6 +244,12 @@ class queue {
   note& at(slot_index i) noexcept { return env_.notes.at(i); }
   interest& interest_at(slot_index i) noexcept { return env_.interests.at(i); }
 
+  // Nothing was found: whether the next poll may ask the kernel alone.
+  void found_nothing_locked() noexcept QUAY_REQUIRES(lock_) {
+    const bool own_news = !timers_.empty() || !wall_timers_.empty() || bell_.signals != 0;
+    kernel_knows_all_.store(!own_news && watching_ == 0 && !closed_, std::memory_order_release);
+  }
+
   // What the notes of one direction want from the kernel.
   virtual mask wanted_locked(const interest& it, direction d) noexcept QUAY_REQUIRES(lock_) = 0;
   // The kernel reported `events`; tells whether an enabled note wanted them.
@@ -263,6 +286,7 @@ class queue {
 
  private:
   void leave() noexcept QUAY_RELEASE(lock_);
+  void leave_and_tell(bool ring) noexcept QUAY_RELEASE(lock_);
   void expire_due_locked() noexcept QUAY_REQUIRES(lock_);
   void take_new_signals_locked() noexcept QUAY_REQUIRES(lock_);
   bool unheard_locked() const noexcept QUAY_REQUIRES(lock_);
@@ -271,8 +295,12 @@ class queue {
   int make_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   void rebuild_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   bool has_kernel_part_locked() const noexcept QUAY_REQUIRES(lock_) {
-    return registered_ != 0 || timer_ >= 0 || wall_timer_ >= 0 || watcher_ >= 0 ||
-           bell_.signals != 0 || processes_ >= 0 || mounts_ >= 0;
+    // A descriptor that is not there is -1: all bits.
+    const int absent = timer_ & wall_timer_ & watcher_ & processes_ & mounts_;
+    return registered_ != 0 || absent != -1 || bell_.signals != 0;
+  }
+  void ask_more_than_the_kernel_locked() noexcept QUAY_REQUIRES(lock_) {
+    kernel_knows_all_.store(false, std::memory_order_relaxed);
   }
   void split_locked() noexcept QUAY_REQUIRES(lock_);
   // Where what the kernel reports is registered.
@@ -349,6 +377,8 @@ class queue {
   std::int64_t wall_timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
   adaptive_spin spin_;                // atomic
   std::atomic<bool> closing_{false};  // for spinners, which do not hold the mutex
+  // No timers, signals or watched queues; set by polls in vain, written under the mutex.
+  std::atomic<bool> kernel_knows_all_{false};
 };
 
 }  // namespace quay::core

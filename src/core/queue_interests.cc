@@ -305,6 +305,7 @@ void queue::split_locked() noexcept {
 }
 
 int queue::hear_locked(int set, std::uint32_t number) noexcept {
+  ask_more_than_the_kernel_locked();
   const std::uint64_t name = kWatchedQueue + (std::uint64_t{number} << 40);
   const int error = env_.os.set_add(public_, set, EPOLLIN | EPOLLET, name);
   if (error == 0) ++watching_;

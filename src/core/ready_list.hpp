@@ -42,7 +42,13 @@ class ready_list {
 
   slot_index take_first() noexcept {
     const slot_index i = head_;
-    if (i != kNil) remove(i);
+    if (i == kNil) return kNil;
+    note& n = notes_.at(i);
+    head_ = n.next;
+    (head_ != kNil ? notes_.at(head_).prev : tail_) = kNil;
+    n.next = kNil;
+    n.status &= static_cast<std::uint16_t>(~state::kQueued);
+    set_count(count() - 1);
     return i;
   }
 

@@ -24,6 +24,7 @@
 
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
+#include "host/system_call.hpp"
 
 namespace quay::host {
 namespace {
@@ -209,9 +210,8 @@ std::uint32_t linux_host::poll_now(int fd, std::uint32_t events) noexcept {
 }
 
 std::int64_t linux_host::bytes_to_read(int fd, object) noexcept {
-  errno_guard keep;
   int n = 0;
-  return ioctl(fd, FIONREAD, &n) == 0 ? n : -1;
+  return system_call(SYS_ioctl, fd, FIONREAD, &n) == 0 ? n : -1;
 }
 
 std::int64_t linux_host::backlog(int fd) noexcept {

@@ -44,19 +44,32 @@ bool many_cpus() noexcept {
   return n > 1;
 }
 
+// A huge page would be touched for one slot; but where there are tens of thousands of them, every
+// access to a small page would miss the translation buffer too.
+static void prefer_huge_pages_after_the_first(void* p, std::size_t bytes) noexcept {
+  constexpr std::uintptr_t kHuge = std::uintptr_t{2} << 20;
+  const auto begin = reinterpret_cast<std::uintptr_t>(p);
+  const std::uintptr_t from = (begin + 2 * kHuge - 1) & ~(kHuge - 1);
+  if (bytes < 4 * kHuge) return;
+  madvise(p, from - begin, MADV_NOHUGEPAGE);
+  madvise(reinterpret_cast<void*>(from), begin + bytes - from, MADV_HUGEPAGE);
+}
+
 void* reserve_memory(std::size_t bytes) noexcept {
   quay::host::errno_guard keep;
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) return nullptr;
-  madvise(p, bytes, MADV_NOHUGEPAGE);  // a huge page would be touched for one slot
+  prefer_huge_pages_after_the_first(p, bytes);
   return p;
 }
 
 void* map_memory(std::size_t bytes) noexcept {
   quay::host::errno_guard keep;
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return p != MAP_FAILED ? p : nullptr;
+  if (p == MAP_FAILED) return nullptr;
+  prefer_huge_pages_after_the_first(p, bytes);
+  return p;
 }
 
 void unmap_memory(void* base, std::size_t bytes) noexcept {

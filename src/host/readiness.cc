@@ -18,6 +18,7 @@
 
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
+#include "host/system_call.hpp"
 
 namespace quay::host {
 namespace {
@@ -38,7 +39,16 @@ int control(int set, int op, int fd, std::uint32_t events, std::uint64_t name) n
   epoll_event e{};
   e.events = events;
   e.data.u64 = name;
-  return error_of(static_cast<int>(syscall(SYS_epoll_ctl, set, op, fd, &e)));
+  return static_cast<int>(-system_call(SYS_epoll_ctl, set, op, fd, &e));
+}
+
+// A look, which is no cancellation point.
+int look(int set, epoll_event* out, int most) noexcept {
+#ifdef SYS_epoll_wait
+  return static_cast<int>(system_call(SYS_epoll_wait, set, out, most, 0));
+#else
+  return static_cast<int>(system_call(SYS_epoll_pwait, set, out, most, 0, nullptr));
+#endif
 }
 
 }  // namespace
@@ -72,26 +82,20 @@ bool linux_host::is_set(int fd) noexcept {
 }
 
 int linux_host::set_add(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept {
-  errno_guard keep;
   return control(set, EPOLL_CTL_ADD, fd, events, name);
 }
 
 int linux_host::set_modify(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept {
-  errno_guard keep;
   return control(set, EPOLL_CTL_MOD, fd, events, name);
 }
 
 int linux_host::set_remove(int set, int fd) noexcept {
-  errno_guard keep;
   return control(set, EPOLL_CTL_DEL, fd, 0, 0);
 }
 
 int linux_host::set_wait(int set, epoll_event* out, int most, std::int64_t timeout) {
+  if (timeout == 0) return look(set, out, most);
   errno_guard keep;
-  if (timeout == 0) {  // the system call itself: a look is no cancellation point
-    const long n = syscall(SYS_epoll_pwait, set, out, most, 0, nullptr, std::size_t{8});
-    return n >= 0 ? static_cast<int>(n) : -errno;
-  }
   if (timeout < 0) {
     const int n = epoll_wait(set, out, most, -1);
     return n >= 0 ? n : -errno;

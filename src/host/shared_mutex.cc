@@ -16,7 +16,7 @@
 
 namespace quay::host {
 
-thread_local thread_identity this_thread_identity{};
+constinit thread_local thread_identity this_thread_identity{};
 
 void learn_thread_identity() noexcept {
   errno_guard keep;

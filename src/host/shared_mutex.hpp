@@ -25,7 +25,8 @@ struct thread_identity {
   void** pending;        // the robust list's pending operation; null: there is no such list
   long offset;           // from a list entry to its word
 };
-extern thread_local thread_identity this_thread_identity __attribute__((tls_model("initial-exec")));
+extern constinit thread_local thread_identity this_thread_identity
+    __attribute__((tls_model("initial-exec")));
 void learn_thread_identity() noexcept;
 inline std::uint32_t thread_number() noexcept {
   if (this_thread_identity.number == 0) [[unlikely]]

@@ -30,7 +30,7 @@ constexpr std::uintptr_t kNearby = 64 * 1024;
 // glibc puts a thread's control block at the top of its stack: nothing of the stack lies above.
 inline bool in_callers_frames(std::uintptr_t at, std::size_t n) noexcept {
   const auto frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-  if (at < frame || n > kNearby || at - frame > kNearby - n) return false;
+  if (n > kNearby || at - frame > kNearby - n) return false;  // below the frame is far above
   const auto top = reinterpret_cast<std::uintptr_t>(core::this_thread()) & ~(kPage - 1);
   return top < frame || at + n <= top;
 }

@@ -86,11 +86,13 @@ class call {
   bool writable(int n) noexcept {
     if (n <= writable_) return true;
     const std::size_t bytes = static_cast<std::size_t>(n) * shape_.size;
-    writable_ = static_cast<int>(os_.writable_prefix(io_.events, bytes) / shape_.size);
+    const std::size_t good = os_.writable_prefix(io_.events, bytes);
+    writable_ = good == bytes ? n : static_cast<int>(good / shape_.size);
     return n <= writable_;
   }
 
-  bool apply_batch(queue& q, int done) noexcept {
+  // Apart, so that a call without changes does not pay for their place on the stack.
+  [[gnu::noinline]] bool apply_batch(queue& q, int done) noexcept {
     const int n = std::min(kBatch, io_.change_count - done);
     const char* from =
         static_cast<const char*>(io_.changes) + static_cast<std::size_t>(done) * shape_.size;
@@ -104,7 +106,7 @@ class call {
 
     core::queue::section hold(q);
     if (!q.matches_locked(fd_)) return stop(fail(EBADF));
-    if (done == 0) q.count_call_locked();
+    if (done == 0) q.count_call();
     for (int k = 0; k < n; ++k) {
       core::event& change = batch[k];
       if (q.rules().skips_filter_zero && change.filter == 0) continue;
@@ -132,12 +134,16 @@ class call {
   }
 
   outcome scan(queue& q, const timespec* left) {
+    if (io_.change_count == 0) q.count_call();
+    const bool poll =
+        left != nullptr && (left->tv_sec < 0 || (left->tv_sec == 0 && left->tv_nsec <= 0));
+    core::queue::glance seen;
+    if (poll && q.nothing_at(seen, io_.event_count)) return {0, 0};
+
     // No more entries than notes can be filled: no more need be asked about.
     const int most =
         std::min(io_.event_count, static_cast<int>(std::max<std::uint32_t>(q.note_count(), 1)));
     const bool all = writable(most);
-    const bool poll =
-        left != nullptr && (left->tv_sec < 0 || (left->tv_sec == 0 && left->tv_nsec <= 0));
     std::int64_t deadline = core::queue::kNever;
     if (left != nullptr && !poll) deadline = deadline_of(q.rules(), *left);
 
@@ -146,11 +152,11 @@ class call {
     {
       core::queue::section hold(q);
       if (!q.matches_locked(fd_)) return fail(EBADF);
-      if (io_.change_count == 0) q.count_call_locked();
       if (!all) {
+        q.take_glance_locked(&seen, most);
         error = scan_short_list(q, out, poll, deadline);
       } else {
-        error = poll ? q.collect_locked(out) : q.wait_locked(out, deadline);
+        error = poll ? q.collect_locked(out, &seen) : q.wait_locked(out, deadline);
       }
     }
     if (error == EBADF || error == EINVAL) {
@@ -162,14 +168,14 @@ class call {
 
   // Only the first entries of the list can be written: EFAULT as soon as there are more events than
   // those, all of which stay queued.
-  int scan_short_list(queue& q, sink& out, bool poll, std::int64_t deadline)
+  [[gnu::noinline]] int scan_short_list(queue& q, sink& out, bool poll, std::int64_t deadline)
       QUAY_REQUIRES(q.lock()) {
     out.room = writable_;
     for (;;) {
       const std::uint32_t pending = q.pending_locked();
       if (pending > static_cast<std::uint32_t>(writable_)) return EFAULT;
       if (pending > 0) {
-        const int error = q.collect_locked(out);
+        const int error = q.collect_locked(out, nullptr);
         if (error != 0 || out.filled > 0) return error;
       }
       if (poll || (deadline != core::queue::kNever && os_.monotonic() >= deadline)) return 0;

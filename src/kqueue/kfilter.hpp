@@ -27,6 +27,7 @@ namespace quay::kqueue {
 inline constexpr int kFirstLoadedFilter = 16;
 inline constexpr int kLastLoadedFilter = INT16_MAX;
 
+struct loaded_note;
 using program_note = struct ::knote;  // its plain name is the function's
 
 // As the C functions: 0 or an errno.
@@ -45,7 +46,11 @@ int filter_named(const char* name) noexcept;
 void notify(program_note& kn, long hint) noexcept;
 
 // Runs f_detach for what this thread dropped. Call without any lock, at the end of a public call.
-void run_detaches() noexcept;
+extern constinit thread_local loaded_note* t_dropped __attribute__((tls_model("initial-exec")));
+void run_detaches_now() noexcept;
+inline void run_detaches() noexcept {
+  if (t_dropped != nullptr) run_detaches_now();
+}
 // In a child of fork nobody else is inside a function of a filter.
 void forget_other_threads(bool in_child) noexcept;
 

@@ -140,7 +140,7 @@ void system::rewire(queue& q) noexcept {
   // What was ready before it was watched.
   news.each([&](std::uint32_t n) QUAY_NO_ANALYSIS {
     queue* inner = look_into(n);
-    if (inner == nullptr || inner->count_hint() == 0 || !now.contains(n)) return;
+    if (inner == nullptr || inner->ready_count() == 0 || !now.contains(n)) return;
     core::queue::section hold(q);
     if (!q.closed_locked()) q.on_hail_locked(*inner);
   });

@@ -74,8 +74,9 @@ class queue final : public core::queue {
                      int error) noexcept QUAY_REQUIRES(lock());
   void unexpect_locked(const core::token& which, std::uintptr_t ident) noexcept
       QUAY_REQUIRES(lock());
-  // Collects what is ready now into `out`. Returns 0 or an errno.
-  int collect_locked(sink& out) noexcept QUAY_REQUIRES(lock());
+  // Collects what is ready now into `out`, what `g` saw (null: nothing) and what came since. Returns 0 or
+  // an errno.
+  int collect_locked(sink& out, const glance* g) noexcept QUAY_REQUIRES(lock());
   // Waits until `deadline` (monotonic ns, kNever) for the first event; see collect_locked.
   // A cancellation point.
   int wait_locked(sink& out, std::int64_t deadline) QUAY_REQUIRES(lock());
@@ -116,9 +117,12 @@ class queue final : public core::queue {
   static bool wants_edges(const core::note& n) noexcept;
   // How many notes there are; a hint unless the mutex is held.
   std::uint32_t note_count() const noexcept { return notes_.load(std::memory_order_relaxed); }
-  std::uint64_t calls_locked() const noexcept QUAY_REQUIRES(lock()) { return calls_; }
+  std::uint64_t calls() const noexcept { return calls_.load(std::memory_order_relaxed); }
   std::uint64_t delivered_locked() const noexcept QUAY_REQUIRES(lock()) { return delivered_; }
-  void count_call_locked() noexcept QUAY_REQUIRES(lock()) { ++calls_; }
+  // Without the mutex two threads may count as one: a figure for the curious.
+  void count_call() noexcept {
+    calls_.store(calls_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
 
  protected:
   core::mask wanted_locked(const core::interest& it, core::direction d) noexcept override
@@ -176,7 +180,7 @@ class queue final : public core::queue {
   std::atomic<long> sigio_owner_{0};  // process, negative: group, 0: nobody
   core::ident_table idents_ QUAY_GUARDED_BY(lock());
   std::atomic<std::uint32_t> notes_{0};  // written under the mutex
-  std::uint64_t calls_ QUAY_GUARDED_BY(lock()) = 0;
+  std::atomic<std::uint64_t> calls_{0};
   std::uint64_t delivered_ QUAY_GUARDED_BY(lock()) = 0;
 };
 

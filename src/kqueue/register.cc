@@ -270,7 +270,7 @@ void queue::open_locked(int public_set, const dialect& d, bool pollable,
 }
 
 bool queue::matches_locked(int fd) const noexcept {
-  return !closed_locked() && system_.is_queue(fd, *this);
+  return !closed_locked() && (fd == descriptor() || system_.is_queue(fd, *this));
 }
 
 void queue::close_locked() noexcept {

@@ -194,9 +194,9 @@ bool queue::kernel_repeats_locked(const note& n) noexcept {
   return !watched_locked() && armed != 0 && (armed & static_cast<std::uint32_t>(EPOLLET)) == 0;
 }
 
-int queue::collect_locked(sink& out) noexcept {
+int queue::collect_locked(sink& out, const glance* g) noexcept {
   expire_locked();
-  if (kernel_may_know_locked() && !leave_bell_locked()) {
+  if (take_glance_locked(g, out.room) && kernel_may_know_locked() && !leave_bell_locked()) {
     // What is queued already may turn out void, so the kernel is asked for a full list. Notes that
     // find no room stay queued and are looked at again by the next scan.
     int error = harvest_locked(out.room);
@@ -205,6 +205,7 @@ int queue::collect_locked(sink& out) noexcept {
     take_signals_locked();
   }
   scan_locked(out);
+  if (out.filled == 0) found_nothing_locked();
   return 0;
 }
 
@@ -213,7 +214,7 @@ int queue::wait_locked(sink& out, std::int64_t deadline) {
   expire_locked();
   take_signals_locked();
   if (!ready_locked().empty()) {
-    const int error = collect_locked(out);
+    const int error = collect_locked(out, nullptr);
     if (error != 0 || out.filled > 0) return error;
   }
   for (;;) {

@@ -136,7 +136,7 @@ system::totals system::sum() noexcept {
   core::guard hold(registry_);
   for (std::uint32_t k = 0; k < made_; ++k) {
     core::guard locked(queues_[k]->lock());
-    t.calls += queues_[k]->calls_locked();
+    t.calls += queues_[k]->calls();
     t.harvests += queues_[k]->harvests_locked();
     t.delivered += queues_[k]->delivered_locked();
     t.notes += queues_[k]->closed_locked() ? 0 : queues_[k]->note_count();

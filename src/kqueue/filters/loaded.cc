@@ -26,7 +26,6 @@ namespace {
 using core::note;
 using core::slot_index;
 
-constinit thread_local loaded_note* t_dropped = nullptr;
 constinit thread_local bool t_in_child = false;
 
 // One more note for the entry; false when it was unregistered.
@@ -197,7 +196,9 @@ void notify(program_note& kn, long hint) noexcept {
   if (!u.dead && ask(*u.owner, u, hint) == answer::yes) u.owner->activate_locked(u.index);
 }
 
-void run_detaches() noexcept {
+constinit thread_local loaded_note* t_dropped = nullptr;
+
+void run_detaches_now() noexcept {
   while (t_dropped != nullptr) {
     loaded_note* u = std::exchange(t_dropped, t_dropped->next_dropped);
     for (std::uint32_t n = u->inside.load(std::memory_order_acquire); n != 0;

@@ -140,7 +140,7 @@ class read_filter_type final : public descriptor_filter {
     note& n = q.at(i);
     const queue* inner = q.owner().queue_at(q.interest_of_note_locked(i).descriptor);
     if (inner == nullptr || inner == &q || inner->life() != n.descriptor.seen) return false;
-    n.data = inner->count_hint();
+    n.data = inner->ready_count();
     return n.data > 0;
   }
 };
