@@ -187,34 +187,48 @@ void queue::take_inner_locked(int set, std::uint8_t s, int room) noexcept {
 }
 
 void queue::take_own_report_locked(std::uint64_t name, int room) noexcept {
-  if (name == kBell) {
-    bell_rung_ = false;
-    unheard_bells_ = ready_.empty() ? 0 : unheard_bells_ + 1;
-    shared::store(bell_.rung, false);
-  } else if (name == kTimer) {
-    timer_armed_ = kNever;
-  } else if (name == kWallTimer) {
-    wall_timer_armed_ = kNever;
-  } else if (name == kWatcher) {
-    take_file_events_locked();
-  } else if (name == kProcesses) {
-    take_processes_locked();
-  } else if (name == kMounts) {
-    take_mounts_locked();
-  } else if (name == kOwnSet) {
-    take_inner_locked(own_, 0, room);
-  } else if (name == kSignalWatch) {
-    env_.os.signals()->look(bell_.signals);
-  } else if (const std::uint64_t what = name & 0xff00000000; what == kWatchedQueue) {
-    on_watched_queue_locked(static_cast<std::uint32_t>(name >> 40));
-  } else {
-    const auto s = static_cast<std::uint8_t>((name >> 40) & 0xff);
-    if (s >= kDirections || sets_[s] < 0) return;
-    take_inner_locked(sets_[s], s, room);
-    if (rebuild_due_[s]) {
-      rebuild_due_[s] = false;
-      rebuild_set_locked(s);
-    }
+  constexpr std::uint64_t kWhat = std::uint64_t{0xff} << 32;
+  const auto number = static_cast<std::uint32_t>(name >> 40);
+  switch (name & kWhat) {
+    case kBell:
+      bell_rung_ = false;
+      unheard_bells_ = ready_.empty() ? 0 : unheard_bells_ + 1;
+      shared::store(bell_.rung, false);
+      break;
+    case kTimer:
+      timer_armed_ = kNever;
+      break;
+    case kWallTimer:
+      wall_timer_armed_ = kNever;
+      break;
+    case kWatcher:
+      take_file_events_locked();
+      break;
+    case kSignalWatch:
+      env_.os.signals()->look(bell_.signals);
+      break;
+    case kProcesses:
+      take_processes_locked();
+      break;
+    case kMounts:
+      take_mounts_locked();
+      break;
+    case kOwnSet:
+      take_inner_locked(own_, 0, room);
+      break;
+    case kWatchedQueue:
+      on_watched_queue_locked(number);
+      break;
+    case kInnerSet:
+      if (number >= kDirections || sets_[number] < 0) break;
+      take_inner_locked(sets_[number], static_cast<std::uint8_t>(number), room);
+      if (rebuild_due_[number]) {
+        rebuild_due_[number] = false;
+        rebuild_set_locked(static_cast<std::uint8_t>(number));
+      }
+      break;
+    default:
+      break;
   }
 }
 

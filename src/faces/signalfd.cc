@@ -3,13 +3,13 @@
 // What: quay_signalfd, which is also <sys/signalfd.h>'s signalfd() for illumos programs.
 // Contract: include/quay/quay.h; semantics/pipes-signalfd.md B2.
 #include <quay/quay.h>
-#include <sys/signalfd.h>
 
 #include <cerrno>
 #include <new>
 
 #include "faces/process_system.hpp"
 #include "host/linux_host.hpp"
+#include "host/signal_files.hpp"
 #include "signalfd/system.hpp"
 
 namespace {
@@ -28,8 +28,9 @@ quay::signalfd::system& process_signalfds() noexcept {
 }  // namespace
 
 int quay_signalfd(int fd, const sigset_t* mask, int flags) {
-  if ((flags & QUAY_SIGNALFD_LINUX) != 0) return signalfd(fd, mask, flags & ~QUAY_SIGNALFD_LINUX);
-  const int made = process_signalfds().set(fd, mask, flags);
+  const int made = (flags & QUAY_SIGNALFD_LINUX) != 0
+                       ? quay::host::signal_file_set(fd, mask, flags & ~QUAY_SIGNALFD_LINUX)
+                       : process_signalfds().set(fd, mask, flags);
   if (made >= 0) return made;
   errno = -made;
   return -1;

@@ -10,8 +10,9 @@
 
 namespace quay::host {
 
-// Makes one (fd -1) or replaces the mask of one. Returns its descriptor or -errno.
-int signal_file_set(int fd, std::uint64_t signals, int flags) noexcept;
+// Makes one (fd -1) or replaces the mask of one; `mask` is the 64 bits of the kernel, at any
+// address. Returns its descriptor or -errno.
+int signal_file_set(int fd, const void* mask, int flags) noexcept;
 // The mask that all holders of the file share; false: no signalfd.
 bool signal_file_mask(int fd, std::uint64_t& signals) noexcept;
 bool signal_file_readable(int fd) noexcept;

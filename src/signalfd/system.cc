@@ -4,7 +4,6 @@
 #include "signalfd/system.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 
@@ -61,7 +60,7 @@ int system::set(int fd, const sigset_t* mask, int flags) noexcept {
   if (fd != -1 && !os_.is_open(fd)) return -EBADF;
   if (mask == nullptr || os_.readable_prefix(mask, sizeof signals) < sizeof signals) return -EFAULT;
   std::memcpy(&signals, mask, sizeof signals);
-  const int made = host::signal_file_set(fd, signals, fd == -1 ? flags : 0);
+  const int made = host::signal_file_set(fd, &signals, fd == -1 ? flags : 0);
   if (made == -EINVAL) return -ENOTTY;  // what the mask's ioctl says of any other file
   if (made < 0) return made;
   if (!descriptors_.assign(made, *this)) {
@@ -109,10 +108,7 @@ int system::ioctl(int fd, unsigned long request, void* argument) noexcept {
 
 int system::fcntl(int, int, void*) noexcept { return kAskKernel; }
 
-int system::poll(int fd, short events) noexcept {
-  if (!still_one(fd)) return kAskKernel;
-  return host::signal_file_readable(fd) ? events & (POLLIN | POLLRDNORM) : 0;
-}
+int system::poll(int, short) noexcept { return kAskKernel; }
 
 // Who asks matters: ready is what is pending for the asking thread or its process.
 bool system::observe(int fd, bool writing, core::observation& out) noexcept {
