@@ -294,6 +294,15 @@ void signal_engine::before_fork() noexcept {
   std::uint64_t mask = 0;
   lock_board(mask);
   fork_mask_ = mask;
+  // The child may end while its parent is still in fork(). A SIGCHLD that nobody handles is dropped
+  // when it is sent, unless the forking thread blocks it: then another thread is woken to drop it,
+  // and its sleep ends with EINTR. No handler can run for it, so it need not be blocked.
+  struct sigaction child {};
+  __sigaction(SIGCHLD, nullptr, &child);
+  const std::uint64_t bit = signal_bit(SIGCHLD);
+  if (handler_of(child) == 0 && (mask & bit) == 0) {
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &bit, nullptr, sizeof bit);
+  }
 }
 
 void signal_engine::after_fork_in_parent() noexcept { unlock_board(fork_mask_); }

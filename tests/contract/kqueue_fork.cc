@@ -202,6 +202,16 @@ TEST_P(Kqueue_Fork, OtherThreadsMayBeInKevent) {
   for (std::thread& each : threads) each.join();
 }
 
+// The end of a child that nobody handles concerns nobody, also while its parent is still in fork().
+TEST_P(Kqueue_Fork, TheEndOfAChildInterruptsNobodysSleep) {
+  ASSERT_THAT(alter(kq, {add(1, EVFILT_USER)}), Succeeds());
+  waiter thread(kq);
+  ASSERT_TRUE(thread.falls_asleep());
+  for (int round = 0; round < 100; ++round) ASSERT_EQ(in_child([] { return 0; }), 0);
+  ASSERT_THAT(alter(kq, {trigger(1)}), Succeeds());
+  EXPECT_THAT(thread.result(), Returns(SizeIs(1)));
+}
+
 TEST_P(Kqueue_Fork, NoDescriptorButTheQueuesNumberCrossesAnExec) {
   const queue nested = make_queue(dialect());
   const queue closes_on_exec = make_queue(dialect(), O_CLOEXEC);

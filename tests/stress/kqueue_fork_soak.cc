@@ -20,7 +20,7 @@ TEST(Kqueue_ForkSoak, MemoryAndDescriptorsStayConstant) {
   const queue kq = make_queue();
   const queue copied(::kqueuex(KQUEUE_CPONFORK));
   const pipe_ends p = make_pipe();
-  ASSERT_THAT(alter(kq, {add(p.reader, EVFILT_READ), add(1, EVFILT_TIMER).data(100000),
+  ASSERT_THAT(alter(kq, {add(p.reader, EVFILT_READ), add(1, EVFILT_TIMER).data(100'000'000),
                          add(2, EVFILT_USER, EV_CLEAR)}),
               Succeeds());
   ASSERT_THAT(alter(copied, {add(p.reader, EVFILT_READ, EV_CLEAR), add(2, EVFILT_USER, EV_CLEAR)}),
