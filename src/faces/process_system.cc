@@ -69,15 +69,20 @@ std::atomic<int> g_pid{0};
 
 constinit core::descriptor_table g_descriptors;
 
+// Those whose locks the forking thread holds: another may enroll meanwhile. Guarded by these locks.
+int g_forking = 0;
+
 void before_fork() {
   core::ranks_wait_for_fork(true);
-  for (int n = 0; n < g_descriptors.enrolled(); ++n) g_descriptors.owner(n).before_fork();
+  int n = 0;
+  for (; n < g_descriptors.enrolled(); ++n) g_descriptors.owner(n).before_fork();
+  g_forking = n;
   host::signal_engine::instance().before_fork();
 }
 
 void after_in_parent() {
   host::signal_engine::instance().after_fork_in_parent();
-  for (int n = g_descriptors.enrolled(); n > 0; --n) {
+  for (int n = g_forking; n > 0; --n) {
     g_descriptors.owner(n - 1).after_fork_in_parent();
   }
   core::ranks_wait_for_fork(false);
