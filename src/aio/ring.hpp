@@ -19,6 +19,7 @@
 #pragma once
 
 #include "aio/backend.hpp"
+#include "core/catalogue.hpp"
 #include "core/mutex.hpp"
 #include "host/io_ring.hpp"
 
@@ -31,6 +32,10 @@ class ring final : public backend {
   bool begin(request& r) noexcept override;
   bool withdraw(request& r) noexcept override;
   bool interrupt(std::uintptr_t token) noexcept override;
+  void show(core::catalogue::description& d) const noexcept QUAY_NO_ANALYSIS {
+    d.add("ring_running", running_).add("ring_forbidden", forbidden_);
+    d.add("ring_entries", under_way_);
+  }
   void before_fork() noexcept override QUAY_NO_ANALYSIS { lock_.lock(); }
   void after_fork_in_parent() noexcept override QUAY_NO_ANALYSIS { lock_.unlock(); }
   void after_fork_in_child() noexcept override;

@@ -11,10 +11,12 @@
 
 #include <atomic>
 
+#include "core/catalogue.hpp"
 #include "core/growable.hpp"
 #include "core/mutex.hpp"
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
+#include "host/sharing.hpp"
 
 namespace quay::core {
 
@@ -56,6 +58,15 @@ void* reserve_memory(std::size_t bytes) noexcept {
 void* map_memory(std::size_t bytes) noexcept {
   quay::host::errno_guard keep;
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return p != MAP_FAILED ? p : nullptr;
+}
+
+void* map_named_memory(const char* name, std::size_t bytes) noexcept {
+  quay::host::errno_guard keep;
+  const int file = quay::host::memory_create(name, bytes);
+  if (file < 0) return nullptr;
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file, 0);
+  syscall(SYS_close, file);
   return p != MAP_FAILED ? p : nullptr;
 }
 

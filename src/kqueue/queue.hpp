@@ -116,6 +116,7 @@ class queue final : public core::queue {
   static bool wants_edges(const core::note& n) noexcept;
   // How many notes there are; a hint unless the mutex is held.
   std::uint32_t note_count() const noexcept { return notes_.load(std::memory_order_relaxed); }
+  void show(core::catalogue& c) const noexcept QUAY_NO_ANALYSIS;
   std::uint64_t calls_locked() const noexcept QUAY_REQUIRES(lock()) { return calls_; }
   std::uint64_t delivered_locked() const noexcept QUAY_REQUIRES(lock()) { return delivered_; }
   void count_call_locked() noexcept QUAY_REQUIRES(lock()) { ++calls_; }
