@@ -66,6 +66,9 @@ class engine final : public core::descriptor_owner, private client {
   int open_list(notification tell, core::slot_index& list) noexcept;
   void close_list(core::slot_index list) noexcept { leave_list(list); }
 
+  // The engine and the requests under way.
+  void show(core::catalogue& c) const noexcept QUAY_NO_ANALYSIS;
+
   // The engine owns no number that a program could use.
   long read(int, const iovec*, int) noexcept override { return -EBADF; }
   long write(int, const iovec*, int) noexcept override { return -EBADF; }

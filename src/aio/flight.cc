@@ -8,6 +8,7 @@
 namespace quay::aio {
 
 using core::kNil;
+using form = core::catalogue::form;
 
 void engine::append_locked(request& r) noexcept {
   r.serial = ++serial_;
@@ -50,6 +51,25 @@ request* engine::released_locked(int fd) noexcept {
     end = &r->queued;
   }
   return chain;
+}
+
+void engine::show(core::catalogue& c) const noexcept {
+  core::catalogue::description d("aio", this);
+  d.add("requests", serial_, form::number).add("held", held_).add("suspended", suspended_);
+  d.add("finished", finishes_);
+  pool_.show(d);
+  ring_.show(d);
+  c.show(d);
+  const request r;
+  requests_.show(c, core::catalogue::description("aio_request", &r)
+                        .add("token", r.token, form::in_use)
+                        .add("operation", r.op)
+                        .add("stage", r.at)
+                        .add("descriptor", r.descriptor)
+                        .add("offset", r.offset)
+                        .add("stream", r.stream)
+                        .add("polling", r.polling)
+                        .add("block", r.block));
 }
 
 // --- fork -----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "aio/backend.hpp"
+#include "core/catalogue.hpp"
 #include "core/mutex.hpp"
 
 namespace quay::aio {
@@ -23,6 +24,9 @@ class pool final : public backend {
   bool begin(request& r) noexcept override;
   bool withdraw(request& r) noexcept override;
   bool interrupt(std::uintptr_t) noexcept override { return false; }
+  void show(core::catalogue::description& d) const noexcept QUAY_NO_ANALYSIS {
+    d.add("pool_threads", threads_).add("pool_idle", idle_).add("pool_queued", unseen_);
+  }
   void before_fork() noexcept override QUAY_NO_ANALYSIS { lock_.lock(); }
   void after_fork_in_parent() noexcept override QUAY_NO_ANALYSIS { lock_.unlock(); }
   void after_fork_in_child() noexcept override;

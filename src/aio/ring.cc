@@ -46,18 +46,41 @@ void describe(const request& r, io_uring_sqe& e) noexcept {
 // --- for submitters -------------------------------------------------------------------------------
 
 bool ring::begin(request& r) noexcept {
+  bool starts = false;
   {
     core::guard hold(lock_);
     if (forbidden_ || lost_) return false;
     if (running_ && !wake_locked()) return false;
     jobs_.push(r);
-    if (running_) return true;
+    starts = !running_;
     running_ = true;
+    if (starts) opening_.store(kOpening, std::memory_order_relaxed);
   }
-  if (host::start_thread(run, this) == 0) return true;
+  if (starts && host::start_thread(run, this) != 0) return !give_up(r);
+  while (opening_.load(std::memory_order_acquire) == kOpening) {
+    host::sleep_on(opening_, kOpening, INT64_MAX);
+  }
+  return true;
+}
+
+// There is no thread. What others have queued meanwhile, in the belief that there is, they get back.
+bool ring::give_up(request& r) noexcept {
+  bool ours = false;
+  {
+    core::guard hold(lock_);
+    ours = jobs_.remove(r);
+    lost_ = true;
+  }
+  opened();
+  decline_all();
   core::guard hold(lock_);
-  running_ = false;
-  return !jobs_.remove(r);
+  running_ = lost_ = false;
+  return ours;
+}
+
+void ring::opened() noexcept {
+  opening_.store(kSettled, std::memory_order_release);
+  host::wake_all(opening_);
 }
 
 bool ring::withdraw(request& r) noexcept {
@@ -124,7 +147,8 @@ void ring::await_bell() noexcept {
 }
 
 void ring::work() noexcept {
-  const bool opened = open();
+  const bool usable = open();
+  opened();
   for (;;) {
     std::int64_t patience = under_way_ > 0 ? -1 : kIdle;
     bool gone = false;
@@ -152,7 +176,7 @@ void ring::work() noexcept {
     }
     host::io_ring::result c{};
     bool any = false;
-    while (opened && ring_.take(c)) {
+    while (usable && ring_.take(c)) {
       any = true;
       settle(c);
     }
@@ -256,6 +280,7 @@ void ring::after_fork_in_child() noexcept {
   const int bell = bell_.exchange(-1, std::memory_order_relaxed);
   if (bell >= 0 && os.is_set(bell)) os.discard(bell);
   running_ = asleep_ = lost_ = false;
+  opening_.store(kSettled, std::memory_order_relaxed);
   under_way_ = 0;
 }
 

@@ -9,13 +9,17 @@
 //   1. The thread and the ring exist while there is work, and for a second after.
 //   2. asleep_ is set while the thread sleeps in the ring and nobody has woken it.
 //   3. A request that the kernel has seen holds its file: the number may be closed.
+//   4. begin() returns after the ring and the bell have got their numbers: the program may close the
+//      request's own number at once, and must not find it given to them when the request is read.
 // Ownership: the ring and its bell are the thread's, from work() to its end.
 // Locking: lock_ (rank worker) guards the queues and the flags.
-// Wakeups: the doorbell of queues (core::host::ring), on a set that the ring polls: to ring on a
-//          number that the program has closed and used again does no harm.
+// Wakeups: who begins a request that starts the thread sleeps on opening_. The thread is woken by the
+//          doorbell of queues (core::host::ring), on a set that the ring polls: to ring on a number
+//          that the program has closed and used again does no harm.
 #pragma once
 
 #include "aio/backend.hpp"
+#include "core/catalogue.hpp"
 #include "core/mutex.hpp"
 #include "host/io_ring.hpp"
 
@@ -28,6 +32,10 @@ class ring final : public backend {
   bool begin(request& r) noexcept override;
   bool withdraw(request& r) noexcept override;
   bool interrupt(std::uintptr_t token) noexcept override;
+  void show(core::catalogue::description& d) const noexcept QUAY_NO_ANALYSIS {
+    d.add("ring_running", running_).add("ring_forbidden", forbidden_);
+    d.add("ring_entries", under_way_);
+  }
   void before_fork() noexcept override QUAY_NO_ANALYSIS { lock_.lock(); }
   void after_fork_in_parent() noexcept override QUAY_NO_ANALYSIS { lock_.unlock(); }
   void after_fork_in_child() noexcept override;
@@ -43,8 +51,14 @@ class ring final : public backend {
   static constexpr std::uint32_t kYes = 1;
   static constexpr std::uint32_t kNo = 2;
 
+  static constexpr std::uint32_t kSettled = 0;
+  static constexpr std::uint32_t kOpening = 1;
+
   static void* run(void* self);
   void work() noexcept;
+  void opened() noexcept;
+  // True: the request is the caller's again.
+  bool give_up(request& r) noexcept;
   // False: there is no ring to be had, now or (then it is not asked for again) ever.
   bool open() noexcept;
   bool wake_locked() noexcept QUAY_REQUIRES(lock_);
@@ -66,6 +80,7 @@ class ring final : public backend {
   bool asleep_ QUAY_GUARDED_BY(lock_) = false;
   bool lost_ QUAY_GUARDED_BY(lock_) = false;       // there is no ring, or the program closed it
   bool forbidden_ QUAY_GUARDED_BY(lock_) = false;  // the kernel refuses rings to this process
+  std::atomic<std::uint32_t> opening_{kSettled};   // a thread was asked for, and has not opened yet
   std::atomic<int> bell_{-1};
   bool bell_awaited_ = false;  // the thread's: the ring polls the bell
   int under_way_ = 0;          // the thread's: entries in the kernel, but for the bell's

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <new>
 
+#include "core/catalogue.hpp"
 #include "core/mutex.hpp"
 #include "core/slot.hpp"
 
@@ -77,6 +78,11 @@ class arena {
     return live_;
   }
   mutex& lock() noexcept { return lock_; }
+
+  // The slots, live or free, of which `sample` is like.
+  void show(catalogue& c, const catalogue::description& sample) const noexcept QUAY_NO_ANALYSIS {
+    c.show_slots(sample, base_, sizeof(T), used_);
+  }
 
  private:
   slot_index used_limit() const noexcept { return capacity_; }

@@ -40,6 +40,20 @@ void pay_debts() noexcept {
   }
 }
 
+void descriptor_table::enroll(descriptor_owner& owner) noexcept {
+  int n = 0;
+  for (descriptor_owner* none = nullptr;
+       !owners_[n].compare_exchange_strong(none, &owner, std::memory_order_release);
+       none = nullptr) {
+    ++n;
+  }
+  // Whoever took a later place found the earlier ones taken: the count may pass over them.
+  int counted = enrolled_.load(std::memory_order_relaxed);
+  while (counted <= n &&
+         !enrolled_.compare_exchange_weak(counted, n + 1, std::memory_order_acq_rel)) {
+  }
+}
+
 std::uint8_t* descriptor_table::demand(int fd) noexcept {
   const auto n = static_cast<std::uint32_t>(fd);
   if (fd < 0 || n >> kChunkBits >= kChunks) return nullptr;
@@ -71,7 +85,7 @@ bool descriptor_table::assign(int fd, const descriptor_owner& owner) noexcept {
   std::uint8_t* entry = demand(fd);
   if (entry == nullptr) return false;
   for (int n = 0; n < enrolled(); ++n) {
-    if (owners_[n] != &owner) continue;
+    if (owner_at(n) != &owner) continue;
     clear_owner(fd);
     std::atomic_ref(*entry).fetch_or(static_cast<std::uint8_t>(n + 1));
   }
@@ -92,7 +106,7 @@ void descriptor_table::closing(int fd) noexcept {
   std::atomic_ref(*entry).fetch_or(kClosing);
   if (holds_mutex()) return;
   std::atomic_ref(*entry).fetch_and(static_cast<std::uint8_t>(~kWatched));
-  for (int n = 0; n < enrolled(); ++n) owners_[n]->closing(fd);
+  for (int n = 0; n < enrolled(); ++n) owner(n).closing(fd);
 }
 
 void descriptor_table::closed(int fd) noexcept {
@@ -106,14 +120,14 @@ void descriptor_table::closed(int fd) noexcept {
     owe_work();
     return;
   }
-  for (int n = 0; n < enrolled(); ++n) owners_[n]->closed(fd);
+  for (int n = 0; n < enrolled(); ++n) owner(n).closed(fd);
   std::atomic_ref(*entry).fetch_and(static_cast<std::uint8_t>(~kClosing));
 }
 
 void descriptor_table::closed_before(int fd) noexcept {
   std::uint8_t* entry = find(fd);
   if (entry == nullptr) return;
-  for (int n = 0; n < enrolled(); ++n) owners_[n]->closed_before(fd);
+  for (int n = 0; n < enrolled(); ++n) owner(n).closed_before(fd);
   std::atomic_ref(*entry).fetch_and(static_cast<std::uint8_t>(~kClosing));
 }
 

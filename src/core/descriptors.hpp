@@ -92,18 +92,15 @@ class descriptor_table {
   descriptor_table& operator=(const descriptor_table&) = delete;
 
   // Makes an owner known. Call once for each, before its first descriptor.
-  void enroll(descriptor_owner& owner) noexcept {
-    const int n = enrolled_.load(std::memory_order_relaxed);
-    owners_[n] = &owner;
-    enrolled_.store(n + 1, std::memory_order_release);
-  }
+  // Several threads may.
+  void enroll(descriptor_owner& owner) noexcept;
   // The owners in the order of their enrolment, which is the order of their locks.
   int enrolled() const noexcept { return enrolled_.load(std::memory_order_acquire); }
-  descriptor_owner& owner(int n) const noexcept { return *owners_[n]; }
+  descriptor_owner& owner(int n) const noexcept { return *owner_at(n); }
 
   descriptor_owner* owner_of(int fd) const noexcept {
     const int n = load(fd) & kOwner;
-    return n != 0 ? owners_[n - 1] : nullptr;
+    return n != 0 ? owner_at(n - 1) : nullptr;
   }
   // Owned or watched: closing it must be announced.
   bool concerns_us(int fd) const noexcept { return load(fd) != 0; }
@@ -122,12 +119,12 @@ class descriptor_table {
   // An owner announces, with no lock held, that observe() of the number may now say more.
   void changed(int fd) noexcept {
     if ((load(fd) & kWatched) == 0) return;
-    for (int n = 0; n < enrolled(); ++n) owners_[n]->changed(fd);
+    for (int n = 0; n < enrolled(); ++n) owner(n).changed(fd);
   }
 
   void changed(int fd, bool writing) noexcept {
     if ((load(fd) & kWatched) == 0) return;
-    for (int n = 0; n < enrolled(); ++n) owners_[n]->changed(fd, writing);
+    for (int n = 0; n < enrolled(); ++n) owner(n).changed(fd, writing);
   }
 
   // The two announcements of a close: every owner hears of each.
@@ -160,7 +157,12 @@ class descriptor_table {
   }
   std::uint8_t* demand(int fd) noexcept;
 
-  descriptor_owner* owners_[kMostOwners] = {};  // immutable once enrolled_ counts them
+  descriptor_owner* owner_at(int n) const noexcept {
+    return owners_[n].load(std::memory_order_relaxed);
+  }
+
+  // A place is taken once, in order, before enrolled_ counts it.
+  std::atomic<descriptor_owner*> owners_[kMostOwners] = {};
   std::atomic<int> enrolled_{0};
   std::atomic<std::uint8_t*> chunks_[kChunks] = {};
 };

@@ -12,6 +12,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "core/catalogue.hpp"
+
 namespace quay::core {
 
 // Defined by the host layer: zeroed pages, touched as used; null when refused.
@@ -56,6 +58,12 @@ class growable {
   void swap(growable& other) noexcept {
     std::swap(base_, other.base_);
     std::swap(capacity_, other.capacity_);
+  }
+
+  // Under two names: where the elements begin, and how many there may be.
+  void show(catalogue::description& d, const char* base, const char* capacity) const noexcept {
+    using form = catalogue::form;
+    d.add(base, base_, form::internal).add(capacity, capacity_, form::internal);
   }
 
   void reset() noexcept {

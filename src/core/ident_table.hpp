@@ -67,6 +67,8 @@ class ident_table {
   }
 
   std::size_t size() const noexcept { return size_; }
+  // The heads of the chains.
+  void show(catalogue::description& d) const noexcept { heads_.show(d, "hash", "hash_room"); }
   void reset() noexcept {
     heads_.reset();
     buckets_ = size_ = sweep_ = 0;

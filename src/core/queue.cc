@@ -14,6 +14,17 @@ constexpr int reports_for(int room) noexcept {
 
 }  // namespace
 
+void queue::show(catalogue::description& d) const noexcept {
+  using form = catalogue::form;
+  d.add("closed", closed_, form::not_in_use).add("descriptor", public_);
+  ready_.show(d);
+  d.add("sleepers", bell_.sleepers).add("pollable", bell_.pollable).add("watched", watched_);
+  d.add("kernel_registrations", registered_).add("harvests", harvests_);
+  timers_.show(d, "timers");
+  wall_timers_.show(d, "wall_timers");
+  descriptors_.show(d, "interests", "interests_room");
+}
+
 queue::queue(environment& env) noexcept
     : env_(env), ready_(env.notes), timers_(env.notes), wall_timers_(env.notes) {}
 

@@ -188,6 +188,8 @@ class queue {
   }
   // Queued notes, for threads that do not hold the mutex.
   std::uint32_t ready_count() const noexcept { return spinners_view().count(); }
+  // What the catalogue tells of a queue, and of the interests.
+  void show(catalogue::description& d) const noexcept QUAY_NO_ANALYSIS;
   std::uint64_t harvests_locked() const noexcept QUAY_REQUIRES(lock_) { return harvests_; }
   std::uint32_t epoch_locked() const noexcept QUAY_REQUIRES(lock_) { return epoch_; }
 

@@ -20,6 +20,7 @@ class ready_list {
 
   std::uint32_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
   bool empty() const noexcept { return count() == 0; }
+  void show(catalogue::description& d) const noexcept { d.add("queued", count_); }
 
   void append(slot_index i) noexcept {
     note& n = notes_.at(i);

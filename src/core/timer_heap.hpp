@@ -22,6 +22,7 @@ class timer_heap {
 
   bool empty() const noexcept { return size_ == 0; }
   std::size_t size() const noexcept { return size_; }
+  void show(catalogue::description& d, const char* size) const noexcept { d.add(size, size_); }
   std::int64_t earliest() const noexcept { return items_[0].deadline; }
   slot_index first() const noexcept { return items_[0].note; }
 

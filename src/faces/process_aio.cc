@@ -46,6 +46,7 @@ aio::engine* make() noexcept {
   auto* engine =
       ::new (static_cast<void*>(g_storage)) aio::engine(descriptors(), sys.tune(), sys.hooked());
   for (const route& r : kRoutes) engine->enroll(r.target());
+  engine->show(catalogue());
   watch_forks();
   return engine;
 }

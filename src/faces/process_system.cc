@@ -68,16 +68,28 @@ alignas(port::system) unsigned char g_ports_storage[sizeof(port::system)];
 std::atomic<int> g_pid{0};
 
 constinit core::descriptor_table g_descriptors;
+constinit core::catalogue g_catalogue;
+
+void show_tunables(const core::tunables& all) noexcept {
+  core::catalogue::description d("tunables", &all);
+  for (const name_of_tunable& t : kTunables) d.add(t.name, all.*t.member);
+  g_catalogue.show(d);
+}
+
+// Those whose locks the forking thread holds: another may enroll meanwhile. Guarded by these locks.
+int g_forking = 0;
 
 void before_fork() {
   core::ranks_wait_for_fork(true);
-  for (int n = 0; n < g_descriptors.enrolled(); ++n) g_descriptors.owner(n).before_fork();
+  int n = 0;
+  for (; n < g_descriptors.enrolled(); ++n) g_descriptors.owner(n).before_fork();
+  g_forking = n;
   host::signal_engine::instance().before_fork();
 }
 
 void after_in_parent() {
   host::signal_engine::instance().after_fork_in_parent();
-  for (int n = g_descriptors.enrolled(); n > 0; --n) {
+  for (int n = g_forking; n > 0; --n) {
     g_descriptors.owner(n - 1).after_fork_in_parent();
   }
   core::ranks_wait_for_fork(false);
@@ -119,6 +131,9 @@ system* make() noexcept {
   auto* sys = ::new (static_cast<void*>(g_storage))
       system(host::linux_host::instance(), g_descriptors, hooked);
   apply_environment(*sys);
+  g_catalogue.open();
+  show_tunables(sys->tune());
+  sys->show(g_catalogue);
   watch_forks();
   g_system.store(sys, std::memory_order_release);
   return sys;
@@ -168,6 +183,8 @@ system* existing_system() noexcept {
 }
 
 core::descriptor_table& descriptors() noexcept { return g_descriptors; }
+
+core::catalogue& catalogue() noexcept { return g_catalogue; }
 
 void watch_forks() noexcept {
   static const bool once = [] {

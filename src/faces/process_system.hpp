@@ -22,6 +22,9 @@ port::system* existing_ports() noexcept;  // null while there never was one
 // Every number that one of our systems made or watches. Signal-safe.
 core::descriptor_table& descriptors() noexcept;
 
+// Where other processes find what there is; see core/catalogue.hpp.
+core::catalogue& catalogue() noexcept;
+
 // Tells forks to every system that enrolled in descriptors(), once each is made: call it when
 // making one.
 void watch_forks() noexcept;

@@ -11,10 +11,12 @@
 
 #include <atomic>
 
+#include "core/catalogue.hpp"
 #include "core/growable.hpp"
 #include "core/mutex.hpp"
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
+#include "host/sharing.hpp"
 
 namespace quay::core {
 
@@ -70,6 +72,15 @@ void* map_memory(std::size_t bytes) noexcept {
   if (p == MAP_FAILED) return nullptr;
   prefer_huge_pages_after_the_first(p, bytes);
   return p;
+}
+
+void* map_named_memory(const char* name, std::size_t bytes) noexcept {
+  quay::host::errno_guard keep;
+  const int file = quay::host::memory_create(name, bytes);
+  if (file < 0) return nullptr;
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file, 0);
+  syscall(SYS_close, file);
+  return p != MAP_FAILED ? p : nullptr;
 }
 
 void unmap_memory(void* base, std::size_t bytes) noexcept {

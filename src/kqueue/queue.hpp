@@ -118,6 +118,7 @@ class queue final : public core::queue {
   // How many notes there are; a hint unless the mutex is held.
   std::uint32_t note_count() const noexcept { return notes_.load(std::memory_order_relaxed); }
   std::uint64_t calls() const noexcept { return calls_.load(std::memory_order_relaxed); }
+  void show(core::catalogue& c) const noexcept QUAY_NO_ANALYSIS;
   std::uint64_t delivered_locked() const noexcept QUAY_REQUIRES(lock()) { return delivered_; }
   // Without the mutex two threads may count as one: a figure for the curious.
   void count_call() noexcept {

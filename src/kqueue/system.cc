@@ -60,6 +60,7 @@ queue* system::recycle_or_make() noexcept {
   if (place == nullptr) return nullptr;
   queue* q = ::new (place) queue(env_, *this, made_);
   queues_[made_++] = q;
+  if (catalogue_ != nullptr) q->show(*catalogue_);
   return q;
 }
 

@@ -105,6 +105,8 @@ class system final : public core::descriptor_owner, private core::edge_listener 
   core::host& os() noexcept { return os_; }
   bool hooked() const noexcept { return env_.hooked; }
 
+  // All of the system, and every queue that is made from then on.
+  void show(core::catalogue& c) noexcept;
   // Sums of what queues count for themselves.
   struct totals {
     std::uint64_t calls, delivered, notes, harvests;
@@ -176,6 +178,7 @@ class system final : public core::descriptor_owner, private core::edge_listener 
   core::arena<core::interest> interests_;
   core::arena<core::ext_block> ext_;
   core::environment env_;
+  core::catalogue* catalogue_ = nullptr;  // set while starting
   std::atomic<long> callouts_{0};
   std::atomic<long> user_events_{0};  // of dialects that limit them
   core::mutex registry_{core::rank::registry};

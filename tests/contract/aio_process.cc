@@ -141,6 +141,25 @@ TEST_P(Aio_Process, ATransferThatHasBegunSurvivesTheClose) {
   }
 }
 
+// What the engine opens for its first request must not get the number that the program closes: read
+// there, the request would be refused (EINVAL).
+TEST_P(Aio_Process, TheFirstRequestMayBeFollowedByACloseAtOnce) {
+  QUAY_SKIP_UNLESS_CHILDREN_MAY_START_THREADS();
+  const std::string content = pattern(size_t{1} << 20);
+  const scratch_file file(content);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(in_a_child([&] {
+      unique_fd again(open_file(file.path(), O_RDONLY));
+      request r = request::room_for(again, content.size());
+      if (::aio_read(&r.block) != 0) return false;
+      again.close();
+      const ssize_t result = r.finish();
+      if (result == -1) return errno == ECANCELED || errno == EBADF;
+      return r.bytes() == content;
+    }));
+  }
+}
+
 // Programs that become daemons close every number they can think of.
 TEST_P(Aio_Process, SurvivesThatItsDescriptorsAreClosed) {
   QUAY_SKIP_UNLESS_CHILDREN_MAY_START_THREADS();

@@ -3,9 +3,13 @@
 // What: several threads at the notes on files and processes: one event reaches one waiter, and a
 //       deletion races with a delivery without harm.
 // Contract: semantics/kqueue.md 4.4.
+#include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "support/child.hpp"
@@ -38,6 +42,28 @@ TEST(Kqueue_FilterRaces, OneChangeOfAFileReachesExactlyOneOfManyWaiters) {
     for (const struct kevent& e : w->result().events) changes += e.filter == EVFILT_VNODE ? 1 : 0;
   }
   EXPECT_EQ(changes, 1);
+}
+
+TEST(Kqueue_FilterRaces, OneSignalReachesExactlyOneOfManyWaiters) {
+  const sighandler_t before = ::signal(SIGUSR1, SIG_IGN);
+  {
+    const queue kq = make_queue();
+    ASSERT_THAT(alter(kq, {add(SIGUSR1, EVFILT_SIGNAL), add(1, EVFILT_USER)}), Succeeds());
+    std::vector<std::unique_ptr<waiter>> waiters;
+    for (int i = 0; i < 4; ++i) waiters.push_back(std::make_unique<waiter>(kq, 1));
+    for (auto& w : waiters) ASSERT_TRUE(w->falls_asleep());
+    ::kill(::getpid(), SIGUSR1);
+    while (std::none_of(waiters.begin(), waiters.end(), [](auto& w) { return w->returned(); })) {
+      std::this_thread::yield();
+    }
+    ASSERT_THAT(alter(kq, {trigger(1)}), Succeeds());  // a level: it wakes all the others
+    int signals = 0;
+    for (auto& w : waiters) {
+      for (const struct kevent& e : w->result().events) signals += e.filter == EVFILT_SIGNAL;
+    }
+    EXPECT_EQ(signals, 1);
+  }
+  ::signal(SIGUSR1, before);
 }
 
 TEST(Kqueue_FilterRaces, NotesOnAFileMayBeDeletedWhileItChanges) {

@@ -2,6 +2,7 @@
 //
 // What: EVFILT_PROC: the end of a process; EVFILT_PROCDESC.
 // Contract: semantics/kqueue.md 5.6, 5.11, section 7 rows 18-21.
+#include <linux/sched.h>
 #include <sys/syscall.h>
 
 #include "support/child.hpp"
@@ -201,6 +202,37 @@ TEST_P(Kqueue_Proc, AReapedChildKeepsItsStatus) {
   if (got.front().data == 0 && !is(QUAY_DIALECT_NETBSD))
     GTEST_SKIP() << "this kernel does not tell the status of a process that was waited for";
   EXPECT_EQ(got.front().data, shown(2 << 8));
+}
+
+// A child with a number of our choice, which lives until it is killed; -1 when the kernel refuses.
+pid_t child_with_number(pid_t number) {
+  clone_args wish{};
+  wish.exit_signal = SIGCHLD;
+  wish.set_tid = reinterpret_cast<uintptr_t>(&number);
+  wish.set_tid_size = 1;
+  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &wish, sizeof wish));
+  while (pid == 0) ::pause();
+  return pid;
+}
+
+TEST_P(Kqueue_Proc, ANumberThatIsUsedAgainIsAnotherProcess) {
+  child first = ends_with(1);
+  const pid_t number = first.pid();
+  const queue second = make_queue(dialect());
+  ASSERT_THAT(submit(kq, {watch(number)}), Succeeds());
+  first.step();
+  first.wait();
+  const pid_t again = child_with_number(number);
+  if (again == -1) GTEST_SKIP() << "no choice of process numbers here: " << std::strerror(errno);
+  ASSERT_EQ(again, number);
+  ASSERT_THAT(submit(second, {watch(number)}), Succeeds());
+  EXPECT_EQ(await(kq).size(), 1U) << "the end of the first";
+  EXPECT_THAT(poll(kq), IsEmpty());
+  EXPECT_THAT(poll(second), IsEmpty()) << "the second lives";
+  ::kill(again, SIGKILL);
+  EXPECT_THAT(await(second), ElementsAre(End(number, SIGKILL)));
+  EXPECT_EQ(::waitpid(again, nullptr, 0), again);
+  EXPECT_THAT(poll(kq), IsEmpty()) << "and its end is not the first one's";
 }
 
 TEST_P(Kqueue_Proc, TheOwnProcessAndTheFirstOneCanBeWatched) {

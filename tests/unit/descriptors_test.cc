@@ -6,7 +6,9 @@
 
 #include <gmock/gmock.h>
 
+#include <barrier>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "core/mutex.hpp"
@@ -54,6 +56,26 @@ class Descriptors : public testing::Test {
   core::mutex outer{core::rank::registry};
   core::mutex inner{core::rank::queue};
 };
+
+// Two systems may be made at once, by two threads.
+TEST(Descriptors_Enrolment, OwnersThatComeAtTheSameTimeAllGetAPlace) {
+  for (int round = 0; round < 200; ++round) {
+    core::descriptor_table table;
+    scribe owners[4];
+    std::barrier start(4);
+    std::vector<std::thread> threads;
+    for (int n = 0; n < 4; ++n) {
+      threads.emplace_back([&table, &start, n, &owner = owners[n]] {
+        start.arrive_and_wait();
+        table.enroll(owner);
+        table.assign(n, owner);
+      });
+    }
+    for (std::thread& each : threads) each.join();
+    ASSERT_EQ(table.enrolled(), 4);
+    for (int n = 0; n < 4; ++n) EXPECT_EQ(table.owner_of(n), &owners[n]);
+  }
+}
 
 TEST_F(Descriptors, ACloseIsToldBeforeAndAfter) {
   close(7);

@@ -31,5 +31,6 @@ struct failure : std::runtime_error {
 void add_watch(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
 void add_run(CLI::App& app);
+void add_stat(CLI::App& app, int& status);
 
 }  // namespace quay::tool

@@ -122,10 +122,18 @@ std::string filter_name(int filter) {
       return "EVFILT_EXCEPT";
     case EVFILT_EMPTY:
       return "EVFILT_EMPTY";
+    case EVFILT_AIO:
+      return "EVFILT_AIO";
+    case EVFILT_LIO:
+      return "EVFILT_LIO";
     case EVFILT_VNODE:
       return "EVFILT_VNODE";
     case EVFILT_PROC:
       return "EVFILT_PROC";
+    case EVFILT_PROCDESC:
+      return "EVFILT_PROCDESC";
+    case EVFILT_SIGNAL:
+      return "EVFILT_SIGNAL";
     case EVFILT_FS:
       return "EVFILT_FS";
     case EVFILT_TIMER:

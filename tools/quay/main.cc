@@ -28,6 +28,7 @@ int run(int argc, char** argv) {
   add_watch(app, status);
   add_doctor(app, status);
   add_run(app);
+  add_stat(app, status);
   std::vector<char*> words(argv, argv + argc);
   // CLI11 takes no word after "--" for the start of another program's.
   if (argc > 2 && strcmp(words[1], "run") == 0 && strcmp(words[2], "--") == 0) {
