@@ -76,7 +76,7 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
   me_ = kNobody;
   settled_down_ = noise_ = false;
   fd_.store(set, std::memory_order_relaxed);
-  open_.store(true, std::memory_order_release);
+  opened();
   return set;
 }
 
@@ -98,8 +98,14 @@ int port::open_received(int set, int memory) noexcept {
   me_ = kNobody;
   settled_down_ = noise_ = false;
   fd_.store(set, std::memory_order_relaxed);
-  open_.store(true, std::memory_order_release);
+  opened();
   return 0;
+}
+
+void port::opened() noexcept {
+  static std::atomic<std::uint64_t> last{0};
+  opening_.store(last.fetch_add(1, std::memory_order_relaxed) + 1, std::memory_order_release);
+  open_.store(true, std::memory_order_release);
 }
 
 // Of the last number that this process has of the port.

@@ -88,6 +88,8 @@ class port {
   bool is_recyclable() const noexcept {
     return !is_open() && !forked_ && inside_.load(std::memory_order_acquire) == 0;
   }
+  // A number that no other port of the process has or had.
+  std::uint64_t opening() const noexcept { return opening_.load(std::memory_order_acquire); }
   int descriptor() const noexcept { return fd_.load(std::memory_order_relaxed); }
   int memory() const noexcept { return memory_; }
   void expose() noexcept;
@@ -152,6 +154,7 @@ class port {
   int watch_source_locked(int number, int fd) noexcept;
 
  private:
+  void opened() noexcept;
   // --- entering and leaving (port.cc) ---
   int enter() noexcept;
   void leave() noexcept;
@@ -218,6 +221,7 @@ class port {
   int memory_ = -1;
   std::uint32_t life_ = 0;
   std::atomic<bool> open_{false};
+  std::atomic<std::uint64_t> opening_{0};
   std::atomic<std::uint32_t> inside_{0};    // threads that wait
   bool forked_ = false;                     // a child may have the memory: it is not recycled
   bool settled_down_ = false;               // this process made its registrations one-shot

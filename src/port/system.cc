@@ -114,6 +114,14 @@ port* system::adopt(int fd) noexcept {
   return nullptr;
 }
 
+port* system::opened_as(std::uint64_t opening) noexcept {
+  core::guard hold(registry_);
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    if (ports_[k]->is_open() && ports_[k]->opening() == opening) return ports_[k];
+  }
+  return nullptr;
+}
+
 // --- passing --------------------------------------------------------------------------------------
 
 int system::send_port(int socket, int fd) noexcept {

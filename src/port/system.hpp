@@ -40,6 +40,12 @@ class system final : public core::descriptor_owner {
   }
   // The same for a number nobody announced; and why it is none: EBADF or EBADFD.
   port* adopt(int fd) noexcept;
+  port* find_or_adopt(int fd) noexcept {
+    port* p = at(fd);
+    return p != nullptr ? p : adopt(fd);
+  }
+  // The port that port::opening() named, null when it has been closed since.
+  port* opened_as(std::uint64_t opening) noexcept;
   int why_not(int fd) noexcept { return env_.os.is_open(fd) ? EBADFD : EBADF; }
 
   long read(int fd, const iovec* parts, int count) noexcept override;
