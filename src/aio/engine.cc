@@ -104,7 +104,9 @@ int engine::submit(aiocb& block, operation op, bool vectored, notification tell,
     raise();
     tell_of(tell, tried.result < 0 ? static_cast<int>(-tried.result) : 0);
   }
-  if (error != 0) forget(tell.target, tell.ticket, block);
+  if (error != 0 && tell.target != 0) {
+    targets_[tell.target]->withdrawn(tell.ticket, reinterpret_cast<std::uintptr_t>(&block));
+  }
   return error;
 }
 

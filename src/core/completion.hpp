@@ -3,8 +3,8 @@
 // What: how the end of an asynchronous request reaches a queue or a port: the interface between the
 //       aio engine, which finishes requests, and the systems whose waiters want to hear of it.
 // Contract: expect() before the request begins, so that finished() cannot fail for want of memory;
-//           then finished() once, or reaped() without it when the request never began. reaped() also
-//           when the program has collected the result: what is still queued then goes.
+//           then finished() once, or withdrawn() when the request never began. reaped() when the
+//           program has collected the result.
 // Ownership: a ticket owns nothing. It may outlive what it names, and may come back from memory that
 //            the program can write: a target checks it and ignores one that names nothing.
 // Locking: called with no lock held; a target takes its own.
@@ -36,6 +36,7 @@ class completion_target {
   virtual int expect(const completion_order& order, completion_ticket& out) noexcept = 0;
   virtual void finished(const completion_ticket& which, const completion_order& order,
                         int error) noexcept = 0;
+  virtual void withdrawn(const completion_ticket& which, std::uintptr_t object) noexcept = 0;
   virtual void reaped(const completion_ticket& which, std::uintptr_t object) noexcept = 0;
 
  protected:

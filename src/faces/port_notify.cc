@@ -21,6 +21,7 @@ int quay_mq_close(mqd_t queue);
 
 #include <cerrno>
 
+#include "faces/port_notify.hpp"
 #include "faces/process_system.hpp"
 #include "host/linux_host.hpp"
 #include "port/sources/mq.hpp"
@@ -46,12 +47,11 @@ bool readable(const T* p) noexcept {
 
 // The port that an event is to go to, and the cookie: an errno.
 int find_target(const sigevent& event, quay::port::port*& target, void*& user) noexcept {
-  const auto* notify = static_cast<const port_notify_t*>(event.sigev_value.sival_ptr);
-  if (!readable(notify)) return EFAULT;
-  user = notify->portnfy_user;
-  target = process_ports().at(notify->portnfy_port);
-  if (target == nullptr) target = process_ports().adopt(notify->portnfy_port);
-  return target != nullptr ? 0 : process_ports().why_not(notify->portnfy_port);
+  port_notify_t notify{};
+  if (const int error = quay::faces::read_port_notify(event, notify); error != 0) return error;
+  user = notify.portnfy_user;
+  target = process_ports().find_or_adopt(notify.portnfy_port);
+  return target != nullptr ? 0 : process_ports().why_not(notify.portnfy_port);
 }
 
 }  // namespace

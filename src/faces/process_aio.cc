@@ -4,13 +4,17 @@
 //       systems that take completions.
 #include "faces/process_aio.hpp"
 
+#define QUAY_KEEP_LIBC_TIMERS 1
+#include <port.h>
 #include <sys/event.h>
 
 #include <cerrno>
 #include <new>
 
+#include "faces/port_notify.hpp"
 #include "faces/process_system.hpp"
 #include "kqueue/completions.hpp"
+#include "port/completions.hpp"
 
 namespace quay::faces {
 namespace {
@@ -19,7 +23,7 @@ namespace {
 struct route {
   int notify;
   core::completion_target& (*target)() noexcept;
-  void (*read)(const sigevent& from, core::completion_order& to);
+  int (*read)(const sigevent& from, core::completion_order& to);  // an errno
 };
 
 core::completion_target& kqueue_target() noexcept {
@@ -27,22 +31,40 @@ core::completion_target& kqueue_target() noexcept {
   return only;
 }
 
-void read_kevent(const sigevent& from, core::completion_order& to) {
+int read_kevent(const sigevent& from, core::completion_order& to) {
   to.descriptor = from.sigev_notify_kqueue;
   to.flags = static_cast<std::uint32_t>(from.sigev_notify_kevent_flags);
   to.user = from.sigev_value.sival_ptr;
+  return 0;
+}
+
+core::completion_target& port_target() noexcept {
+  static port::completions only(process_ports());
+  return only;
+}
+
+int read_port(const sigevent& from, core::completion_order& to) {
+  port_notify_t notify{};
+  const int error = read_port_notify(from, notify);
+  to.descriptor = notify.portnfy_port;
+  to.user = notify.portnfy_user;
+  to.object = reinterpret_cast<std::uintptr_t>(&from);  // by which a list is told
+  return error;
 }
 
 constexpr route kRoutes[] = {
     {SIGEV_KEVENT, kqueue_target, read_kevent},
+    {SIGEV_PORT, port_target, read_port},
 };
 static_assert(std::size(kRoutes) <= aio::engine::kMostTargets);
 
 alignas(aio::engine) unsigned char g_storage[sizeof(aio::engine)];
 
-// Targets are enrolled in the order of the routes: a route's number is its place, from 1.
+// Targets are enrolled in the order of the routes: a route's number is its place, from 1. They are
+// made before the engine, whose lock comes below those of their systems at a fork.
 aio::engine* make() noexcept {
   kqueue::system& sys = process_system();
+  for (const route& r : kRoutes) r.target();
   auto* engine =
       ::new (static_cast<void*>(g_storage)) aio::engine(descriptors(), sys.tune(), sys.hooked());
   for (const route& r : kRoutes) engine->enroll(r.target());
@@ -85,8 +107,7 @@ int read_sigevent(const sigevent* from, aio::notification& to) noexcept {
     if (r.notify != from->sigev_notify) continue;
     to.how = way::target;
     to.target = static_cast<std::uint8_t>(&r - kRoutes + 1);
-    r.read(*from, to.order);
-    return 0;
+    return r.read(*from, to.order);
   }
   return EINVAL;
 }

@@ -19,6 +19,9 @@ class completions final : public core::completion_target {
   int expect(const core::completion_order& order, core::completion_ticket& out) noexcept override;
   void finished(const core::completion_ticket& which, const core::completion_order& order,
                 int error) noexcept override;
+  void withdrawn(const core::completion_ticket& which, std::uintptr_t object) noexcept override {
+    reaped(which, object);
+  }
   void reaped(const core::completion_ticket& which, std::uintptr_t object) noexcept override;
 
  private:

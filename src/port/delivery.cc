@@ -6,7 +6,8 @@
 #include <cerrno>
 #include <utility>
 
-#include "port/port.hpp"
+#include "host/sharing.hpp"
+#include "port/sources/program.hpp"
 
 namespace quay::port {
 namespace {
@@ -110,8 +111,8 @@ bool port::deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) 
     return false;
   }
   if ((s.traits & kAsksSource) != 0) {
-    event_source* source = sources_[s.source];
-    if (source == nullptr || !source->deliver(*this, s, out)) {
+    event_source* from = source(s.source);
+    if (from == nullptr || !from->deliver(*this, s, out)) {
       withdraw_locked(i);
       return false;
     }
@@ -130,13 +131,63 @@ bool port::deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) 
   return true;
 }
 
+// The same for an event whose program has a say. It is asked without the lock, while the event is in
+// no queue: it may be sent again by then. A refused one is put back where it was.
+bool port::deliver_if_wanted_locked(slot_index i, port_event_t& out) noexcept {
+  slot& s = state_->at(i);
+  program_source::event_record* r = env_.programs.record_of(s);
+  if (r == nullptr) {
+    free_locked(i);
+    return false;
+  }
+  out = {s.events, s.source, 0, static_cast<uintptr_t>(s.object),
+         reinterpret_cast<void*>(static_cast<uintptr_t>(s.user))};
+  const std::uint32_t generation = s.generation;
+  const auto ask = r->ask;
+  void* const argument = r->argument;
+  withdraw_locked(i);
+  bool wanted = true;
+  if (ask != nullptr) {
+    inside_.fetch_add(1, std::memory_order_relaxed);
+    leave();
+    int events = out.portev_events;
+    wanted = ask(argument, &events, host::own_identity().pid, PORT_CALLBACK_DEFAULT,
+                 program_source::handle_of(*r)) == 0;
+    out.portev_events = events;
+    lock_again();
+    inside_.fetch_sub(1, std::memory_order_release);
+  }
+  const bool still = is_open() && s.generation == generation && s.state == slot_state::idle;
+  if (wanted) {
+    ++state_->delivered;
+    if (still && (s.traits & kKept) == 0) {
+      env_.programs.delivered_locked(*r);
+      free_locked(i);
+    }
+  } else {
+    ++state_->denied;
+    if (still) put_back_locked(i);
+  }
+  return wanted;
+}
+
 unsigned port::take_locked(port_event_t* list, unsigned max, std::uint32_t since) noexcept {
   shared_state& st = *state_;
   unsigned stored = 0;
-  for (slot_index i = st.head; i != kNil && stored < max;) {
-    const slot_index next = st.at(i).next;
-    if (!st.shared || deliverable_locked(st.at(i)))
-      stored += deliver_locked(i, list[stored], since);
+  // What the program sends again from its say is for the next call.
+  const std::uint64_t last = st.order;
+  for (slot_index i = st.head; i != kNil && stored < max && st.at(i).order <= last;) {
+    slot_index next = st.at(i).next;
+    if (!st.shared || deliverable_locked(st.at(i))) {
+      if ((st.at(i).traits & kAsksProgram) == 0) {
+        stored += deliver_locked(i, list[stored], since);
+      } else {
+        const std::uint64_t order = st.at(i).order;
+        stored += deliver_if_wanted_locked(i, list[stored]);
+        if (!is_open()) return stored;
+        next = first_behind_locked(order);
+      }
+    }
     i = next;
   }
   if (st.bell_rung && st.pollable && st.queued.load(std::memory_order_relaxed) == 0 &&
@@ -152,7 +203,7 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
   if (hold.error() != 0) return {hold.error(), 0};
   shared_state& st = *state_;
   if (max == 0) {
-    if (st.watched != 0 && st.leader == 0) harvest_locked(false);
+    look_first_locked();
     return {0, st.queued.load(std::memory_order_relaxed)};
   }
   const std::size_t bytes = sizeof(port_event_t) * std::size_t{max};
@@ -180,8 +231,11 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
     if (!asleep_before && st.watched != 0 && st.queued.load(std::memory_order_relaxed) < max) {
       harvest_locked(true);
     }
-    if (me.has_turn() && available_locked(want) >= want) {
+    bool in_vain = available_locked(want) < want;
+    if (!in_vain && me.has_turn()) {
       if (const unsigned n = take_locked(list, max, since); n > 0) return {0, n};
+      if (!is_open()) return {EBADF, 0};
+      in_vain = true;
     }
     if (const int error = until.read(); error != 0) return {error, 0};
     if (until.polls() || until.passed()) {
@@ -190,7 +244,7 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
       return {met ? 0 : ETIME, n};
     }
     if (!me.enter(want)) return {ENOMEM, 0};
-    st.waiter_at(me.number()).nothing_up_to = available_locked(want) < want ? st.order : 0;
+    st.waiter_at(me.number()).nothing_up_to = in_vain ? st.order : 0;
     const int error = sleep(me.number(), until.deadline());
     if (error == EBADF || (error == EINTR && !st.waiter_at(me.number()).alerted)) {
       return {error, 0};

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "host/sharing.hpp"
+#include "port/sources/program.hpp"
 
 namespace quay::port {
 namespace {
@@ -71,12 +72,12 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
   st.leader = 0;
   st.watched = st.looks = 0;
   st.looked_at = 0;
-  st.sent = st.delivered = st.cancelled = st.refused = 0;
+  st.sent = st.delivered = st.cancelled = st.refused = st.denied = 0;
   repair_locked();
   me_ = kNobody;
   settled_down_ = noise_ = false;
   fd_.store(set, std::memory_order_relaxed);
-  open_.store(true, std::memory_order_release);
+  opened();
   return set;
 }
 
@@ -98,13 +99,20 @@ int port::open_received(int set, int memory) noexcept {
   me_ = kNobody;
   settled_down_ = noise_ = false;
   fd_.store(set, std::memory_order_relaxed);
-  open_.store(true, std::memory_order_release);
+  opened();
   return 0;
 }
 
+void port::opened() noexcept {
+  static std::atomic<std::uint64_t> last{0};
+  opening_.store(last.fetch_add(1, std::memory_order_relaxed) + 1, std::memory_order_release);
+  open_.store(true, std::memory_order_release);
+}
+
 // Of the last number that this process has of the port.
-void port::close() noexcept {
-  if (!is_open()) return;
+bool port::close() noexcept {
+  if (!is_open()) return false;
+  bool last = true;
   if (me_ == kNobody) {
     open_.store(false, std::memory_order_release);  // inherited and never used
   } else {
@@ -112,7 +120,9 @@ void port::close() noexcept {
     open_.store(false, std::memory_order_release);
     if (hold.error() == 0) {
       evict_waiters_locked();
+      env_.programs.leaving_locked(*this);
       drop_process_locked(me_);
+      for (const process& other : state_->processes) last = last && other.pid == 0;
       close_sources();
       me_ = kNobody;
     }
@@ -121,6 +131,7 @@ void port::close() noexcept {
     env_.os.discard(memory_);
     memory_ = -1;
   }
+  return last;
 }
 
 void port::expose() noexcept {
@@ -166,7 +177,7 @@ void port::leave() noexcept {
   const std::uint16_t w = next_to_wake_locked();
   if (w != 0 && signal_locked(w)) (w == st.leader ? ring : wake) = true;
   // With a leader the bell is its alone; see docs/design.md, "The bell".
-  if (st.leader == 0 && st.pollable && !st.bell_rung &&
+  if (st.leader == 0 && st.pollable && !st.bell_rung && is_open() &&
       st.queued.load(std::memory_order_relaxed) > 0) {
     ring = true;
   }
@@ -208,9 +219,7 @@ int port::post(int source, int events, std::uint64_t object, void* user,
     return pass_deferred(events, user) ? 0 : EAGAIN;
   }
   if (hold.error() != 0) return hold.error();
-  // What the kernel has to report happened before: it comes first. A sleeping leader takes it in
-  // by itself.
-  if (state_->watched != 0 && state_->leader == 0) harvest_locked(false);
+  look_first_locked();  // what the kernel has to report happened before
   const slot_index i = reserve_locked();
   if (i == kNil) return EAGAIN;
   slot& s = state_->at(i);
@@ -253,7 +262,9 @@ int port::examine(figures& out) noexcept {
   section hold(*this);
   if (hold.error() != 0) return hold.error();
   shared_state& st = *state_;
-  if (st.watched != 0 && st.leader == 0) harvest_locked(false);
+  look_first_locked();
+  std::uint32_t waiters = 0;
+  for (std::uint16_t w = st.first_waiter; w != 0; w = st.waiter_at(w).next) ++waiters;
   out = {st.queued.load(std::memory_order_relaxed),
          st.used,
          st.most_slots,
@@ -264,7 +275,9 @@ int port::examine(figures& out) noexcept {
          st.sent,
          st.delivered,
          st.cancelled,
-         st.refused};
+         st.refused,
+         st.denied,
+         waiters};
   return 0;
 }
 

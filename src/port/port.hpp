@@ -31,11 +31,14 @@ inline constexpr int kMostSources = 8;  // by PORT_SOURCE_*
 // Disarms of a registration in a row before it turns one-shot.
 inline constexpr std::uint8_t kPatience = 2;
 
+class program_source;
+
 struct environment {
   core::host& os;
   core::descriptor_table& descriptors;
   core::tunables& tune;
   core::counters& count;
+  program_source& programs;
   bool hooked;
 };
 
@@ -70,7 +73,8 @@ class port {
   // --- life (port.cc); the system's registry lock is held ---
   int open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noexcept;
   int open_received(int set, int memory) noexcept;
-  void close() noexcept;
+  // True: no other process uses the port.
+  bool close() noexcept;
   void renumber(int fd) noexcept { fd_.store(fd, std::memory_order_release); }
   void forked_in_child() noexcept {
     me_ = kNobody;
@@ -88,6 +92,8 @@ class port {
   bool is_recyclable() const noexcept {
     return !is_open() && !forked_ && inside_.load(std::memory_order_acquire) == 0;
   }
+  // A number that no other port of the process has or had.
+  std::uint64_t opening() const noexcept { return opening_.load(std::memory_order_acquire); }
   int descriptor() const noexcept { return fd_.load(std::memory_order_relaxed); }
   int memory() const noexcept { return memory_; }
   void expose() noexcept;
@@ -115,7 +121,8 @@ class port {
     gid_t gid;
     std::int64_t created;
     bool pollable;
-    std::uint64_t sent, delivered, cancelled, refused;
+    std::uint64_t sent, delivered, cancelled, refused, denied;
+    std::uint32_t waiters;
   };
   int examine(figures& out) noexcept;
 
@@ -142,16 +149,25 @@ class port {
   slot_index reserve_locked() noexcept;  // kNil at the limit; real once its state changes
   void unreserve_locked(slot_index i) noexcept;
   void enqueue_locked(slot_index i) noexcept;
+  // The same, behind what the kernel has to report: that happened before.
+  void enqueue_in_turn_locked(slot_index i) noexcept {
+    look_first_locked();
+    enqueue_locked(i);
+  }
   void cancel_locked(slot_index i) noexcept;  // queued -> idle, never delivered
   void free_locked(slot_index i) noexcept;    // from any state but free
   void attach(int number, event_source& source) noexcept { sources_[number] = &source; }
-  event_source* source(int number) const noexcept { return sources_[number]; }
+  // Null also for what no source has: the number may come from memory that others write.
+  event_source* source(unsigned number) const noexcept {
+    return number < kMostSources ? sources_[number] : nullptr;
+  }
   // Has the kernel report a slot's own descriptor: its readiness queues the slot.
   int watch_slot_locked(slot_index i, int fd) noexcept;
   // Has the kernel report a descriptor of a source: its readiness calls event_source::due.
   int watch_source_locked(int number, int fd) noexcept;
 
  private:
+  void opened() noexcept;
   // --- entering and leaving (port.cc) ---
   int enter() noexcept;
   void leave() noexcept;
@@ -162,6 +178,9 @@ class port {
   // --- queue (slots.cc) ---
   void unlink_locked(slot_index i) noexcept;
   void withdraw_locked(slot_index i) noexcept;  // queued -> idle
+  void put_back_locked(slot_index i) noexcept;  // idle -> queued, in its place
+  void link_in_order_locked(slot_index i) noexcept;
+  slot_index first_behind_locked(std::uint64_t order) noexcept;
   void repair_locked() noexcept;
 
   // --- processes (processes.cc) ---
@@ -188,11 +207,16 @@ class port {
   // --- delivery (delivery.cc) ---
   unsigned take_locked(port_event_t* list, unsigned max, std::uint32_t since) noexcept;
   bool deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) noexcept;
+  bool deliver_if_wanted_locked(slot_index i, port_event_t& out) noexcept;
   void refresh_locked(slot& s) noexcept;
   static void store_alert(port_event_t& out, const alert_record& a) noexcept;
 
   // --- descriptors (descriptors.cc, harvest.cc) ---
   void harvest_locked(bool narrow) noexcept;
+  // A sleeping leader takes the kernel's reports in by itself.
+  void look_first_locked() noexcept {
+    if (state_->watched != 0 && state_->leader == 0) harvest_locked(false);
+  }
   void lower_bell_locked() noexcept;
   void hear_sources_locked(std::uint32_t numbers) noexcept;
   void take_reports_locked(const epoll_event* reports, int n, bool narrow) noexcept;
@@ -218,6 +242,7 @@ class port {
   int memory_ = -1;
   std::uint32_t life_ = 0;
   std::atomic<bool> open_{false};
+  std::atomic<std::uint64_t> opening_{0};
   std::atomic<std::uint32_t> inside_{0};    // threads that wait
   bool forked_ = false;                     // a child may have the memory: it is not recycled
   bool settled_down_ = false;               // this process made its registrations one-shot

@@ -60,8 +60,10 @@ void port::drop_process_locked(std::uint32_t p) noexcept {
     if (s.state == slot_state::free || s.owner != p) continue;
     if (s.source == PORT_SOURCE_FD) {
       drop_descriptor_locked(i, p == me_ || (!has_own_locked(s.fd) && same_file(s)));
-    } else if ((s.traits & kOwnerOnly) != 0) {
+    } else if ((s.traits & kOwnerOnly) != 0 || s.state != slot_state::queued) {
       free_locked(i);
+    } else {
+      s.traits &= static_cast<std::uint8_t>(~kKept);  // the next receiver is its last
     }
   }
   if (p != me_) {

@@ -36,9 +36,10 @@ enum class slot_state : std::uint8_t {
 };
 
 // Traits of a slot.
-inline constexpr std::uint8_t kKept = 1;        // delivery leaves it to its owner
-inline constexpr std::uint8_t kOwnerOnly = 2;   // only the owning process may receive it
-inline constexpr std::uint8_t kAsksSource = 4;  // delivery asks the owner's source first
+inline constexpr std::uint8_t kKept = 1;         // delivery leaves it to its owner
+inline constexpr std::uint8_t kOwnerOnly = 2;    // only the owning process may receive it
+inline constexpr std::uint8_t kAsksSource = 4;   // delivery asks the owner's source first
+inline constexpr std::uint8_t kAsksProgram = 8;  // and this the owning program, without the lock
 
 // How the kernel watches a slot's descriptor.
 enum class watch : std::uint8_t {
@@ -146,6 +147,7 @@ struct shared_state {
   std::uint64_t delivered;
   std::uint64_t cancelled;
   std::uint64_t refused;  // for want of a slot
+  std::uint64_t denied;   // deliveries that the program did not want
 
   process processes[kMostProcesses];
   std::atomic<slot_index> buckets[kBuckets];

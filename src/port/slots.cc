@@ -98,6 +98,31 @@ void port::free_locked(slot_index i) noexcept {
   unreserve_locked(i);
 }
 
+// In its place among the queued, by its order. From the tail: those that come back are mostly young.
+void port::link_in_order_locked(slot_index i) noexcept {
+  shared_state& st = *state_;
+  slot& s = st.at(i);
+  slot_index before = st.tail;
+  while (before != kNil && st.at(before).order > s.order) before = st.at(before).prev;
+  s.prev = before;
+  s.next = before != kNil ? st.at(before).next : st.head;
+  (before != kNil ? st.at(before).next : st.head) = i;
+  (s.next != kNil ? st.at(s.next).prev : st.tail) = i;
+}
+
+void port::put_back_locked(slot_index i) noexcept {
+  shared_state& st = *state_;
+  commit(st.at(i), slot_state::queued);
+  link_in_order_locked(i);
+  st.queued.store(st.queued.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+slot_index port::first_behind_locked(std::uint64_t order) noexcept {
+  slot_index i = state_->head;
+  while (i != kNil && state_->at(i).order <= order) i = state_->at(i).next;
+  return i;
+}
+
 // The dead holder's change is either real (its store to a slot's state happened) or it is not;
 // everything else is derived anew. Waiters of dead processes go in reap_locked.
 void port::repair_locked() noexcept {
@@ -119,13 +144,7 @@ void port::repair_locked() noexcept {
     if (s.fd >= 0) put_in_bucket_locked(i);
     if (s.state != slot_state::queued) continue;
     ++queued;
-    // From the tail: slots are reused in an order much like the queue's, so the walk is short.
-    slot_index before = st.tail;
-    while (before != kNil && st.at(before).order > s.order) before = st.at(before).prev;
-    s.prev = before;
-    s.next = before != kNil ? st.at(before).next : st.head;
-    (before != kNil ? st.at(before).next : st.head) = i;
-    (s.next != kNil ? st.at(s.next).prev : st.tail) = i;
+    link_in_order_locked(i);  // slots are reused in an order much like the queue's: a short walk
     st.order = std::max(st.order, s.order);
   }
   st.queued.store(queued, std::memory_order_release);

@@ -15,7 +15,7 @@ namespace quay::port {
 
 system::system(core::host& os, core::descriptor_table& descriptors, core::tunables& tune,
                core::counters& count, bool hooked) noexcept
-    : env_{os, descriptors, tune, count, hooked}, timers_(os), queues_(os) {
+    : env_{os, descriptors, tune, count, programs_, hooked}, timers_(os), queues_(os) {
   descriptors.enroll(*this);
 }
 
@@ -55,7 +55,9 @@ void system::take_locked(int fd) noexcept {
   if (p == nullptr) return;
   env_.descriptors.clear_owner(fd);
   if (--p->numbers == 0) {
-    p->close();
+    const std::uint64_t opening = p->opening();
+    const bool last = p->close();
+    if (departures_.reserve(departed_ + 1)) departures_[departed_++] = {opening, fd, last};
     --open_;
     env_.count.ports.fetch_sub(1, std::memory_order_relaxed);
     return;
@@ -63,6 +65,18 @@ void system::take_locked(int fd) noexcept {
   if (p->descriptor() != fd) return;
   for (int other = env_.descriptors.highest(); other >= 0; --other) {
     if (at(other) == p) return p->renumber(other);
+  }
+}
+
+void system::tell_departures() noexcept {
+  for (;;) {
+    departure next{};
+    {
+      core::guard hold(registry_);
+      if (departed_ == 0) return;
+      next = departures_[--departed_];
+    }
+    programs_.left(next.opening, next.fd, next.last);
   }
 }
 
@@ -80,7 +94,16 @@ port* system::recycle_or_make_locked() noexcept {
 }
 
 int system::open(bool close_on_exec, bool private_port) noexcept {
-  core::guard hold(registry_);
+  int fd = 0;
+  {
+    core::guard hold(registry_);
+    fd = make_locked(close_on_exec, private_port);
+  }
+  tell_departures();
+  return fd;
+}
+
+int system::make_locked(bool close_on_exec, bool private_port) noexcept {
   if (open_ >= env_.tune.port_max_ids.load(std::memory_order_relaxed)) return -EAGAIN;
   port* p = recycle_or_make_locked();
   if (p == nullptr) return -ENOMEM;
@@ -110,6 +133,14 @@ port* system::adopt(int fd) noexcept {
   for (std::uint32_t k = 0; k < made_; ++k) {
     if (!ports_[k]->is_open() || !env_.os.is_same_file(fd, ports_[k]->descriptor())) continue;
     return give_locked(fd, *ports_[k]) ? ports_[k] : nullptr;
+  }
+  return nullptr;
+}
+
+port* system::opened_as(std::uint64_t opening) noexcept {
+  core::guard hold(registry_);
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    if (ports_[k]->is_open() && ports_[k]->opening() == opening) return ports_[k];
   }
   return nullptr;
 }
@@ -202,19 +233,25 @@ void system::closing(int fd) noexcept {
 }
 
 void system::closed(int fd) noexcept {
-  core::guard hold(registry_);
-  for (std::uint32_t k = 0; k < made_; ++k) {
-    if (ports_[k]->is_open()) ports_[k]->verify(fd);
+  {
+    core::guard hold(registry_);
+    for (std::uint32_t k = 0; k < made_; ++k) {
+      if (ports_[k]->is_open()) ports_[k]->verify(fd);
+    }
   }
+  tell_departures();
 }
 
 system::totals system::sum() noexcept {
   totals t{};
   core::guard hold(registry_);
+  t.ports = static_cast<std::uint64_t>(open_);
   for (std::uint32_t k = 0; k < made_; ++k) {
     port::figures f{};
     if (ports_[k]->examine(f) != 0) continue;
     t.queued += f.queued;
+    t.waiters += f.waiters;
+    t.denied += f.denied;
     t.sent += f.sent;
     t.delivered += f.delivered;
     t.cancelled += f.cancelled;
@@ -228,12 +265,14 @@ system::totals system::sum() noexcept {
 void system::before_fork() noexcept {
   timers_.before_fork();
   queues_.before_fork();
+  programs_.before_fork();
   registry_.lock();
   for (std::uint32_t k = 0; k < made_; ++k) ports_[k]->will_fork();
 }
 
 void system::after_fork_in_parent() noexcept {
   registry_.unlock();
+  programs_.after_fork_in_parent();
   queues_.after_fork_in_parent();
   timers_.after_fork_in_parent();
 }
@@ -241,6 +280,8 @@ void system::after_fork_in_parent() noexcept {
 // The child uses the same ports; it is entered in their tables when it first does.
 void system::after_fork_in_child() noexcept {
   registry_.reset_after_fork();
+  departed_ = 0;
+  programs_.after_fork_in_child();
   queues_.after_fork_in_child();
   timers_.after_fork_in_child();
   for (std::uint32_t k = 0; k < made_; ++k) ports_[k]->forked_in_child();

@@ -17,6 +17,7 @@
 #include "core/mutex.hpp"
 #include "port/port.hpp"
 #include "port/sources/mq.hpp"
+#include "port/sources/program.hpp"
 #include "port/sources/timer.hpp"
 
 namespace quay::port {
@@ -40,6 +41,12 @@ class system final : public core::descriptor_owner {
   }
   // The same for a number nobody announced; and why it is none: EBADF or EBADFD.
   port* adopt(int fd) noexcept;
+  port* find_or_adopt(int fd) noexcept {
+    port* p = at(fd);
+    return p != nullptr ? p : adopt(fd);
+  }
+  // The port that port::opening() named, null when it has been closed since.
+  port* opened_as(std::uint64_t opening) noexcept;
   int why_not(int fd) noexcept { return env_.os.is_open(fd) ? EBADFD : EBADF; }
 
   long read(int fd, const iovec* parts, int count) noexcept override;
@@ -60,9 +67,10 @@ class system final : public core::descriptor_owner {
   environment& env() noexcept { return env_; }
   timer_source& timers() noexcept { return timers_; }
   mq_source& queues() noexcept { return queues_; }
+  program_source& programs() noexcept { return programs_; }
 
   struct totals {
-    std::uint64_t queued, sent, delivered, cancelled, refused;
+    std::uint64_t ports, queued, waiters, sent, delivered, denied, cancelled, refused;
   };
   totals sum() noexcept;
 
@@ -81,16 +89,28 @@ class system final : public core::descriptor_owner {
     return chunk != nullptr ? &chunk[n & (kChunkEntries - 1)] : nullptr;
   }
   entry* demand(int fd) noexcept;
+  int make_locked(bool close_on_exec, bool private_port) noexcept QUAY_REQUIRES(registry_);
   port* recycle_or_make_locked() noexcept QUAY_REQUIRES(registry_);
   bool give_locked(int fd, port& p) noexcept QUAY_REQUIRES(registry_);
   void take_locked(int fd) noexcept QUAY_REQUIRES(registry_);
+  void tell_departures() noexcept;
 
+  // A port that the process has left: its sources are told when no lock is held.
+  struct departure {
+    std::uint64_t opening;
+    int fd;
+    bool last;
+  };
+
+  program_source programs_;
   environment env_;
   timer_source timers_;
   mq_source queues_;
   core::mutex registry_{core::rank::arena};
   std::atomic<entry*> chunks_[kChunks] = {};
   core::growable<port*> ports_ QUAY_GUARDED_BY(registry_);
+  core::growable<departure> departures_ QUAY_GUARDED_BY(registry_);
+  std::uint32_t departed_ QUAY_GUARDED_BY(registry_) = 0;
   std::uint32_t made_ QUAY_GUARDED_BY(registry_) = 0;
   long open_ QUAY_GUARDED_BY(registry_) = 0;
 };

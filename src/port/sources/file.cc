@@ -292,6 +292,7 @@ void file_source::due(port& p) noexcept {
 }
 
 bool file_source::deliver(port& p, slot& s, port_event_t& out) noexcept {
+  if (s.data >= high_water_) return false;
   watch_record& w = watches_[s.data];
   out = {s.events, s.source, 0, static_cast<uintptr_t>(s.object),
          reinterpret_cast<void*>(static_cast<uintptr_t>(s.user))};

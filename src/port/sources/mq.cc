@@ -67,6 +67,7 @@ bool mq_source::remove(mqd_t queue) noexcept {
 }
 
 bool mq_source::deliver(port& p, slot& s, port_event_t& out) noexcept {
+  if (s.data >= kMost) return false;
   registration& r = entries_[s.data];
   if (!r.used.load(std::memory_order_acquire) || r.generation != s.generation) return false;
   if (!host::arrival_take(r.socket)) return false;

@@ -124,6 +124,7 @@ int timer_source::remove(timer_t id) noexcept {
 }
 
 bool timer_source::deliver(port&, slot& s, port_event_t& out) noexcept {
+  if (s.data >= kMost) return false;
   timer& t = timers_[s.data];
   if (!t.used || t.generation != s.generation) return false;
   const std::uint64_t count = t.pending + host::interval_timer_take(t.fd);

@@ -6,9 +6,14 @@
 //           with threads depend on real time: they get further attempts, each slower.
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "../trace.hpp"
 #include "play.hpp"
@@ -31,17 +36,20 @@ bool has_operation(const nlohmann::json& sequence, const std::string& op) {
   return false;
 }
 
-bool replay(const std::string& path, int only, const std::string& left_out) {
-  std::istringstream lines(quay::traces::read_whole_file(path));
-  size_t all = 0;
-  size_t matching = 0;
-  size_t skipped = 0;
-  for (std::string line; std::getline(lines, line);) {
-    if (line.empty()) continue;
-    const auto sequence = nlohmann::json::parse(line);
-    if (only >= 0 && sequence.at("seq") != only) continue;
+struct tally {
+  int all = 0;
+  int matching = 0;
+  int skipped = 0;
+};
+
+// Plays the sequences whose number leaves `share` when divided by `shares`.
+tally replay_share(const std::vector<nlohmann::json>& sequences, size_t share, size_t shares,
+                   const std::string& left_out) {
+  tally count;
+  for (size_t n = share; n < sequences.size(); n += shares) {
+    const auto& sequence = sequences[n];
     if (!left_out.empty() && has_operation(sequence, left_out)) {
-      ++skipped;
+      ++count.skipped;
       continue;
     }
     quay::traces::port::verdict v;
@@ -50,14 +58,55 @@ bool replay(const std::string& path, int only, const std::string& left_out) {
       v = quay::traces::port::play(sequence, 1 << attempt);
       if (v.matches) break;
     }
-    ++all;
-    matching += v.matches;
+    ++count.all;
+    count.matching += v.matches;
     if (!v.matches) fmt::print("  sequence {}: {}\n", sequence.at("seq").dump(), v.why);
   }
-  fmt::print("{}: {} of {} sequences match\n", path.substr(path.rfind('/') + 1), matching, all);
-  if (skipped > 0) fmt::print("  left out: {} sequences with {}\n", skipped, left_out);
   ::fflush(stdout);
-  return matching == all && all > 0;
+  return count;
+}
+
+// Sequences are mostly spent asleep: several processes play them side by side.
+tally replay_side_by_side(const std::vector<nlohmann::json>& sequences, size_t jobs,
+                          const std::string& left_out) {
+  int ends[2];
+  if (::pipe(ends) != 0) throw std::runtime_error("cannot make a pipe");
+  for (size_t job = 0; job < jobs; ++job) {
+    if (::fork() != 0) continue;
+    const tally mine = replay_share(sequences, job, jobs, left_out);
+    ::_exit(::write(ends[1], &mine, sizeof mine) == sizeof mine ? 0 : 1);
+  }
+  ::close(ends[1]);
+  tally sum;
+  // One that dies reports nothing: its sequences are missing then.
+  for (tally each; ::read(ends[0], &each, sizeof each) == sizeof each;) {
+    sum.all += each.all;
+    sum.matching += each.matching;
+    sum.skipped += each.skipped;
+  }
+  ::close(ends[0]);
+  while (::wait(nullptr) > 0) {
+  }
+  return sum;
+}
+
+bool replay(const std::string& path, int only, size_t jobs, const std::string& left_out) {
+  std::istringstream lines(quay::traces::read_whole_file(path));
+  std::vector<nlohmann::json> sequences;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.empty()) continue;
+    auto sequence = nlohmann::json::parse(line);
+    if (only < 0 || sequence.at("seq") == only) sequences.push_back(std::move(sequence));
+  }
+  const tally count = replay_side_by_side(sequences, jobs, left_out);
+  const int wanted = static_cast<int>(sequences.size()) - count.skipped;
+  fmt::print("{}: {} of {} sequences match\n", path.substr(path.rfind('/') + 1), count.matching,
+             wanted);
+  if (count.skipped > 0) {
+    fmt::print("  left out: {} sequences with {}\n", count.skipped, left_out);
+  }
+  ::fflush(stdout);
+  return count.matching == wanted && count.all > 0;
 }
 
 }  // namespace
@@ -72,9 +121,12 @@ int main(int argc, char** argv) {
   app.add_option("--seq", only, "only the sequence of this number");
   std::string left_out;
   app.add_option("--leave-out", left_out, "no sequence with this operation");
+  size_t jobs = 8;
+  app.add_option("--jobs", jobs, "sequences that are played side by side")
+      ->check(CLI::Range(1, 64));
   CLI11_PARSE(app, argc, argv);
   ::signal(SIGPIPE, SIG_IGN);
   bool all_match = true;
-  for (const std::string& path : files) all_match &= replay(path, only, left_out);
+  for (const std::string& path : files) all_match &= replay(path, only, jobs, left_out);
   return all_match ? 0 : 1;
 }

@@ -11,9 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 #include <stdexcept>
+#include <string>
 
 #include "actor.hpp"
 
@@ -134,6 +137,36 @@ class cast {
   std::string buffer_ = std::string(kMessage, '\0');
 };
 
+// --- the time -------------------------------------------------------------------------------------
+
+// The trace's time and the real one. They run together only while a thread waits for a deadline:
+// of time that passes without one, nothing in a port can tell.
+class trace_clock {
+ public:
+  explicit trace_clock(double stretch) : stretch_(stretch) {}
+
+  void started(const std::string& thread, const json& timeout) {
+    if (!timeout.is_number()) return;
+    if (deadlines_.empty()) zero_ = now_ms() - now_ * stretch_;
+    deadlines_[thread] = now_ + timeout.get<double>();
+  }
+  void returned(const std::string& thread) { deadlines_.erase(thread); }
+  void advance(double ms) {
+    now_ += ms;
+    double until = 0;
+    for (const auto& [thread, deadline] : deadlines_) until = std::max(until, deadline + kLateMs);
+    if (until > 0) sleep_until_ms(zero_ + std::min(until, now_) * stretch_);
+  }
+
+ private:
+  static constexpr double kLateMs = 15;  // that a thread may need after its deadline
+
+  const double stretch_;
+  double now_ = 0;   // of the trace
+  double zero_ = 0;  // the real time of the trace's beginning
+  std::map<std::string, double> deadlines_;
+};
+
 // --- the comparison -------------------------------------------------------------------------------
 
 bool same(const json& expected, const json& got) {
@@ -190,8 +223,7 @@ verdict play(const json& sequence, double stretch) {
     comparison compare;
     std::map<std::string, int> asleep;  // started thread -> its process
     size_t alive = 1;
-    double start = now_ms();
-    double virtual_ms = 0;
+    trace_clock time(stretch);
     if (sequence.contains("limit")) {
       processes.ask(0, {{"op", "limit"}, {"n", sequence.at("limit")}});
     }
@@ -201,13 +233,14 @@ verdict play(const json& sequence, double stretch) {
       const int place = step.contains("by") ? place_of(step.at("by")) : 0;
       json got;
       if (op == "advance") {
-        virtual_ms += step.at("ms").get<double>();
-        sleep_until_ms(start + virtual_ms * stretch);
+        time.advance(step.at("ms"));
       } else {
-        if (asleep.empty()) start = now_ms() - virtual_ms * stretch;
+        if (op == "start") {
+          asleep[step.at("thr")] = place;
+          time.started(step.at("thr"), step.at("timeout"));
+        }
         got = processes.ask(place, step);
         if (op == "fork") ++alive;
-        if (op == "start") asleep[step.at("thr")] = place;
       }
       json done = json::object();
       // A thread that returns may let one of another process return.
@@ -219,6 +252,7 @@ verdict play(const json& sequence, double stretch) {
           for (const auto& [name, result] : answer.items()) {
             done[name] = result;
             asleep.erase(name);
+            time.returned(name);
           }
         }
       }
