@@ -178,12 +178,6 @@ int system::fcntl(int fd, int command, void* argument) noexcept {
       return 0;
     case F_GETOWN:
       return d.async_owner.load();
-    case F_DUPFD:
-    case F_DUPFD_CLOEXEC: {
-      const long made = host::kernel_control(fd, command, argument);
-      if (made >= 0) duplicated(fd, static_cast<int>(made));
-      return static_cast<int>(made);
-    }
     case F_GETPIPE_SZ:
       return static_cast<int>(call.memory().to[0].limit());
     case F_SETPIPE_SZ:

@@ -381,7 +381,10 @@ void system::duplicated(int from, int to) noexcept {
   subject s{};
   if (!look_up(from, s)) return;
   core::guard hold(lock_);
-  if (look_up(from, s) && !s.stale()) give_locked(to, *s.of, s.end);
+  if (!look_up(from, s) || s.stale()) return;
+  // quay_fcntl() in front of the hooks' fcntl() tells of a duplicate twice.
+  if (subject known{}; look_up(to, known) && name_of(known) == name_of(s)) return;
+  give_locked(to, *s.of, s.end);
 }
 
 void system::before_fork() noexcept {
