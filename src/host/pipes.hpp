@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include <atomic>
 #include <cstddef>
@@ -20,6 +21,15 @@ namespace quay::host {
 void* map_shared(std::size_t bytes) noexcept;
 // Puts fresh pages where these were, which other processes keep.
 void renew_shared(void* base, std::size_t bytes) noexcept;
+
+// Memory that can be handed to another process: an object that nobody can shrink under who has it
+// mapped, close-on-exec. Or -errno.
+int make_object(std::size_t bytes) noexcept;
+bool is_object(int fd, std::size_t bytes) noexcept;
+// Puts the object where other memory of ours was; false: refused, and nothing changed.
+bool map_object(int object, void* over, std::size_t bytes) noexcept;
+// A second view of shared memory. Null: refused.
+void* view_again(void* base, std::size_t bytes) noexcept;
 
 // Sleeps while word == expected: 0 when woken, EINTR when a signal was handled. With
 // `every_signal` also for handlers that restart calls; without, those leave the sleep undisturbed.
@@ -50,6 +60,9 @@ void put_into_kernel_pipe(int writing_end, const void* bytes, std::size_t n) noe
 bool survives_exec(int fd) noexcept;
 int kernel_stat(int fd, struct stat& out) noexcept;
 long kernel_control(int fd, int command, void* argument) noexcept;
+int make_fifo(const char* path, mode_t mode) noexcept;
+int open_path(const char* path, int flags) noexcept;  // may wait; -EINTR
+long kernel_read(int fd, const iovec* parts, int count) noexcept;
 long kernel_ioctl(int fd, unsigned long request, void* argument) noexcept;
 
 // One thread of the process that sleeps until the other sides of pipes are gone.

@@ -25,7 +25,7 @@ class reader {
     if (!turn_.held()) return -EAGAIN;
     if (call_.stale()) return -EBADF;
     if (is_plain()) return core::descriptor_owner::kAskKernel;
-    sys_.sizes().before_read(ring_, call_.memory().fixed);
+    sys_.sizes().before_read(ring_, call_.memory().fixed, call_.of->counted);
     ring_.reader_cpu.store(host::this_cpu(), std::memory_order_relaxed);
     start_ = ring_.head.load(std::memory_order_relaxed);
     const int error = fill();

@@ -41,7 +41,7 @@ class writer {
     }
     int error = ring_.eof.load(std::memory_order_acquire) != 0 ? EPIPE : 0;
     if (error == 0) {
-      sys_.sizes().before_write(ring_, call_.memory().fixed, total_);
+      sys_.sizes().before_write(ring_, call_.memory().fixed, total_, call_.of->counted);
       error = drain();
     } else {
       refused_ = true;
