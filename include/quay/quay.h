@@ -102,6 +102,25 @@ QUAY_CALL_ int quay_pipe_send(int sock, int fd);
 QUAY_CALL_ int quay_pipe_receive(int sock);
 
 /*
+ * quay_pipe_reserve, quay_pipe_commit: writing into a pipe's own memory. reserve waits for room and
+ * gives the calling thread up to n bytes of it, in one piece; commit says that the first n of them
+ * have been written, 0 gives all back. quay_pipe_peek, quay_pipe_consume: the same for reading;
+ * peek gives what lies there in one piece, 0 bytes at the end of file.
+ *
+ * Until its commit no other thread writes in that direction, until its consume none reads; a thread
+ * that ends, or is killed, in between has done neither. Reading or writing the ordinary way gives up
+ * what was peeked at or reserved by the same thread.
+ * Returns: the number of bytes; -1 with EINVAL (n is 0, or more than there was; nothing was reserved
+ *       or peeked at by this thread), EOPNOTSUPP (no pipe of ours, or one that became Linux's own:
+ *       read and write it), or as quay_read() and quay_write().
+ * Threads: a piece is its thread's. Not async-signal-safe.
+ */
+QUAY_CALL_ ssize_t quay_pipe_reserve(int fd, size_t n, struct iovec* room);
+QUAY_CALL_ ssize_t quay_pipe_commit(int fd, size_t n);
+QUAY_CALL_ ssize_t quay_pipe_peek(int fd, struct iovec* bytes);
+QUAY_CALL_ ssize_t quay_pipe_consume(int fd, size_t n);
+
+/*
  * quay_close: close(), with which a queue ends, or the registrations on fd in every queue.
  *
  * Returns: as close(2).

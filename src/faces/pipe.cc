@@ -14,9 +14,10 @@ using quay::faces::process_pipes;
 
 namespace {
 
-int answer(int result) noexcept {
+template <class Value>
+Value answer(Value result) noexcept {
   if (result >= 0) return result;
-  errno = -result;
+  errno = static_cast<int>(-result);
   return -1;
 }
 
@@ -46,3 +47,15 @@ int quay_open(const char* path, int flags) { return answer(process_fifos().open(
 int quay_pipe_send(int sock, int fd) { return answer(process_pipes().send(sock, fd)); }
 
 int quay_pipe_receive(int sock) { return answer(process_pipes().receive(sock)); }
+
+ssize_t quay_pipe_reserve(int fd, size_t n, struct iovec* room) {
+  return answer(process_pipes().reserve(fd, n, *room));
+}
+
+ssize_t quay_pipe_commit(int fd, size_t n) { return answer(process_pipes().commit(fd, n)); }
+
+ssize_t quay_pipe_peek(int fd, struct iovec* bytes) {
+  return answer(process_pipes().peek(fd, *bytes));
+}
+
+ssize_t quay_pipe_consume(int fd, size_t n) { return answer(process_pipes().consume(fd, n)); }

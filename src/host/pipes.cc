@@ -73,14 +73,14 @@ void* view_again(void* base, std::size_t bytes) noexcept {
   return p != MAP_FAILED ? p : nullptr;
 }
 
-int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
-                 bool every_signal) noexcept {
+int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected, sleep how) noexcept {
   errno_guard keep;
   // A futex wait without a deadline is restarted after handlers that ask for it, like read(2); one
   // with a deadline never is.
   constexpr timespec kNever{INT_MAX, 0};
-  const long result =
-      syscall(SYS_futex, &word, FUTEX_WAIT, expected, every_signal ? &kNever : nullptr, nullptr, 0);
+  constexpr timespec kDoubt{0, 50'000'000};
+  const timespec* most = how == sleep::sound ? nullptr : how == sleep::doubting ? &kDoubt : &kNever;
+  const long result = syscall(SYS_futex, &word, FUTEX_WAIT, expected, most, nullptr, 0);
   return result != 0 && errno == EINTR ? EINTR : 0;
 }
 

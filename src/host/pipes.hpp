@@ -32,9 +32,10 @@ bool map_object(int object, void* over, std::size_t bytes) noexcept;
 void* view_again(void* base, std::size_t bytes) noexcept;
 
 // Sleeps while word == expected: 0 when woken, EINTR when a signal was handled. With
-// `every_signal` also for handlers that restart calls; without, those leave the sleep undisturbed.
-int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
-                 bool every_signal) noexcept;
+// sleep::every_signal also for handlers that restart calls; without, those leave the sleep
+// undisturbed. sleep::doubting also returns 0 after a while.
+enum class sleep : std::uint8_t { sound, every_signal, doubting };
+int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected, sleep how) noexcept;
 void wake_shared(std::atomic<std::uint32_t>& word) noexcept;  // all sleepers
 
 std::int64_t coarse_wall() noexcept;

@@ -74,6 +74,12 @@ int system::object_of(const subject& s) noexcept {
   core::guard hold(lock_);
   if (s.stale()) return -EBADF;
   if (s.of->object >= 0) return s.of->object;
+  // The program may be writing there: it would be lost.
+  for (const direction& d : p.to) {
+    if (const std::uint32_t who = d.reserved_by.load(); who != 0 && host::thread_exists(who)) {
+      return -EBUSY;
+    }
+  }
   if (p.several.load() != 0 || p.plain.load() != 0) return -EXDEV;
   const int object = host::make_object(kSlot);
   if (object < 0) return object;

@@ -43,6 +43,11 @@ class system final : public core::descriptor_owner {
 
   long read(int fd, const iovec* parts, int count) noexcept override;
   long write(int fd, const iovec* parts, int count) noexcept override;
+  // Without a copy (transfer.hpp); of what is no pipe of ours -EOPNOTSUPP.
+  long reserve(int fd, std::size_t n, iovec& room) noexcept;
+  long commit(int fd, std::size_t n) noexcept;
+  long peek(int fd, iovec& bytes) noexcept;
+  long consume(int fd, std::size_t n) noexcept;
   int stat(int fd, struct stat& out) noexcept override;
   int ioctl(int fd, unsigned long request, void* argument) noexcept override;
   int fcntl(int fd, int command, void* argument) noexcept override;
