@@ -40,6 +40,7 @@ class reader {
         continue;
       }
       const std::uint64_t head = ring_.head.load(std::memory_order_relaxed);
+      ring_.tail_seen = ring_.tail.load(std::memory_order_acquire);  // all there is
       const std::uint64_t n = std::min(available(head), kRing - head % kRing);
       if (n > kRing) return -EIO;
       if (n > 0) {

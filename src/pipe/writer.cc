@@ -34,7 +34,10 @@ class writer {
     if (error == kPlain) return core::descriptor_owner::kAskKernel;
     if (error != 0 && error != EPIPE) return -error;
     refused_ = error != 0;
-    if (error == 0) error = drain();
+    if (error == 0) {
+      fit_size();
+      error = drain();
+    }
     if (turn_.held()) turn_.put_down();
     const std::size_t done = total_ - from_.left();
     if (error == kPlain) {
@@ -53,6 +56,7 @@ class writer {
   // Room for up to the count, in one piece, for this thread to fill.
   long reserve(iovec& room) noexcept {
     int error = begin();
+    if (error == 0) fit_size();
     while (error == 0) {
       if (ring_.eof.load(std::memory_order_acquire) != 0) {
         error = EPIPE;
@@ -105,9 +109,11 @@ class writer {
     if (call_.memory().several.load(std::memory_order_relaxed) != 0) {
       sys_.notice_death(call_, now_);
     }
-    if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
+    return ring_.eof.load(std::memory_order_acquire) != 0 ? EPIPE : 0;
+  }
+
+  void fit_size() noexcept {
     sys_.sizes().before_write(ring_, call_.memory().fixed, total_, call_.of->counted);
-    return 0;
   }
 
   // The last holder may have died between announcing and copying.
