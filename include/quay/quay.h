@@ -71,6 +71,56 @@ QUAY_CALL_ int quay_kqueue(int dialect, int flags);
 QUAY_CALL_ int quay_pipe2(int fd[2], int flags);
 
 /*
+ * quay_mkfifo, quay_open: a named pipe, and opening one, or any other file, by its path.
+ *
+ * A named pipe is Linux's own, so every program may take part, under FreeBSD's rules: who opened
+ * it for reading before there was a writer sees no end of file, in quay_read, quay_poll or a note,
+ * before a writer has come and gone; a widowed writer polls POLLHUP; a note for writing outlives
+ * its readers.
+ *
+ * mode: as mkfifo(3), under the umask.
+ * flags: as open(2), without O_CREAT and O_TMPFILE.
+ * Returns: 0, or the descriptor; -1 as mkfifo(3) and open(2); EINVAL for a flag that creates.
+ * Threads: any. A wait for the other side ends with EINTR.
+ * Source: fifo_vnops.c of FreeBSD.
+ */
+QUAY_CALL_ int quay_mkfifo(const char* path, mode_t mode);
+QUAY_CALL_ int quay_open(const char* path, int flags);
+
+/*
+ * quay_pipe_send, quay_pipe_receive: hands a pipe's end to another process over a connected unix
+ * socket; both processes have it then, as after fork(). Other descriptors are handed over as they
+ * are.
+ *
+ * A pipe that was made before this process forked is Linux's own from then on: what was written
+ * forward and all that follows reaches every reader, the backward direction ends.
+ * Returns: send 0, receive the descriptor, close-on-exec; -1 with EBADF, EBADMSG (what came was not
+ *       sent by quay_pipe_send), ENOMEM, or as sendmsg(2) and recvmsg(2).
+ * Threads: any. Not async-signal-safe.
+ */
+QUAY_CALL_ int quay_pipe_send(int sock, int fd);
+QUAY_CALL_ int quay_pipe_receive(int sock);
+
+/*
+ * quay_pipe_reserve, quay_pipe_commit: writing into a pipe's own memory. reserve waits for room and
+ * gives the calling thread up to n bytes of it, in one piece; commit says that the first n of them
+ * have been written, 0 gives all back. quay_pipe_peek, quay_pipe_consume: the same for reading;
+ * peek gives what lies there in one piece, 0 bytes at the end of file.
+ *
+ * Until its commit no other thread writes in that direction, until its consume none reads; a thread
+ * that ends, or is killed, in between has done neither. Reading or writing the ordinary way gives up
+ * what was peeked at or reserved by the same thread.
+ * Returns: the number of bytes; -1 with EINVAL (n is 0, or more than there was; nothing was reserved
+ *       or peeked at by this thread), EOPNOTSUPP (no pipe of ours, or one that became Linux's own:
+ *       read and write it), or as quay_read() and quay_write().
+ * Threads: a piece is its thread's. Not async-signal-safe.
+ */
+QUAY_CALL_ ssize_t quay_pipe_reserve(int fd, size_t n, struct iovec* room);
+QUAY_CALL_ ssize_t quay_pipe_commit(int fd, size_t n);
+QUAY_CALL_ ssize_t quay_pipe_peek(int fd, struct iovec* bytes);
+QUAY_CALL_ ssize_t quay_pipe_consume(int fd, size_t n);
+
+/*
  * quay_close: close(), with which a queue ends, or the registrations on fd in every queue.
  *
  * Returns: as close(2).

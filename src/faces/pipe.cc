@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: quay.h: making pipes.
-// Contract: include/quay/quay.h; semantics/pipes-signalfd.md A1.
+// What: quay.h: making pipes, with and without a name, and handing them on.
+// Contract: include/quay/quay.h; semantics/pipes-signalfd.md A1, A7.
 #include <quay/quay.h>
 
 #include <cerrno>
 
 #include "faces/process_system.hpp"
+#include "host/pipes.hpp"
 
+using quay::faces::process_fifos;
 using quay::faces::process_pipes;
 
 namespace {
 
-int answer(int result) noexcept {
+template <class Value>
+Value answer(Value result) noexcept {
   if (result >= 0) return result;
-  errno = -result;
+  errno = static_cast<int>(-result);
   return -1;
 }
 
@@ -34,3 +37,25 @@ int quay_pipe2(int fd[2], int flags) {
   fd[1] = made[1];
   return 0;
 }
+
+int quay_mkfifo(const char* path, mode_t mode) {
+  return answer(-quay::host::make_fifo(path, mode));
+}
+
+int quay_open(const char* path, int flags) { return answer(process_fifos().open(path, flags)); }
+
+int quay_pipe_send(int sock, int fd) { return answer(process_pipes().send(sock, fd)); }
+
+int quay_pipe_receive(int sock) { return answer(process_pipes().receive(sock)); }
+
+ssize_t quay_pipe_reserve(int fd, size_t n, struct iovec* room) {
+  return answer(process_pipes().reserve(fd, n, *room));
+}
+
+ssize_t quay_pipe_commit(int fd, size_t n) { return answer(process_pipes().commit(fd, n)); }
+
+ssize_t quay_pipe_peek(int fd, struct iovec* bytes) {
+  return answer(process_pipes().peek(fd, *bytes));
+}
+
+ssize_t quay_pipe_consume(int fd, size_t n) { return answer(process_pipes().consume(fd, n)); }

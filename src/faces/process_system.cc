@@ -173,6 +173,12 @@ pipe::system& process_pipes() noexcept {
   return *only;
 }
 
+pipe::named& process_fifos() noexcept {
+  process_system();
+  static pipe::named only(g_descriptors);
+  return only;
+}
+
 void notice_fork() noexcept {
   if (!host::process_is_marked()) after_in_child();
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kqueue/system.hpp"
+#include "pipe/named.hpp"
 #include "pipe/system.hpp"
 #include "port/system.hpp"
 
@@ -12,6 +13,7 @@ namespace quay::faces {
 // Made at first use; never destroyed.
 kqueue::system& process_system() noexcept;
 pipe::system& process_pipes() noexcept;
+pipe::named& process_fifos() noexcept;
 // Null while no queue was ever made: hooks look here and make nothing. Signal-safe.
 kqueue::system* existing_system() noexcept;
 

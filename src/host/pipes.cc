@@ -40,14 +40,47 @@ void renew_shared(void* base, std::size_t bytes) noexcept {
        -1, 0);
 }
 
-int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
-                 bool every_signal) noexcept {
+int make_object(std::size_t bytes) noexcept {
+  errno_guard keep;
+  const int fd = memfd_create("quay-pipe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) return -errno;
+  if (ftruncate(fd, static_cast<off_t>(bytes)) == 0 &&
+      syscall(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0) {
+    return fd;
+  }
+  const int error = errno;
+  syscall(SYS_close, fd);
+  return -error;
+}
+
+bool is_object(int fd, std::size_t bytes) noexcept {
+  errno_guard keep;
+  struct stat found {};
+  const long seals = syscall(SYS_fcntl, fd, F_GET_SEALS);
+  return seals >= 0 && (seals & F_SEAL_SHRINK) != 0 && kernel_stat(fd, found) == 0 &&
+         found.st_size == static_cast<off_t>(bytes);
+}
+
+bool map_object(int object, void* over, std::size_t bytes) noexcept {
+  errno_guard keep;
+  return mmap(over, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, object,
+              0) != MAP_FAILED;
+}
+
+void* view_again(void* base, std::size_t bytes) noexcept {
+  errno_guard keep;
+  void* p = mremap(base, 0, bytes, MREMAP_MAYMOVE);
+  return p != MAP_FAILED ? p : nullptr;
+}
+
+int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected, sleep how) noexcept {
   errno_guard keep;
   // A futex wait without a deadline is restarted after handlers that ask for it, like read(2); one
   // with a deadline never is.
   constexpr timespec kNever{INT_MAX, 0};
-  const long result =
-      syscall(SYS_futex, &word, FUTEX_WAIT, expected, every_signal ? &kNever : nullptr, nullptr, 0);
+  constexpr timespec kDoubt{0, 50'000'000};
+  const timespec* most = how == sleep::sound ? nullptr : how == sleep::doubting ? &kDoubt : &kNever;
+  const long result = syscall(SYS_futex, &word, FUTEX_WAIT, expected, most, nullptr, 0);
   return result != 0 && errno == EINTR ? EINTR : 0;
 }
 
@@ -175,6 +208,24 @@ long kernel_control(int fd, int command, void* argument) noexcept {
   errno_guard keep;
   const long result = syscall(SYS_fcntl, fd, command, argument);
   return result >= 0 ? result : -errno;
+}
+
+int make_fifo(const char* path, mode_t mode) noexcept {
+  errno_guard keep;
+  return error_of(
+      static_cast<int>(syscall(SYS_mknodat, AT_FDCWD, path, S_IFIFO | (mode & 07777), 0)));
+}
+
+int open_path(const char* path, int flags) noexcept {
+  errno_guard keep;
+  const long made = syscall(SYS_openat, AT_FDCWD, path, flags, 0);
+  return made >= 0 ? static_cast<int>(made) : -errno;
+}
+
+long kernel_read(int fd, const iovec* parts, int count) noexcept {
+  errno_guard keep;
+  const long n = syscall(SYS_readv, fd, parts, count);
+  return n >= 0 ? n : -errno;
 }
 
 long kernel_ioctl(int fd, unsigned long request, void* argument) noexcept {

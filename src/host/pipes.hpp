@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include <atomic>
 #include <cstddef>
@@ -21,10 +22,20 @@ void* map_shared(std::size_t bytes) noexcept;
 // Puts fresh pages where these were, which other processes keep.
 void renew_shared(void* base, std::size_t bytes) noexcept;
 
+// Memory that can be handed to another process: an object that nobody can shrink under who has it
+// mapped, close-on-exec. Or -errno.
+int make_object(std::size_t bytes) noexcept;
+bool is_object(int fd, std::size_t bytes) noexcept;
+// Puts the object where other memory of ours was; false: refused, and nothing changed.
+bool map_object(int object, void* over, std::size_t bytes) noexcept;
+// A second view of shared memory. Null: refused.
+void* view_again(void* base, std::size_t bytes) noexcept;
+
 // Sleeps while word == expected: 0 when woken, EINTR when a signal was handled. With
-// `every_signal` also for handlers that restart calls; without, those leave the sleep undisturbed.
-int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
-                 bool every_signal) noexcept;
+// sleep::every_signal also for handlers that restart calls; without, those leave the sleep
+// undisturbed. sleep::doubting also returns 0 after a while.
+enum class sleep : std::uint8_t { sound, every_signal, doubting };
+int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected, sleep how) noexcept;
 void wake_shared(std::atomic<std::uint32_t>& word) noexcept;  // all sleepers
 
 std::int64_t coarse_wall() noexcept;
@@ -50,6 +61,9 @@ void put_into_kernel_pipe(int writing_end, const void* bytes, std::size_t n) noe
 bool survives_exec(int fd) noexcept;
 int kernel_stat(int fd, struct stat& out) noexcept;
 long kernel_control(int fd, int command, void* argument) noexcept;
+int make_fifo(const char* path, mode_t mode) noexcept;
+int open_path(const char* path, int flags) noexcept;  // may wait; -EINTR
+long kernel_read(int fd, const iovec* parts, int count) noexcept;
 long kernel_ioctl(int fd, unsigned long request, void* argument) noexcept;
 
 // One thread of the process that sleeps until the other sides of pipes are gone.

@@ -9,7 +9,7 @@
 //   1. word is 0 or the holder's thread number, with FUTEX_WAITERS while somebody may sleep, or
 //      FUTEX_OWNER_DIED when the kernel found its holder dead.
 //   2. A thread holds at most one such lock that the kernel knows of; a second one taken under it
-//      hides the first until it is given back (only the closing of a pipe does so; a waiter then
+//      hides the first until it is given back (only the closing and the passing of a pipe do so; a waiter then
 //      finds the dead by asking whether the thread number still exists).
 // Locking: leaf: nothing is locked and nothing blocks under it, but for another shared_mutex.
 #pragma once

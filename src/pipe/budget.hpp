@@ -35,8 +35,9 @@ class budget {
     return 0;
   }
 
-  // At the start of a write of `bytes`.
-  void before_write(direction& d, const constants& fixed, std::size_t bytes) noexcept {
+  // At the start of a write of `bytes`. `counted`: the ring's memory is taken from this budget.
+  void before_write(direction& d, const constants& fixed, std::size_t bytes,
+                    bool counted) noexcept {
     const std::uint32_t size = d.limit();
     const bool pressure = over(3, 4);
     if (!pressure && bytes <= size && size >= fixed.small_size &&
@@ -45,21 +46,23 @@ class budget {
     }
     if (d.has_window()) return;
     const std::uint32_t held = d.held();
-    std::uint32_t wanted = std::max(size, fixed.small_size);
-    while (wanted < held + bytes && allowed() && !over(1, 2) && wanted < fixed.big_size) {
+    // What another process may have written over is cut to what ends the loop.
+    const std::uint32_t most = std::min<std::uint32_t>(fixed.big_size, kRing);
+    std::uint32_t wanted = std::max<std::uint32_t>({size, fixed.small_size, kPage});
+    while (wanted < held + bytes && allowed() && !over(1, 2) && wanted < most) {
       wanted *= 2;
     }
     if (pressure && size > fixed.small_size && held <= fixed.small_size && allowed()) {
       wanted = fixed.small_size;
     }
-    if (wanted != size) resize(d, held, wanted);
+    if (wanted != size) resize(d, held, wanted, counted);
   }
   // At the start of a read.
-  void before_read(direction& d, const constants& fixed) noexcept {
+  void before_read(direction& d, const constants& fixed, bool counted) noexcept {
     if (!over(3, 4)) return;
     const std::uint32_t held = d.held();
     if (!d.has_window() && d.limit() > fixed.small_size && held <= fixed.small_size && allowed()) {
-      resize(d, held, fixed.small_size);
+      resize(d, held, fixed.small_size, counted);
     }
   }
 
@@ -79,8 +82,12 @@ class budget {
     return false;
   }
   // The new size is reserved before the old one is given back, as the kernel allocates.
-  void resize(direction& d, std::uint32_t held, std::uint32_t wanted) noexcept {
+  void resize(direction& d, std::uint32_t held, std::uint32_t wanted, bool counted) noexcept {
     const std::uint32_t fresh = std::min<std::uint32_t>(whole_pages(std::max(held, wanted)), kRing);
+    if (!counted) {
+      d.size.store(fresh);
+      return;
+    }
     if (!take(fresh)) {
       core::bump(count_.resize_failures);
       return;

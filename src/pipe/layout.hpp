@@ -17,8 +17,10 @@
 //      the windows of one call follow one another.
 //   5. What a hostile process may have stored here is only ever used as a position mod kRing, a
 //      count cut to kRing, or a flag.
-// Locking: `writing` guards tail, announced, window_end, window_owner, head_seen, changed; `reading` guards head,
-//          tail_seen, used. Every other field is atomic. Where a thread holds several locks of a pipe
+//   6. reserved_by's thread alone may write, and peeked_by's read, until it says that it is done or is
+//      no more: the program works in the ring itself meanwhile, without any lock of ours.
+// Locking: `writing` guards tail, announced, window_end, window_owner, head_seen, changed,
+//          reserved, reserved_by; `reading` guards head, tail_seen, used, peeked, peeked_by. Every other field is atomic. Where a thread holds several locks of a pipe
 //          (closing it) they were taken in the order of the lines below, direction 0 first.
 // Wakeups: a sleeper stores its asleep flag, then looks again, then sleeps on the bell; who changes
 //          what it waits for publishes, then looks at the flag, with a full barrier between the
@@ -57,6 +59,8 @@ struct direction {
   alignas(kLine) host::shared_mutex writing;
   std::uint64_t head_seen = 0;     // head was at least here
   std::uint32_t window_owner = 0;  // thread that waits for its window: invariant 4
+  std::uint32_t reserved = 0;      // bytes behind tail
+  std::atomic<std::uint32_t> reserved_by{0};
   std::atomic<std::uint32_t> writer_cpu{kNowhere};
   std::atomic<std::int64_t> changed{0};  // mtime of the end that reads this, nanoseconds
 
@@ -66,6 +70,8 @@ struct direction {
 
   alignas(kLine) host::shared_mutex reading;
   std::uint64_t tail_seen = 0;  // tail was at least here
+  std::uint32_t peeked = 0;     // bytes from head on
+  std::atomic<std::uint32_t> peeked_by{0};
   std::atomic<std::uint32_t> reader_cpu{kNowhere};
   std::atomic<std::int64_t> used{0};  // atime of the end that reads this
 

@@ -88,6 +88,27 @@ long system::write(int fd, const iovec* parts, int count) noexcept {
   return pipe::write(*this, call, cursor(parts, static_cast<std::size_t>(total)));
 }
 
+long system::reserve(int fd, std::size_t n, iovec& room) noexcept {
+  subject call{};
+  if (n == 0) return -EINVAL;
+  return look_up(fd, call) ? pipe::reserve(*this, call, n, room) : -EOPNOTSUPP;
+}
+
+long system::commit(int fd, std::size_t n) noexcept {
+  subject call{};
+  return look_up(fd, call) ? pipe::commit(*this, call, n) : -EOPNOTSUPP;
+}
+
+long system::peek(int fd, iovec& bytes) noexcept {
+  subject call{};
+  return look_up(fd, call) ? pipe::peek(*this, call, bytes) : -EOPNOTSUPP;
+}
+
+long system::consume(int fd, std::size_t n) noexcept {
+  subject call{};
+  return look_up(fd, call) ? pipe::consume(*this, call, n) : -EOPNOTSUPP;
+}
+
 int system::stat(int fd, struct stat& out) noexcept {
   subject call{};
   if (!look_up(fd, call) || call.memory().plain.load() != 0) return kAskKernel;
@@ -178,12 +199,6 @@ int system::fcntl(int fd, int command, void* argument) noexcept {
       return 0;
     case F_GETOWN:
       return d.async_owner.load();
-    case F_DUPFD:
-    case F_DUPFD_CLOEXEC: {
-      const long made = host::kernel_control(fd, command, argument);
-      if (made >= 0) duplicated(fd, static_cast<int>(made));
-      return static_cast<int>(made);
-    }
     case F_GETPIPE_SZ:
       return static_cast<int>(call.memory().to[0].limit());
     case F_SETPIPE_SZ:

@@ -35,6 +35,10 @@ struct pair {
   std::atomic<std::uint32_t> life{0};
   std::uint32_t index = 0;
   pair* next_free = nullptr;
+  // The memory is an object that can be handed on, or -1. The system's lock.
+  int object = -1;
+  // The rings count in this process's budget. Changes under all of the rings' locks.
+  bool counted = true;
   side sides[2];
 };
 

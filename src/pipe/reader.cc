@@ -22,29 +22,100 @@ class reader {
         turn_(ring_.reading) {}
 
   long run() noexcept {
-    if (!turn_.held()) return -EAGAIN;
-    if (call_.stale()) return -EBADF;
-    if (is_plain()) return core::descriptor_owner::kAskKernel;
-    sys_.sizes().before_read(ring_, call_.memory().fixed);
-    ring_.reader_cpu.store(host::this_cpu(), std::memory_order_relaxed);
-    start_ = ring_.head.load(std::memory_order_relaxed);
-    const int error = fill();
+    int error = begin();
+    if (error == 0) error = fill();
     if (turn_.held()) turn_.put_down();
     if (error == kPlain) return core::descriptor_owner::kAskKernel;
-    finish(error);
+    if (!refused_) finish(error);
     return error == 0 ? static_cast<long>(done_) : -error;
   }
 
- private:
-  int fill() noexcept {
-    while (to_.left() > 0) {
-      const std::uint64_t head = ring_.head.load(std::memory_order_relaxed);
-      std::uint64_t there = ring_.tail_seen - head;
-      if (there - 1 >= kRing) {  // nothing, or nonsense
-        ring_.tail_seen = ring_.tail.load(std::memory_order_acquire);
-        there = ring_.tail_seen - head;
-        if (there > kRing) return EIO;
+  // What lies there in one piece, for this thread to look at: 0 at the end of file.
+  long peek(iovec& bytes) noexcept {
+    int error = begin();
+    bool ended = false;
+    while (error == 0 && !ended) {
+      if (peeked_by_another()) {
+        error = wait_for_consume();
+        continue;
       }
+      const std::uint64_t head = ring_.head.load(std::memory_order_relaxed);
+      ring_.tail_seen = ring_.tail.load(std::memory_order_acquire);  // all there is
+      const std::uint64_t n = std::min(available(head), kRing - head % kRing);
+      if (n > kRing) return -EIO;
+      if (n > 0) {
+        ring_.peeked = static_cast<std::uint32_t>(n);
+        ring_.peeked_by.store(host::thread_number(), std::memory_order_relaxed);
+        bytes = {bytes_ + head % kRing, n};
+        return static_cast<long>(n);
+      }
+      error = await(head, ended);
+    }
+    bytes = {};
+    return error == kPlain ? -EOPNOTSUPP : -error;
+  }
+
+  // Of what this thread peeked at, the count has been read.
+  long consume(std::size_t n) noexcept {
+    const int error = begin();
+    if (error != 0) return error == kPlain ? -EOPNOTSUPP : -error;
+    if (ring_.peeked_by.load(std::memory_order_relaxed) != host::thread_number() ||
+        n > ring_.peeked || ring_.peeked > kRing) {
+      return -EINVAL;
+    }
+    ring_.peeked_by.store(0, std::memory_order_release);
+    done_ = n;
+    ring_.head.store(start_ + n, std::memory_order_release);
+    turn_.put_down();
+    wake(ring_.readers);
+    if (ring_.held() == 0) wake(ring_.writers);
+    finish(0);
+    return static_cast<long>(n);
+  }
+
+ private:
+  int begin() noexcept {
+    refused_ = true;
+    if (!turn_.held()) return EAGAIN;
+    if (call_.stale()) return EBADF;
+    if (is_plain()) return kPlain;
+    refused_ = false;
+    sys_.sizes().before_read(ring_, call_.memory().fixed, call_.of->counted);
+    ring_.reader_cpu.store(host::this_cpu(), std::memory_order_relaxed);
+    start_ = ring_.head.load(std::memory_order_relaxed);
+    return 0;
+  }
+
+  // A thread that reads while it is peeking gives that up.
+  bool peeked_by_another() noexcept {
+    const std::uint32_t owner = ring_.peeked_by.load(std::memory_order_relaxed);
+    if (owner == 0) return false;
+    if (owner != host::thread_number() && host::thread_exists(owner)) return true;
+    ring_.peeked_by.store(0, std::memory_order_relaxed);
+    return false;
+  }
+
+  // Above kRing: what nobody but a hostile process could have stored.
+  std::uint64_t available(std::uint64_t head) noexcept {
+    std::uint64_t there = ring_.tail_seen - head;
+    if (there - 1 >= kRing) {  // nothing, or nonsense
+      ring_.tail_seen = ring_.tail.load(std::memory_order_acquire);
+      there = ring_.tail_seen - head;
+    }
+    return there;
+  }
+
+  int fill() noexcept {
+    bool ended = false;
+    while (to_.left() > 0 && !ended) {
+      if (peeked_by_another()) {
+        if (done_ > 0) return 0;
+        if (const int error = wait_for_consume(); error != 0) return error;
+        continue;
+      }
+      const std::uint64_t head = ring_.head.load(std::memory_order_relaxed);
+      const std::uint64_t there = available(head);
+      if (there > kRing) return EIO;
       if (there > 0) {
         const std::size_t n = std::min<std::uint64_t>(there, to_.left());
         if (!to_.writable(n)) return EFAULT;
@@ -53,40 +124,53 @@ class reader {
         done_ += n;
         continue;
       }
-      if (ring_.written() != head) {
-        wait_for_copier(head);
-        continue;
-      }
-      if (ring_.eof.load(std::memory_order_acquire) != 0) {
-        if (ring_.written() != head) continue;  // written before the end was closed
-        return 0;
-      }
-      std::atomic_thread_fence(std::memory_order_seq_cst);
-      wake(ring_.writers);
-      if (done_ > 0) return 0;
-      turn_.put_down();
-      if (const int error = wait_for_bytes(head); error != 0) return error;
-      turn_.take_up();
-      if (!turn_.held()) return EAGAIN;
-      if (call_.stale()) return EBADF;
-      if (is_plain()) return kPlain;
+      if (const int error = await(head, ended); error != 0) return error;
     }
     return 0;
+  }
+
+  // There is nothing at head: waits until there may be, unless something was read before. `ended`
+  // tells that this is all.
+  int await(std::uint64_t head, bool& ended) noexcept {
+    if (ring_.written() != head) {
+      wait_for_copier(head);
+      return 0;
+    }
+    if (ring_.eof.load(std::memory_order_acquire) != 0) {
+      ended = ring_.written() == head;  // or written before the end was closed
+      return 0;
+    }
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    wake(ring_.writers);
+    ended = done_ > 0;
+    return ended ? 0 : wait_for(host::sleep::sound, [&] {
+      return ring_.tail.load(std::memory_order_acquire) != head ||
+             ring_.announced.load(std::memory_order_relaxed) > head ||
+             ring_.eof.load(std::memory_order_relaxed) != 0 ||
+             ring_.head.load(std::memory_order_relaxed) != head || is_plain();
+    });
+  }
+
+  int wait_for_consume() noexcept {
+    return wait_for(host::sleep::doubting, [this] {
+      return ring_.peeked_by.load(std::memory_order_relaxed) == 0 || is_plain();
+    });
   }
 
   bool is_plain() const noexcept {
     return call_.memory().plain.load(std::memory_order_relaxed) != 0;
   }
 
-  int wait_for_bytes(std::uint64_t head) noexcept {
-    const auto arrived = [&] {
-      return ring_.tail.load(std::memory_order_acquire) != head ||
-             ring_.announced.load(std::memory_order_relaxed) > head ||
-             ring_.eof.load(std::memory_order_relaxed) != 0 ||
-             ring_.head.load(std::memory_order_relaxed) != head || is_plain();
-    };
-    return wait(here_, ring_.readers, call_.own().reading,
-                ring_.writer_cpu.load(std::memory_order_relaxed), false, arrived, arrived);
+  template <class Ready>
+  int wait_for(host::sleep how, Ready ready) noexcept {
+    turn_.put_down();
+    const int error = wait(here_, ring_.readers, call_.own().reading,
+                           ring_.writer_cpu.load(std::memory_order_relaxed), how, ready, ready);
+    if (error != 0) return error;
+    turn_.take_up();
+    if (!turn_.held()) return EAGAIN;
+    if (call_.stale()) return EBADF;
+    return is_plain() ? kPlain : 0;
   }
 
   // Bytes that were announced are being copied: they come in a moment, unless their writer died.
@@ -123,12 +207,21 @@ class reader {
   host::shared_hold turn_;
   std::uint64_t start_ = 0;
   std::size_t done_ = 0;
+  bool refused_ = false;
 };
 
 }  // namespace
 
 long read(system& sys, const subject& call, cursor to) noexcept {
   return reader(sys, call, to).run();
+}
+
+long peek(system& sys, const subject& call, iovec& bytes) noexcept {
+  return reader(sys, call, cursor(nullptr, 0)).peek(bytes);
+}
+
+long consume(system& sys, const subject& call, std::size_t n) noexcept {
+  return reader(sys, call, cursor(nullptr, 0)).consume(n);
 }
 
 }  // namespace quay::pipe

@@ -155,6 +155,7 @@ int system::equip(pair& p, bool nonblocking) noexcept {
   }
   shared_pipe& s = *::new (p.shared) shared_pipe;
   s.fixed = fixed;
+  p.counted = true;
   s.made = host::coarse_wall();
   for (int e = 0; e < 2; ++e) {
     s.inode[e] = domain_->next_inode.fetch_add(1, std::memory_order_relaxed);
@@ -241,6 +242,7 @@ void system::closed(int fd) noexcept {
 
 void system::end_left(const subject& was) noexcept {
   pair& p = *was.of;
+  int object = -1;
   if (was.memory().several.load() == 0) {
     end_gone(p, was.life, was.end);
   } else if (const int probe = was.own().probe; probe >= 0) {
@@ -257,7 +259,9 @@ void system::end_left(const subject& was) noexcept {
     }
     // Both ends have left the process. Of two threads that closed one each, one comes here.
     p.life.store(p.life.load(std::memory_order_relaxed) + 1);
+    object = std::exchange(p.object, -1);
   }
+  if (object >= 0) os_.discard(object);
   recycle(p);
 }
 
@@ -278,15 +282,17 @@ void system::recycle(pair& p) noexcept {
 void system::end_gone(pair& p, std::uint32_t life, int end) noexcept {
   if (p.life.load(std::memory_order_relaxed) != life) return;
   shared_pipe& s = *p.shared;
-  if (s.gone[end].exchange(1) != 0) return;
+  if (s.gone[end].load() != 0) return;
   {
-    // Under the lock no writer resizes. If it is ours already, we are that writer.
+    // Under the lock no writer resizes, and the memory stays. If it is ours already, we are that
+    // writer.
     const host::shared_hold hold(s.to[end].writing);
+    if (s.gone[end].exchange(1) != 0) return;
     direction& d = s.to[end];
     // What was left of a window goes with its readers; its writer counts it as written.
     if (d.has_window()) d.head.store(d.window_end.load());
     d.eof.store(1);
-    sizes_.give_back(d.size.load());
+    if (p.counted) sizes_.give_back(d.size.load());
   }
   s.to[1 - end].eof.store(1);
   for (int e = 0; e < 2; ++e) {
@@ -381,7 +387,10 @@ void system::duplicated(int from, int to) noexcept {
   subject s{};
   if (!look_up(from, s)) return;
   core::guard hold(lock_);
-  if (look_up(from, s) && !s.stale()) give_locked(to, *s.of, s.end);
+  if (!look_up(from, s) || s.stale()) return;
+  // quay_fcntl() in front of the hooks' fcntl() tells of a duplicate twice.
+  if (subject known{}; look_up(to, known) && name_of(known) == name_of(s)) return;
+  give_locked(to, *s.of, s.end);
 }
 
 void system::before_fork() noexcept {

@@ -36,8 +36,18 @@ class system final : public core::descriptor_owner {
   // pipe2: 0 or -errno.
   int open(int fds[2], int flags) noexcept;
 
+  // Hands a descriptor over a connected unix socket, and takes one: 0 or the descriptor, or -errno.
+  // One that is no pipe of ours goes as it is.
+  int send(int socket, int fd) noexcept;
+  int receive(int socket) noexcept;
+
   long read(int fd, const iovec* parts, int count) noexcept override;
   long write(int fd, const iovec* parts, int count) noexcept override;
+  // Without a copy (transfer.hpp); of what is no pipe of ours -EOPNOTSUPP.
+  long reserve(int fd, std::size_t n, iovec& room) noexcept;
+  long commit(int fd, std::size_t n) noexcept;
+  long peek(int fd, iovec& bytes) noexcept;
+  long consume(int fd, std::size_t n) noexcept;
   int stat(int fd, struct stat& out) noexcept override;
   int ioctl(int fd, unsigned long request, void* argument) noexcept override;
   int fcntl(int fd, int command, void* argument) noexcept override;
@@ -47,6 +57,7 @@ class system final : public core::descriptor_owner {
 
   short kernel_hints(int fd, short events) noexcept override;
 
+  int sending(int fd) noexcept override;
   void closing(int fd) noexcept override;
   void closed(int fd) noexcept override;
   void duplicated(int from, int to) noexcept override;
@@ -99,6 +110,8 @@ class system final : public core::descriptor_owner {
   void end_left(const subject& was) noexcept;
   void recycle(pair& p) noexcept;
   void make_plain(const subject& s) noexcept;
+  int object_of(const subject& s) noexcept;
+  int adopt(int fd, int object) noexcept;
   pair* make_locked() noexcept QUAY_REQUIRES(lock_);
   int equip(pair& p, bool nonblocking) noexcept;
   void tell_listeners(pair& p, int end) noexcept;

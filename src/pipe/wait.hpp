@@ -46,10 +46,11 @@ class presence {
 
 // Waits, without any lock, until woken: 0 to look again, EAGAIN, or EINTR. `soon` is watched for a
 // while before sleeping; `missed` tells, once the flag is up, that a wake-up may have gone by.
-// `every_signal`: the call has moved bytes already and would return them rather than go on.
+// sleep::every_signal: the call has moved bytes already and would return them rather than go on;
+// sleep::doubting: whom it waits for may be killed, and nobody would tell.
 template <class Soon, class Missed>
 int wait(presence& here, sleeping_place& place, patience& mine, std::uint32_t other_cpu,
-         bool every_signal, Soon soon, Missed missed) noexcept {
+         host::sleep how, Soon soon, Missed missed) noexcept {
   const subject& call = here.call();
   const bool blocks = call.memory().nonblocking[call.end].load(std::memory_order_relaxed) == 0;
   const std::int64_t most = here.of().tune().spin_us.load(std::memory_order_relaxed) * 1000;
@@ -65,7 +66,7 @@ int wait(presence& here, sleeping_place& place, patience& mine, std::uint32_t ot
   const std::uint32_t bell = place.bell.load();
   place.asleep.store(kSleeping);
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  return missed() ? 0 : host::sleep_shared(place.bell, bell, every_signal);
+  return missed() ? 0 : host::sleep_shared(place.bell, bell, how);
 }
 
 }  // namespace quay::pipe

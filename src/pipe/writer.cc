@@ -30,21 +30,13 @@ class writer {
         turn_(ring_.writing) {}
 
   long run() noexcept {
-    if (!turn_.held()) return -EAGAIN;
-    if (call_.stale()) return -EBADF;
-    if (is_plain()) return core::descriptor_owner::kAskKernel;
-    put_right();
-    ring_.writer_cpu.store(host::this_cpu(), std::memory_order_relaxed);
-    const std::int64_t now = host::coarse_wall();
-    if (call_.memory().several.load(std::memory_order_relaxed) != 0) {
-      sys_.notice_death(call_, now);
-    }
-    int error = ring_.eof.load(std::memory_order_acquire) != 0 ? EPIPE : 0;
+    int error = begin();
+    if (error == kPlain) return core::descriptor_owner::kAskKernel;
+    if (error != 0 && error != EPIPE) return -error;
+    refused_ = error != 0;
     if (error == 0) {
-      sys_.sizes().before_write(ring_, call_.memory().fixed, total_);
+      fit_size();
       error = drain();
-    } else {
-      refused_ = true;
     }
     if (turn_.held()) turn_.put_down();
     const std::size_t done = total_ - from_.left();
@@ -52,7 +44,7 @@ class writer {
       return done > 0 ? static_cast<long>(done) : core::descriptor_owner::kAskKernel;
     }
     if (error == EPIPE && done > 0) error = 0;
-    if (error == 0) ring_.changed.store(now, std::memory_order_relaxed);
+    if (error == 0) ring_.changed.store(now_, std::memory_order_relaxed);
     if (!refused_) offer();
     if (wake_writers_) wake(ring_.writers);
     if (error == EPIPE) host::raise_sigpipe();
@@ -61,7 +53,69 @@ class writer {
     return static_cast<long>(done);
   }
 
+  // Room for up to the count, in one piece, for this thread to fill.
+  long reserve(iovec& room) noexcept {
+    int error = begin();
+    if (error == 0) fit_size();
+    while (error == 0) {
+      if (ring_.eof.load(std::memory_order_acquire) != 0) {
+        error = EPIPE;
+      } else if (reserved_by_another()) {
+        error = wait_for_commit();
+      } else if (const std::size_t n = has_window() ? 0 : room_in_one_piece(); n > 0) {
+        ring_.reserved = static_cast<std::uint32_t>(n);
+        ring_.reserved_by.store(host::thread_number(), std::memory_order_relaxed);
+        room = {bytes_ + ring_.tail.load(std::memory_order_relaxed) % kRing, n};
+        return static_cast<long>(n);
+      } else {
+        error = wait_for_room();
+      }
+    }
+    if (turn_.held()) turn_.put_down();
+    if (error == EPIPE) host::raise_sigpipe();
+    return error == kPlain ? -EOPNOTSUPP : -error;
+  }
+
+  // What this thread reserved is written, as far as the count goes, and no longer reserved.
+  long commit() noexcept {
+    int error = begin();
+    if (turn_.held()) {
+      if (ring_.reserved_by.load(std::memory_order_relaxed) != host::thread_number() ||
+          total_ > ring_.reserved || ring_.reserved > kRing) {
+        return -EINVAL;
+      }
+      ring_.reserved_by.store(0, std::memory_order_release);
+      if (error == 0 && total_ > 0) {
+        ring_.tail.fetch_add(total_, std::memory_order_release);
+        ring_.changed.store(now_, std::memory_order_relaxed);
+      }
+      turn_.put_down();
+      if (error == 0) offer();
+      wake(ring_.writers);
+    }
+    if (error == EPIPE && total_ == 0) error = 0;
+    if (error == EPIPE) host::raise_sigpipe();
+    return error == kPlain ? -EOPNOTSUPP : error != 0 ? -error : static_cast<long>(total_);
+  }
+
  private:
+  int begin() noexcept {
+    if (!turn_.held()) return EAGAIN;
+    if (call_.stale()) return EBADF;
+    if (is_plain()) return kPlain;
+    put_right();
+    ring_.writer_cpu.store(host::this_cpu(), std::memory_order_relaxed);
+    now_ = host::coarse_wall();
+    if (call_.memory().several.load(std::memory_order_relaxed) != 0) {
+      sys_.notice_death(call_, now_);
+    }
+    return ring_.eof.load(std::memory_order_acquire) != 0 ? EPIPE : 0;
+  }
+
+  void fit_size() noexcept {
+    sys_.sizes().before_write(ring_, call_.memory().fixed, total_, call_.of->counted);
+  }
+
   // The last holder may have died between announcing and copying.
   void put_right() noexcept {
     if (turn_.inherited()) ring_.announced.store(ring_.tail.load(std::memory_order_relaxed));
@@ -89,6 +143,20 @@ class writer {
     return owner != 0 && owner != host::thread_number() && host::thread_exists(owner);
   }
 
+  // A thread that writes while it has room reserved gives the reservation up.
+  bool reserved_by_another() noexcept {
+    const std::uint32_t owner = ring_.reserved_by.load(std::memory_order_relaxed);
+    if (owner == 0) return false;
+    if (owner != host::thread_number() && host::thread_exists(owner)) return true;
+    ring_.reserved_by.store(0, std::memory_order_relaxed);
+    return false;
+  }
+
+  std::size_t room_in_one_piece() noexcept {
+    const std::size_t to_the_edge = kRing - ring_.tail.load(std::memory_order_relaxed) % kRing;
+    return std::min({space(total_), total_, to_the_edge});
+  }
+
   std::size_t space(std::size_t wanted) noexcept {
     const std::uint64_t tail = ring_.tail.load(std::memory_order_relaxed);
     const std::uint32_t limit = ring_.limit();
@@ -103,6 +171,10 @@ class writer {
   int drain() noexcept {
     while (from_.left() > 0) {
       if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
+      if (reserved_by_another()) {
+        if (const int error = wait_for_commit(); error != 0) return error;
+        continue;
+      }
       const auto direct =
           static_cast<std::size_t>(sys_.tune().pipe_mindirect.load(std::memory_order_relaxed));
       if (from_.left_here() >= direct && ring_.limit() >= direct && blocks()) {
@@ -161,7 +233,8 @@ class writer {
     int error = 0;
     while (error == 0 && ring_.head.load(std::memory_order_acquire) < end &&
            ring_.eof.load(std::memory_order_acquire) == 0) {
-      error = wait_for([&] { return ring_.head.load(std::memory_order_acquire) >= end; });
+      error = wait_for(how_to_sleep(),
+                       [&] { return ring_.head.load(std::memory_order_acquire) >= end; });
     }
     if (!turn_.held() || error == EBADF || error == kPlain) return error;
     ring_.window_owner = 0;
@@ -184,22 +257,31 @@ class writer {
   // when there was no room: if it has moved since, a wake-up may have gone by.
   int wait_for_room() noexcept {
     const std::uint64_t head = ring_.head_seen;
-    return wait_for([this, head] {
+    return wait_for(how_to_sleep(), [this, head] {
       return ring_.head.load(std::memory_order_acquire) != head && !ring_.has_window() &&
              ring_.held() <= ring_.limit() / 2;
     });
   }
 
+  int wait_for_commit() noexcept {
+    ring_.head_seen = ring_.head.load(std::memory_order_acquire);
+    return wait_for(host::sleep::doubting,
+                    [this] { return ring_.reserved_by.load(std::memory_order_relaxed) == 0; });
+  }
+
+  host::sleep how_to_sleep() const noexcept {
+    return from_.left() != total_ ? host::sleep::every_signal : host::sleep::sound;
+  }
+
   template <class Ready>
-  int wait_for(Ready ready) noexcept {
-    const bool moved = from_.left() != total_;
+  int wait_for(host::sleep how, Ready ready) noexcept {
     const std::uint64_t head = ring_.head_seen;
     turn_.put_down();
     offer();
     const auto over = [&] { return ring_.eof.load(std::memory_order_acquire) != 0 || is_plain(); };
     const int error = wait(
         here_, ring_.writers, call_.own().writing, ring_.reader_cpu.load(std::memory_order_relaxed),
-        moved, [&] { return ready() || over(); },
+        how, [&] { return ready() || over(); },
         [&] {
           return over() || ready() ||
                  (ring_.head.load(std::memory_order_acquire) != head && !ring_.has_window() &&
@@ -226,6 +308,7 @@ class writer {
   const subject& call_;
   cursor from_;
   const std::size_t total_;
+  std::int64_t now_ = 0;
   direction& ring_;
   unsigned char* const bytes_;
   presence here_;  // outlives the turn: its end may end the pipe
@@ -239,6 +322,14 @@ class writer {
 
 long write(system& sys, const subject& call, cursor from) noexcept {
   return writer(sys, call, from).run();
+}
+
+long reserve(system& sys, const subject& call, std::size_t n, iovec& room) noexcept {
+  return writer(sys, call, cursor(nullptr, n)).reserve(room);
+}
+
+long commit(system& sys, const subject& call, std::size_t n) noexcept {
+  return writer(sys, call, cursor(nullptr, n)).commit();
 }
 
 }  // namespace quay::pipe

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: named pipes: the kernel's, under the seed's rules.
+// Contract: semantics/pipes-signalfd.md A7; docs/differences.md, "Pipes".
+// Invariants: nothing is kept of a descriptor but whose it is. Bytes, readers, writers and the
+//             generations of both are the kernel's, so that processes need not have met.
+// Locking: none.
+#pragma once
+
+#include "core/descriptors.hpp"
+
+namespace quay::pipe {
+
+class named final : public core::descriptor_owner {
+ public:
+  explicit named(core::descriptor_table& descriptors) noexcept : descriptors_(descriptors) {
+    descriptors_.enroll(*this);
+  }
+  named(const named&) = delete;
+  named& operator=(const named&) = delete;
+
+  // A descriptor or -errno. Of what is no named pipe, a descriptor that is none of ours.
+  int open(const char* path, int flags) noexcept;
+
+  long read(int fd, const iovec* parts, int count) noexcept override;
+  long write(int, const iovec*, int) noexcept override { return kAskKernel; }
+  int stat(int, struct stat&) noexcept override { return kAskKernel; }
+  int ioctl(int fd, unsigned long request, void* argument) noexcept override;
+  int fcntl(int, int, void*) noexcept override { return kAskKernel; }
+  int poll(int fd, short events) noexcept override;
+  bool observe(int fd, bool writing, core::observation& out) noexcept override;
+
+  void closing(int fd) noexcept override {
+    if (descriptors_.owner_of(fd) == this) descriptors_.clear_owner(fd);
+  }
+  void closed(int) noexcept override {}
+  void duplicated(int, int to) noexcept override { descriptors_.assign(to, *this); }
+
+  void before_fork() noexcept override {}
+  void after_fork_in_parent() noexcept override {}
+  void after_fork_in_child() noexcept override {}
+
+ private:
+  core::descriptor_table& descriptors_;
+};
+
+}  // namespace quay::pipe
