@@ -58,6 +58,15 @@ extern "C" {
 QUAY_CALL_ int quay_kqueue(int dialect, int flags);
 
 /*
+ * quay_expose: takes back what QUAY_PRIVATE promised: from now on the queue or event port may be
+ * polled, selected and watched by queues. What is pending already shows at once.
+ *
+ * Returns: 0, also when it was never private; -1 with EBADF (neither queue nor port).
+ * Threads: any. Not async-signal-safe.
+ */
+QUAY_CALL_ int quay_expose(int fd);
+
+/*
  * quay_pipe2: a pipe of FreeBSD's kind, in memory that the children of fork() share: bytes flow both
  * ways, sizes follow the traffic, and a blocking write of pipe_mindirect bytes or more returns when
  * they have been read.

@@ -201,6 +201,8 @@ class queue {
     shared::store(bell_.pollable, bell_.pollable || watched);
   }
   bool watched_locked() const noexcept QUAY_REQUIRES(lock_) { return watched_; }
+  // A private queue becomes one that can be polled, for good; leave() makes good what is pending.
+  void expose_locked() noexcept QUAY_REQUIRES(lock_) { shared::store(bell_.pollable, true); }
   // The set of a watched queue by which others hear of it: made when there is something in it; -1
   // until then.
   int demand_own_set_locked() noexcept QUAY_REQUIRES(lock_) {

@@ -32,6 +32,17 @@ int quay_kqueue(int dialect, int flags) {
   return -1;
 }
 
+int quay_expose(int fd) {
+  if (quay::port::system* ports = quay::faces::existing_ports(); ports != nullptr) {
+    if (quay::port::port* p = ports->at(fd); p != nullptr) return p->expose(), 0;
+  }
+  quay::kqueue::system* queues = quay::faces::existing_system();
+  const int error = queues != nullptr ? queues->expose(fd) : EBADF;
+  if (error == 0) return 0;
+  errno = error;
+  return -1;
+}
+
 int quay_close(int fd) {
   // With the hooks in front, close() announces itself; announcing twice would be one too many.
   if (process_system().hooked()) return close(fd);

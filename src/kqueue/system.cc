@@ -89,6 +89,15 @@ int system::open(const dialect& d, bool close_on_exec, bool private_queue,
   return fd;
 }
 
+int system::expose(int fd) noexcept {
+  queue* q = queue_at(fd);
+  if (q == nullptr) return EBADF;
+  core::queue::section hold(*q);
+  if (!q->matches_locked(fd)) return EBADF;
+  q->expose_locked();
+  return 0;
+}
+
 void system::changed(int fd) noexcept {
   changed(fd, false);
   changed(fd, true);

@@ -36,6 +36,8 @@ class system final : public core::descriptor_owner, private core::edge_listener 
   // Makes a queue; returns its descriptor or -errno.
   int open(const dialect& d, bool close_on_exec, bool private_queue,
            bool copied_on_fork = false) noexcept;
+  // Ends what QUAY_PRIVATE promised: the queue can be polled and watched from now on. errno.
+  int expose(int fd) noexcept;
   // The queue behind a number, null when it is none. The caller locks it and checks
   // matches_locked().
   queue* queue_at(int fd) const noexcept {
