@@ -128,32 +128,34 @@ std::string port_model::compare(const entry& e, const port_event_t& got) const {
   return same ? "" : "expected " + words(want) + ", got " + words(got);
 }
 
+// Events of descriptors that stand side by side come in an order that the kernel chooses; nothing else moves.
 std::string port_model::accept(const std::vector<port_event_t>& got, unsigned max) {
-  std::size_t next = 0;
-  for (auto e = queue_.begin(); e != queue_.end() && next < max;) {
-    const bool is_descriptor = e->event.portev_source == PORT_SOURCE_FD;
-    // Between descriptors the kernel chooses; everything else keeps its place.
-    auto came = got.begin() + static_cast<std::ptrdiff_t>(next);
-    const auto same_place = [&](const port_event_t& g) {
-      return g.portev_source == e->event.portev_source && g.portev_object == e->event.portev_object;
-    };
-    if (next >= got.size() || !same_place(*came)) {
-      if (!e->faded) return "missing: " + words(e->event);
-      associations_.at(static_cast<int>(e->event.portev_object)).now = state::armed;
-      const int descriptor = static_cast<int>(e->event.portev_object);
-      e = queue_.erase(e);
-      look(descriptor, associations_.at(descriptor));
-      continue;
+  for (const port_event_t& g : got) {
+    auto e = queue_.begin();
+    while (e != queue_.end() && e->event.portev_source == PORT_SOURCE_FD &&
+           (g.portev_source != PORT_SOURCE_FD || g.portev_object != e->event.portev_object)) {
+      if (g.portev_source != PORT_SOURCE_FD && !e->faded) return "missing: " + words(e->event);
+      ++e;
     }
-    if (std::string wrong = compare(*e, *came); !wrong.empty()) return wrong;
-    if (is_descriptor)
-      associations_.at(static_cast<int>(e->event.portev_object)).now = state::idle;
-    else
+    if (e == queue_.end()) return "unexpected: " + words(g);
+    if (std::string wrong = compare(*e, g); !wrong.empty()) return wrong;
+    if (g.portev_source == PORT_SOURCE_FD) {
+      associations_.at(static_cast<int>(g.portev_object)).now = state::idle;
+    } else {
       --users_;
-    e = queue_.erase(e);
-    ++next;
+    }
+    queue_.erase(e);
   }
-  return next == got.size() ? "" : "unexpected: " + words(got[next]);
+  if (got.size() == max) return {};
+  // There was room for more: what is left was not there any more, and its association is armed still.
+  while (!queue_.empty()) {
+    const entry e = queue_.front();
+    if (!e.faded) return "missing: " + words(e.event);
+    queue_.pop_front();
+    const int descriptor = static_cast<int>(e.event.portev_object);
+    associations_.at(descriptor).now = state::armed;
+  }
+  return {};
 }
 
 }  // namespace quay::model

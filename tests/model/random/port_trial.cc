@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <utility>
 
 namespace quay::model {
 namespace {
@@ -112,7 +113,6 @@ void port_trial::move_bytes(const operation& step) {
   char bytes[4096];
   if (descriptor < 0) return;
   if (step.action == port_action::drain) {
-    // A socket's reader alone changes what its writer may do, when much is read; a few bytes do not.
     if (::read(descriptor, bytes, sizeof bytes) < 0) return;
   } else if (ask(descriptor, POLLOUT) != POLLOUT ||
              ::send(descriptor, "abc", 3, MSG_NOSIGNAL) < 0) {
