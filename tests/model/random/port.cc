@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <quay/quay.h>
 
+#include "kqueue.hpp"
 #include "port_trial.hpp"
 
 namespace {
@@ -11,13 +12,14 @@ namespace {
 using quay::model::explore;
 using quay::model::operations_wanted;
 using quay::model::port_trial;
+using quay::test::hooked;
 
 TEST(Port_Model, EventsComeAsTheModelHasThem) {
-  EXPECT_EQ(explore(port_trial(0), 2 * operations_wanted(), 60), "");
+  EXPECT_EQ(explore(port_trial(0), 2 * operations_wanted(hooked()), 60), "");
 }
 
 TEST(Port_Model, PrivatePortsDeliverTheEventsOfTheModel) {
-  EXPECT_EQ(explore(port_trial(QUAY_PRIVATE), 2 * operations_wanted(), 60), "");
+  EXPECT_EQ(explore(port_trial(QUAY_PRIVATE), 2 * operations_wanted(hooked()), 60), "");
 }
 
 TEST(Port_Model, FindsOutAnotherLimit) { EXPECT_NE(explore(port_trial(0, true), 20'000, 60), ""); }
