@@ -20,6 +20,12 @@ TEST_P(Signal_Model, EveryPostingCountsOnce) {
   EXPECT_EQ(explore(trial, operations_wanted(hooked()), 60), "");
 }
 
+// A blocked signal stays pending, and what merges with it is one posting.
+TEST_P(Signal_Model, BlockedSignalsCountOnceUntilTheyAreDelivered) {
+  signal_trial trial(GetParam(), {.dispositions = hooked(), .blocking = true});
+  EXPECT_EQ(explore(trial, operations_wanted(hooked()), 60), "");
+}
+
 TEST_P(Signal_Model, FindsOutAModelThatForgets) {
   EXPECT_NE(explore(signal_trial(GetParam(), {.forgets = true}), 20'000, 60), "");
 }
