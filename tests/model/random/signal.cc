@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the counting of signals against its model, in every dialect.
+#include <gtest/gtest.h>
+
+#include "dialects.hpp"
+#include "signal_trial.hpp"
+
+namespace {
+
+using quay::model::explore;
+using quay::model::operations_wanted;
+using quay::model::signal_trial;
+using quay::test::hooked;
+
+class Signal_Model : public testing::TestWithParam<int> {};
+
+TEST_P(Signal_Model, EveryPostingCountsOnce) {
+  signal_trial trial(GetParam(), {.dispositions = hooked()});
+  EXPECT_EQ(explore(trial, operations_wanted(hooked()), 60), "");
+}
+
+// A blocked signal stays pending, and what merges with it is one posting.
+TEST_P(Signal_Model, BlockedSignalsCountOnceUntilTheyAreDelivered) {
+  signal_trial trial(GetParam(), {.dispositions = hooked(), .blocking = true});
+  EXPECT_EQ(explore(trial, operations_wanted(hooked()), 60), "");
+}
+
+TEST_P(Signal_Model, FindsOutAModelThatForgets) {
+  EXPECT_NE(explore(signal_trial(GetParam(), {.forgets = true}), 20'000, 60), "");
+}
+
+QUAY_IN_ALL_DIALECTS(Signal_Model);
+
+}  // namespace
