@@ -249,7 +249,8 @@ bool queue::take_glance_locked(const glance* g, int room) noexcept {
   ++epoch_;
   ++harvests_;
   take_reports_locked(g->reports, g->count, room);
-  return g->count == glance::kRoom && room > glance::kRoom;
+  // Some reports fill no room; see drain_locked().
+  return g->count == g->most && ready_.count() < static_cast<std::uint32_t>(room);
 }
 
 int queue::harvest_locked(int room) noexcept {

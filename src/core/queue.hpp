@@ -144,13 +144,14 @@ class queue {
   struct glance {
     static constexpr int kRoom = 64;
     int count = -1;  // reports, -1: nobody looked
+    int most = 0;    // that were asked for
     epoll_event reports[kRoom];
   };
   // False: take the mutex, and take_glance_locked() before anything else.
   bool nothing_at(glance& g, int room) noexcept {
     if (!kernel_knows_all_.load(std::memory_order_acquire) || ready_count() != 0) return false;
-    const int most = room < glance::kRoom ? room : glance::kRoom;
-    g.count = env_.os.set_wait(public_.load(std::memory_order_relaxed), g.reports, most, 0);
+    g.most = room < glance::kRoom ? room : glance::kRoom;
+    g.count = env_.os.set_wait(public_.load(std::memory_order_relaxed), g.reports, g.most, 0);
     return g.count == 0;
   }
   // Takes in what was seen, if anybody looked; true: there may be more to see.
