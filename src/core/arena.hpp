@@ -81,7 +81,7 @@ class arena {
 
   // The slots, live or free, of which `sample` is like.
   void show(catalogue& c, const catalogue::description& sample) const noexcept QUAY_NO_ANALYSIS {
-    c.show_slots(sample, base_, sizeof(T), used_);
+    c.show_slots(sample, base_, sizeof(T), used_, kNil + 1);
   }
 
  private:

@@ -23,13 +23,12 @@ catalogue::description::description(const char* kind_name, const void* object) n
   put_name(what_.name, kind_name);
 }
 
-catalogue::description& catalogue::description::add(const char* name, const void* member,
+catalogue::description& catalogue::description::add(const char* name, std::uint32_t offset,
                                                     std::size_t bytes, form how) noexcept {
   if (what_.fields == kMostFields) return *this;
   field& f = what_.field_at[what_.fields++];
   put_name(f.name, name);
-  f.offset = static_cast<std::uint32_t>(static_cast<const char*>(member) -
-                                        static_cast<const char*>(object_));
+  f.offset = offset;
   f.bytes = static_cast<std::uint16_t>(bytes);
   f.how = how;
   return *this;
@@ -55,7 +54,7 @@ std::uint32_t catalogue::kind_number(const kind& k) noexcept {
 }
 
 void catalogue::show(const description& d, const void* first, std::size_t stride,
-                     const std::uint32_t* slots) noexcept {
+                     const std::uint32_t* slots, std::uint32_t first_slot) noexcept {
   if (contents_ == nullptr) return;
   const std::uint32_t number = kind_number(d.what_);
   if (number == kMostKinds) return;
@@ -64,6 +63,7 @@ void catalogue::show(const description& d, const void* first, std::size_t stride
   entry& e = contents_->entry_at[n];
   e.kind = number;
   e.stride = stride;
+  e.first_slot = first_slot;
   e.slots = reinterpret_cast<std::uintptr_t>(slots);
   // Until then a reader takes the entry for none.
   std::atomic_ref(e.object).store(reinterpret_cast<std::uintptr_t>(first),

@@ -43,14 +43,14 @@ class catalogue {
     address,     //
     named,       // address of something that begins with the address of its name
     internal,    // not shown: where to look on
-    in_use,      // not shown: 0 means that there is no object (now)
+    in_use,      // not shown: there is an object (now) when one of these is not 0
     not_in_use,  // the opposite
   };
   struct field {
     char name[24];
-    std::uint32_t offset;  // in the object
+    std::uint32_t offset;   // in the object, or
+    std::uint16_t through;  // in what field through - 1 is the address of
     std::uint16_t bytes;
-    std::uint16_t reserved;
     form how;
   };
   struct kind {
@@ -60,10 +60,10 @@ class catalogue {
   };
   struct entry {
     std::uint64_t object;
-    std::uint64_t stride;  // 0: one object; else the size of a slot, and slot 0 is none
+    std::uint64_t stride;  // 0: one object; else the size of a slot
     std::uint64_t slots;   // address of the 32-bit count of slots
     std::uint32_t kind;
-    std::uint32_t reserved;
+    std::uint32_t first_slot;  // the ones before it are none
   };
   struct contents {
     std::uint64_t magic;
@@ -82,7 +82,21 @@ class catalogue {
 
     template <class T>
     description& add(const char* name, const T& member, form how = form_of<T>()) noexcept {
-      return add(name, &member, sizeof(T), how);
+      return add(name, offset_of(&member, object_), sizeof(T), how);
+    }
+    // A member that is not in the object but in what it refers to; the first makes that known. `like`
+    // is laid out as what `pointer` will be the address of.
+    template <class T, class Like>
+    description& add_behind(const char* name, Like* const& pointer, const Like& like,
+                            const T& member) noexcept {
+      const std::uint32_t at = offset_of(&pointer, object_);
+      if (through_ == 0 || what_.field_at[through_ - 1].offset != at) {
+        add("", at, sizeof pointer, form::internal);
+        through_ = static_cast<std::uint16_t>(what_.fields);
+      }
+      add(name, offset_of(&member, &like), sizeof(T), form_of<T>());
+      what_.field_at[what_.fields - 1].through = through_;
+      return *this;
     }
 
    private:
@@ -103,9 +117,14 @@ class catalogue {
         return std::is_signed_v<T> ? form::integer : form::number;
       }
     }
-    description& add(const char* name, const void* member, std::size_t bytes, form how) noexcept;
+    static std::uint32_t offset_of(const void* member, const void* object) noexcept {
+      return static_cast<std::uint32_t>(static_cast<const char*>(member) -
+                                        static_cast<const char*>(object));
+    }
+    description& add(const char* name, std::uint32_t offset, std::size_t bytes, form how) noexcept;
 
     const void* object_;
+    std::uint16_t through_ = 0;
     kind what_{};
   };
 
@@ -115,16 +134,16 @@ class catalogue {
 
   // Before anything is shown. Where memory files are refused nothing will be.
   void open() noexcept;
-  void show(const description& d) noexcept { show(d, d.object_, 0, nullptr); }
+  void show(const description& d) noexcept { show(d, d.object_, 0, nullptr, 0); }
   // Slots of which the described object is a sample.
   void show_slots(const description& sample, const void* first, std::size_t stride,
-                  const std::uint32_t& slots) noexcept {
-    show(sample, first, stride, &slots);
+                  const std::uint32_t& slots, std::uint32_t first_slot) noexcept {
+    show(sample, first, stride, &slots, first_slot);
   }
 
  private:
-  void show(const description& d, const void* first, std::size_t stride,
-            const std::uint32_t* slots) noexcept;
+  void show(const description& d, const void* first, std::size_t stride, const std::uint32_t* slots,
+            std::uint32_t first_slot) noexcept;
   std::uint32_t kind_number(const kind& k) noexcept;
 
   contents* contents_ = nullptr;  // set while starting

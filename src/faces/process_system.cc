@@ -143,6 +143,7 @@ port::system* make_ports() noexcept {
   system& sys = process_system();
   auto* ports = ::new (static_cast<void*>(g_ports_storage))
       port::system(sys.os(), g_descriptors, sys.tune(), sys.count(), sys.hooked());
+  ports->show_in(g_catalogue);
   g_ports.store(ports, std::memory_order_release);
   return ports;
 }
@@ -167,8 +168,10 @@ pipe::system& process_pipes() noexcept {
   alignas(pipe::system) static unsigned char storage[sizeof(pipe::system)];
   static pipe::system* const only = [] {
     system& queues = process_system();
-    return ::new (static_cast<void*>(storage))
+    auto* pipes = ::new (static_cast<void*>(storage))
         pipe::system(host::linux_host::instance(), g_descriptors, queues.tune());
+    pipes->show(g_catalogue);
+    return pipes;
   }();
   return *only;
 }

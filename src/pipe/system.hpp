@@ -87,6 +87,9 @@ class system final : public core::descriptor_owner {
     if (p.shared->to[end].listening.load(std::memory_order_relaxed) != 0) tell_listeners(p, end);
   }
 
+  // All pipes of the process, and what they take.
+  void show(core::catalogue& c) const noexcept QUAY_NO_ANALYSIS;
+
   core::host& os() noexcept { return os_; }
   core::tunables& tune() noexcept { return tune_; }
   core::pipe_counters& count() noexcept { return count_; }

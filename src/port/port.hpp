@@ -125,6 +125,7 @@ class port {
     std::uint32_t waiters;
   };
   int examine(figures& out) noexcept;
+  void show(core::catalogue& c) const noexcept;
 
   // --- slots for sources (slots.cc) ---
   // Holds the lock for a while; false when a signal handler interrupted its holder, or the port is

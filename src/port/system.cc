@@ -90,6 +90,7 @@ port* system::recycle_or_make_locked() noexcept {
   if (place == nullptr) return nullptr;
   port* p = ::new (place) port(env_);
   ports_[made_++] = p;
+  if (catalogue_ != nullptr) p->show(*catalogue_);
   return p;
 }
 

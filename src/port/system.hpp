@@ -73,6 +73,8 @@ class system final : public core::descriptor_owner {
     std::uint64_t ports, queued, waiters, sent, delivered, denied, cancelled, refused;
   };
   totals sum() noexcept;
+  // Every port that is made from then on.
+  void show_in(core::catalogue& c) noexcept { catalogue_ = &c; }
 
  private:
   struct entry {
@@ -106,6 +108,7 @@ class system final : public core::descriptor_owner {
   environment env_;
   timer_source timers_;
   mq_source queues_;
+  core::catalogue* catalogue_ = nullptr;  // set while starting
   core::mutex registry_{core::rank::arena};
   std::atomic<entry*> chunks_[kChunks] = {};
   core::growable<port*> ports_ QUAY_GUARDED_BY(registry_);

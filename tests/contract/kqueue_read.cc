@@ -128,6 +128,25 @@ TEST_P(Kqueue_Read, AListenersDataIsItsBacklog) {
   EXPECT_THAT(poll(kq), IsEmpty());
 }
 
+// Whether a socket listens is not decided at registration.
+TEST_P(Kqueue_Read, ASocketThatIsNotConnectedIsSilentAndMayBeginToListen) {
+  const endpoint server = bind_anywhere(AF_INET, SOCK_STREAM);
+  ASSERT_THAT(submit(kq, {add(server.fd, EVFILT_READ)}), Succeeds());
+  EXPECT_THAT(poll(kq), IsEmpty());
+  ASSERT_EQ(::listen(server.fd, 4), 0);
+  EXPECT_THAT(poll(kq), IsEmpty());
+  const unique_fd client = connect_to(server);
+  EXPECT_THAT(await(kq), ElementsAre(Event(server.fd, EVFILT_READ).data(1)));
+}
+
+TEST_P(Kqueue_Read, AnEmptyDatagramIsReadyWithDataZero) {
+  const socket_pair s = make_socketpair(SOCK_DGRAM);
+  ASSERT_THAT(submit(kq, {add(s.here, EVFILT_READ)}), Succeeds());
+  EXPECT_THAT(poll(kq), IsEmpty());
+  ASSERT_EQ(::send(s.there, "", 0, 0), 0);
+  EXPECT_THAT(poll(kq), ElementsAre(Event(s.here, EVFILT_READ).data(0)));
+}
+
 TEST_P(Kqueue_Read, AUnixListenerFiresWhileSomebodyWaitsToBeAccepted) {
   for (const int type : {SOCK_STREAM, SOCK_SEQPACKET}) {
     const endpoint server = make_listener(AF_UNIX, type);

@@ -3,6 +3,7 @@
 // What: `quay stat` looks into this process from another, which gets no help from it.
 // Contract: tools/quay/stat.cc; core/catalogue.hpp.
 #include <fcntl.h>
+#include <port.h>
 #include <quay/quay.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -48,13 +49,14 @@ class Tool_Stat : public testing::Test {
     EXPECT_EQ(said.status, 0) << said.text;
     return json::parse(said.text, nullptr, false);
   }
-  // The kqueue behind a number; null when it is not shown.
-  static json queue_at(const json& all, int fd) {
-    for (const json& each : all.value("kqueue", json::array())) {
-      if (each["descriptor"] == fd) return each;
+  // The object of a kind with that number; null when it is not shown.
+  static json one_of(const json& all, const char* kind, const char* name, int fd) {
+    for (const json& each : all.value(kind, json::array())) {
+      if (each[name] == fd) return each;
     }
     return nullptr;
   }
+  static json queue_at(const json& all, int fd) { return one_of(all, "kqueue", "descriptor", fd); }
 };
 
 TEST_F(Tool_Stat, ShowsAQueueWithItsCounts) {
@@ -130,6 +132,33 @@ TEST_F(Tool_Stat, ShowsRequestsUnderWay) {
   put(p.writer, "abcd");
   EXPECT_EQ(r.finish(), 4);
   EXPECT_FALSE(look().contains("aio_request"));
+}
+
+TEST_F(Tool_Stat, ShowsPorts) {
+  const unique_fd port(::port_create());
+  ASSERT_EQ(::port_send(port, 1, nullptr), 0);
+  ASSERT_EQ(::port_send(port, 2, nullptr), 0);
+  const json shown = one_of(look(), "port", "descriptor", port);
+  ASSERT_FALSE(shown.is_null());
+  EXPECT_EQ(shown["queued"], 2);
+  EXPECT_EQ(shown["sent"], 2);
+  EXPECT_EQ(shown["delivered"], 0);
+}
+
+TEST_F(Tool_Stat, ShowsPipesAndWhatTheyHold) {
+  int ends[2];
+  ASSERT_EQ(::quay_pipe2(ends, O_CLOEXEC), 0);
+  ASSERT_EQ(::quay_write(ends[1], "12345", 5), 5);
+  const json all = look();
+  const json shown = one_of(all, "pipe", "reader", ends[0]);
+  EXPECT_EQ(::quay_tunable_get("pipekva"), all["pipes"]["pipekva"]);
+  ::quay_close(ends[0]);
+  ::quay_close(ends[1]);
+  ASSERT_FALSE(shown.is_null());
+  EXPECT_EQ(shown["writer"], ends[1]);
+  EXPECT_EQ(shown["written"], 5);
+  EXPECT_EQ(shown["read"], 0);
+  EXPECT_TRUE(one_of(look(), "pipe", "reader", ends[0]).is_null());
 }
 
 TEST_F(Tool_Stat, ShowsTunablesAndTheProcess) {

@@ -95,8 +95,15 @@ std::optional<shown_object> inventory::object(int kind, std::uint64_t address,
   for (std::uint32_t n = 0; n < k.fields; ++n) {
     const catalogue::field& f = k.field_at[n];
     std::uint64_t raw = 0;
-    if (f.bytes > sizeof raw || !memory_.read(address + f.offset, &raw, f.bytes)) return {};
-    if (f.how == form::in_use) in_use = raw != 0;
+    std::uint64_t base = address;
+    if (f.through != 0) {
+      if (f.through > n) return {};
+      base = static_cast<std::uint64_t>(found.fields[f.through - 1u].value);
+    }
+    const bool absent = base == 0;
+    if (f.bytes > sizeof raw || (!absent && !memory_.read(base + f.offset, &raw, f.bytes)))
+      return {};
+    if (f.how == form::in_use) in_use = in_use.value_or(false) || raw != 0;
     if (f.how == form::not_in_use) in_use = raw == 0;
     if (f.how == form::integer && f.bytes > 0 && f.bytes < sizeof raw) {
       const unsigned spare = 64 - 8u * f.bytes;
@@ -118,7 +125,7 @@ std::vector<shown_object> inventory::objects(const std::string& kind) {
     const bool table = e.stride != 0;
     const std::uint32_t slots =
         table ? std::min(memory_.read<std::uint32_t>(e.slots).value_or(0), kMostSlots) : 1;
-    for (std::uint32_t n = table ? 1 : 0; n < slots; ++n) {
+    for (std::uint32_t n = table ? e.first_slot : 0; n < slots; ++n) {
       std::optional<bool> in_use;
       std::optional<shown_object> o = object(number, e.object + n * e.stride, in_use);
       // A table whose slots do not say so is reached by slot() only.
@@ -133,7 +140,9 @@ std::optional<shown_object> inventory::slot(const std::string& kind, std::uint32
   const int k = kind_number(kind);
   for (const entry& e : entries(k)) {
     std::optional<bool> in_use;
-    if (number == 0 || number >= memory_.read<std::uint32_t>(e.slots).value_or(0)) return {};
+    if (number < e.first_slot || number >= memory_.read<std::uint32_t>(e.slots).value_or(0)) {
+      return {};
+    }
     return object(k, e.object + number * e.stride, in_use);
   }
   return {};

@@ -59,7 +59,7 @@ int list_processes(bool json) {
       }
       std::string has;
       for (const process_figures::kind& k : p.kinds) {
-        if (k.name == "process" || k.name == "tunables") continue;
+        if (is_single(k.name)) continue;
         has += fmt::format("  {} {}", k.objects.size(), k.name);
       }
       fmt::print("{:>8}  {:<16}{}\n", p.pid, p.program, has);

@@ -18,11 +18,6 @@ namespace {
 using form = core::catalogue::form;
 using objects = std::vector<shown_object>;
 
-// Kinds of which a process has one: a list of names and figures rather than a table.
-bool is_single(const std::string& kind) {
-  return kind == "process" || kind == "tunables" || kind == "aio";
-}
-
 bool is_shown(const shown_field& f) {
   return f.how != form::internal && f.how != form::in_use && f.how != form::not_in_use;
 }
@@ -196,6 +191,10 @@ std::string as_list(const shown_object& o) {
 }
 
 }  // namespace
+
+bool is_single(const std::string& kind) {
+  return kind == "process" || kind == "tunables" || kind == "aio" || kind == "pipes";
+}
 
 process_figures examine(inventory& all, bool with_notes) {
   process_figures p{all.pid(), program_of(all.pid()), {}, {}};

@@ -27,6 +27,9 @@ struct process_figures {
   std::vector<std::vector<shown_object>> notes;
 };
 
+// Kinds of which a process has one: a list of names and figures rather than a table.
+bool is_single(const std::string& kind);
+
 process_figures examine(inventory& all, bool with_notes);
 
 nlohmann::ordered_json to_json(const process_figures& p);
