@@ -39,7 +39,8 @@ class descriptor_owner {
  public:
   static constexpr int kAskKernel = INT32_MIN;
 
-  virtual long read(int fd, const iovec* parts, int count) noexcept = 0;
+  // read() may be a point of cancellation, as read(2) is: it may be unwound.
+  virtual long read(int fd, const iovec* parts, int count) = 0;
   virtual long write(int fd, const iovec* parts, int count) noexcept = 0;
   virtual int stat(int fd, struct stat& out) noexcept = 0;
   virtual int ioctl(int fd, unsigned long request, void* argument) noexcept = 0;

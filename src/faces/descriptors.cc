@@ -20,9 +20,10 @@ namespace {
 
 using quay::core::descriptor_owner;
 
-// `ask` puts the question to the owner of fd, `libc` is the call for everybody else.
+// `ask` puts the question to the owner of fd, `libc` is the call for everybody else. Not noexcept:
+// both may be points of cancellation.
 template <class Ask, class Libc>
-auto answer(int fd, Ask ask, Libc libc) noexcept -> decltype(libc()) {
+auto answer(int fd, Ask ask, Libc libc) -> decltype(libc()) {
   descriptor_owner* owner = quay::faces::descriptors().owner_of(fd);
   if (owner == nullptr) return libc();
   const auto result = ask(*owner);

@@ -9,6 +9,7 @@
 #pragma GCC visibility pop
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <quay/port_source.h>
 #include <quay/quay.h>
 
@@ -122,6 +123,7 @@ int port_sendn(int ports[], int errors[], uint_t nent, int events, void* user) {
 }
 
 int port_get(int port, port_event_t* pe, struct timespec* timeout) {
+  pthread_testcancel();
   int error = 0;
   quay::port::port* p = find(port, error);
   if (p == nullptr) return finish(error);
@@ -129,6 +131,7 @@ int port_get(int port, port_event_t* pe, struct timespec* timeout) {
 }
 
 int port_getn(int port, port_event_t list[], uint_t max, uint_t* nget, struct timespec* timeout) {
+  pthread_testcancel();
   if (nget == nullptr) return finish(EINVAL);
   int error = 0;
   quay::port::port* p = find(port, error);

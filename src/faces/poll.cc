@@ -23,6 +23,7 @@
 #include "faces/process_system.hpp"
 #include "host/linux_host.hpp"
 #include "host/pipes.hpp"
+#include "host/plain_calls.hpp"
 
 namespace {
 
@@ -68,7 +69,8 @@ class listener final : public descriptor_owner {
     for (const waiter* w = waiters; w != nullptr; w = w->next) {
       for (nfds_t i = 0; i < w->count; ++i) {
         if (w->fds[i].fd != fd) continue;
-        eventfd_write(w->bell, 1);
+        constexpr eventfd_t kRing = 1;
+        quay::host::plain::write(w->bell, &kRing, sizeof kRing);
         break;
       }
     }
@@ -104,9 +106,7 @@ class waiting {
       while (*at != &me_) at = &(*at)->next;
       *at = me_.next;
     }
-    const int saved = errno;
-    close(me_.bell);
-    errno = saved;
+    quay::host::linux_host::instance().discard(me_.bell);
   }
   waiting(const waiting&) = delete;
   waiting& operator=(const waiting&) = delete;
@@ -192,7 +192,7 @@ int wait(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) n
     const int ready = look(fds, n, asked, here.bell(), timeout != nullptr ? &rest : nullptr, mask);
     if (ready != 0) return ready;
     eventfd_t rings = 0;
-    eventfd_read(here.bell(), &rings);
+    quay::host::plain::read(here.bell(), &rings, sizeof rings);
     if (now() - start >= most) return look(fds, n, asked, -1, &kNow, mask);
   }
 }

@@ -5,6 +5,7 @@
 #include <quay/quay.h>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/event.h>
 #include <unistd.h>
 
@@ -46,9 +47,14 @@ int quay_expose(int fd) {
 int quay_close(int fd) {
   // With the hooks in front, close() announces itself; announcing twice would be one too many.
   if (process_system().hooked()) return close(fd);
+  // A point of cancellation, but not between the announcements.
+  pthread_testcancel();
+  int state = 0;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
   quay_hook_closing(fd);
   const int result = close(fd);
   quay_hook_closed(fd);
+  pthread_setcancelstate(state, nullptr);
   return result;
 }
 

@@ -8,6 +8,7 @@
 //             call of ours; a call that will fail for its other arguments is not announced.
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -93,9 +94,19 @@ void announce_range(unsigned first, unsigned last, CloseAll close_all) noexcept 
 
 }  // namespace
 
+// A cancelled thread does not close, so it must not announce: it is cancelled before or not at all.
 QUAY_HOOK int close(int fd) {
-  const announcement telling(fd);
-  return libc_close.get()(fd);
+  if (!quay_hook_concerns(fd)) return libc_close.get()(fd);
+  pthread_testcancel();
+  int state = 0;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+  int result = 0;
+  {
+    const announcement telling(fd);
+    result = libc_close.get()(fd);
+  }
+  pthread_setcancelstate(state, nullptr);
+  return result;
 }
 
 // A duplicate of one of our objects is that object.

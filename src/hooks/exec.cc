@@ -69,38 +69,68 @@ void end_waiting() noexcept {
   pthread_mutex_unlock(&g_waiting_lock);
 }
 
-int run_shell(const char* command) noexcept {
-  sigset_t child;
-  sigset_t before;
-  sigset_t defaults;
-  sigemptyset(&child);
-  sigaddset(&child, SIGCHLD);
-  sigemptyset(&defaults);
-  begin_waiting();
-  if (g_interrupt.sa_handler != SIG_IGN) sigaddset(&defaults, SIGINT);
-  if (g_quit.sa_handler != SIG_IGN) sigaddset(&defaults, SIGQUIT);
-  pthread_sigmask(SIG_BLOCK, &child, &before);
+// A call of system() under way. A thread that is cancelled in it takes the command with it.
+class shell {
+ public:
+  shell() noexcept {
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    begin_waiting();
+    pthread_sigmask(SIG_BLOCK, &child, &before_);
+  }
+  ~shell() {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      int state = 0;
+      pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+      while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+      pthread_setcancelstate(state, nullptr);
+    }
+    const int saved = errno;
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    end_waiting();
+    errno = saved;
+  }
+  shell(const shell&) = delete;
+  shell& operator=(const shell&) = delete;
 
-  posix_spawnattr_t how;
-  posix_spawnattr_init(&how);
-  posix_spawnattr_setsigmask(&how, &before);
-  posix_spawnattr_setsigdefault(&how, &defaults);
-  posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  char* argv[] = {const_cast<char*>("sh"), const_cast<char*>("-c"), const_cast<char*>("--"),
-                  const_cast<char*>(command), nullptr};
-  pid_t pid = 0;
-  int status = 127 << 8;  // as if the shell could not be run
-  if (posix_spawn(&pid, "/bin/sh", nullptr, &how, argv, environ) == 0) {
-    while (waitpid(pid, &status, 0) < 0) {
+  int run(const char* command) {
+    sigset_t defaults;
+    sigemptyset(&defaults);
+    if (g_interrupt.sa_handler != SIG_IGN) sigaddset(&defaults, SIGINT);
+    if (g_quit.sa_handler != SIG_IGN) sigaddset(&defaults, SIGQUIT);
+    posix_spawnattr_t how;
+    posix_spawnattr_init(&how);
+    posix_spawnattr_setsigmask(&how, &before_);
+    posix_spawnattr_setsigdefault(&how, &defaults);
+    posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    char* argv[] = {const_cast<char*>("sh"), const_cast<char*>("-c"), const_cast<char*>("--"),
+                    const_cast<char*>(command), nullptr};
+    const int error = posix_spawn(&pid_, "/bin/sh", nullptr, &how, argv, environ);
+    posix_spawnattr_destroy(&how);
+    if (error != 0) {
+      pid_ = 0;
+      return 127 << 8;  // as if the shell could not be run
+    }
+    int status = -1;
+    while (waitpid(pid_, &status, 0) < 0) {
       if (errno == EINTR) continue;
       status = -1;
       break;
     }
+    pid_ = 0;
+    return status;
   }
-  posix_spawnattr_destroy(&how);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  end_waiting();
-  return status;
+
+ private:
+  sigset_t before_;
+  pid_t pid_ = 0;  // the command's, until it has been waited for
+};
+
+int run_shell(const char* command) {
+  shell one;
+  return one.run(command);
 }
 
 }  // namespace

@@ -51,9 +51,9 @@ bool g_pipes_are_ours = false;
 
 constexpr long kAskLibc = INT32_MIN;
 
-// Ours, if `result` says so; else what libc's call returns.
+// Ours, if `result` says so; else what libc's call returns, which may be a point of cancellation.
 template <class Libc>
-auto settle(long result, Libc libc) noexcept -> decltype(libc()) {
+auto settle(long result, Libc libc) -> decltype(libc()) {
   if (result == kAskLibc) return libc();
   if (result >= 0) return static_cast<decltype(libc())>(result);
   errno = static_cast<int>(-result);

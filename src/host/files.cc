@@ -14,6 +14,7 @@
 
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
+#include "host/plain_calls.hpp"
 
 namespace quay::host {
 namespace {
@@ -92,7 +93,7 @@ int linux_host::watcher_read(int watcher, core::file_event* out, int most) noexc
   static_assert(sizeof buffer > sizeof(inotify_event) + 256, "one event with a name fits");
   if (most < core::kFileEvents) return 0;
   for (;;) {
-    const ssize_t got = read(watcher, buffer, sizeof buffer);
+    const ssize_t got = plain::read(watcher, buffer, sizeof buffer);
     if (got <= 0) return 0;
     int n = 0;
     for (const char* at = buffer; at < buffer + got;) {

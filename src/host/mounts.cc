@@ -12,6 +12,7 @@
 
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
+#include "host/plain_calls.hpp"
 
 namespace quay::host {
 namespace {
@@ -49,7 +50,7 @@ std::int64_t list_by_number(std::uint64_t* out, std::size_t most) noexcept {
 
 int linux_host::mounts_open() noexcept {
   errno_guard keep;
-  const int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+  const int fd = plain::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
   if (fd >= 0) return fd;
   return errno == ENOENT || errno == ENOTDIR ? -EOPNOTSUPP : -errno;
 }
@@ -70,7 +71,7 @@ std::int64_t linux_host::mounts_list(int mounts, std::uint64_t* out, std::size_t
   std::size_t n = 0;
   char text[4096];
   for (;;) {
-    const ssize_t got = read(mounts, text, sizeof text);
+    const ssize_t got = plain::read(mounts, text, sizeof text);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return -errno;
     if (got == 0) return static_cast<std::int64_t>(n);

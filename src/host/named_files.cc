@@ -13,6 +13,7 @@
 #include <initializer_list>
 
 #include "host/errno_guard.hpp"
+#include "host/plain_calls.hpp"
 
 namespace quay::host {
 namespace {
@@ -27,7 +28,7 @@ void path_of(int fd, char (&out)[kProcPath]) noexcept {
 
 int find_file(const char* path, bool follow, found_file& out) noexcept {
   errno_guard keep;
-  out.object = open(path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
+  out.object = plain::open(path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
   if (out.object < 0) return errno;
   // Links are resolved now: the directory is that of the file which was found.
   char link[kProcPath];
@@ -40,7 +41,7 @@ int find_file(const char* path, bool follow, found_file& out) noexcept {
   if (slash[1] == '\0' || std::strlen(slash + 1) >= sizeof out.name) return 0;
   std::strcpy(out.name, slash + 1);
   slash[slash == full ? 1 : 0] = '\0';
-  out.parent = open(full, O_PATH | O_CLOEXEC | O_DIRECTORY);
+  out.parent = plain::open(full, O_PATH | O_CLOEXEC | O_DIRECTORY);
   return 0;
 }
 
@@ -82,7 +83,7 @@ void file_unwatch(int watcher, int watch) noexcept {
 
 int file_events(int watcher, void* buffer, std::size_t bytes) noexcept {
   errno_guard keep;
-  const ssize_t n = ::read(watcher, buffer, bytes);
+  const ssize_t n = plain::read(watcher, buffer, bytes);
   return n > 0 ? static_cast<int>(n) : 0;
 }
 

@@ -26,6 +26,7 @@
 
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
+#include "host/plain_calls.hpp"
 
 namespace quay::host {
 namespace {
@@ -45,7 +46,8 @@ constexpr idtype_t kByPidfd = static_cast<idtype_t>(3);
 // An own child that nobody has waited for yet stays one.
 bool status_of_child(int process, int& status) noexcept {
   siginfo_t info{};
-  if (waitid(kByPidfd, static_cast<id_t>(process), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+  if (plain::waitid(kByPidfd, static_cast<id_t>(process), &info, WEXITED | WNOHANG | WNOWAIT) !=
+          0 ||
       info.si_pid == 0) {
     return false;
   }
@@ -67,13 +69,13 @@ bool status_of_reaped(int process, int& status) noexcept {
 bool status_of_zombie(std::int64_t pid, int& status) noexcept {
   char path[32];
   std::snprintf(path, sizeof path, "/proc/%d/stat", static_cast<int>(pid));
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  const int fd = plain::open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
   struct stat st {};
   char text[1024];
   const uid_t self = geteuid();
   const bool shown = fstat(fd, &st) == 0 && (self == 0 || st.st_uid == self);
-  const ssize_t got = shown ? read(fd, text, sizeof text - 1) : -1;
+  const ssize_t got = shown ? plain::read(fd, text, sizeof text - 1) : -1;
   syscall(SYS_close, fd);
   if (got <= 0) return false;
   text[got] = '\0';
@@ -100,7 +102,7 @@ bool ask(int fd, std::uint32_t sequence, std::uint32_t op, std::uint32_t kinds,
   std::memcpy(packet, &header, sizeof header);
   std::memcpy(packet + NLMSG_HDRLEN, &message, sizeof message);
   std::memcpy(packet + NLMSG_HDRLEN + sizeof message, content, size);
-  return send(fd, packet, header.nlmsg_len, MSG_NOSIGNAL) >= 0;
+  return plain::send(fd, packet, header.nlmsg_len, MSG_NOSIGNAL) >= 0;
 }
 
 // The next message of the kernel's: 1, 0 when there is none, -1 when some were lost.
@@ -109,8 +111,8 @@ int next_message(int fd, cn_msg& head, proc_event& event) noexcept {
   for (;;) {
     sockaddr_nl from{};
     socklen_t size = sizeof from;
-    const ssize_t got = recvfrom(fd, buffer, sizeof buffer, MSG_DONTWAIT,
-                                 reinterpret_cast<sockaddr*>(&from), &size);
+    const ssize_t got = plain::receive(fd, buffer, sizeof buffer, MSG_DONTWAIT,
+                                       reinterpret_cast<sockaddr*>(&from), &size);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return errno == ENOBUFS ? -1 : 0;
     constexpr std::size_t kHead = NLMSG_HDRLEN + sizeof(cn_msg);
@@ -139,8 +141,7 @@ int linux_host::process_open(std::int64_t pid) noexcept {
 
 bool linux_host::process_ended(int process) noexcept {
   errno_guard keep;
-  pollfd p{process, POLLIN, 0};
-  return poll(&p, 1, 0) == 1;
+  return plain::poll_now(process, POLLIN) != 0;
 }
 
 bool linux_host::process_status(int process, std::int64_t pid, int& status) noexcept {
@@ -152,7 +153,8 @@ bool linux_host::process_status(int process, std::int64_t pid, int& status) noex
 bool linux_host::is_process(int fd) noexcept {
   errno_guard keep;
   siginfo_t info{};
-  if (waitid(kByPidfd, static_cast<id_t>(fd), &info, WEXITED | WNOHANG | WNOWAIT) == 0) return true;
+  if (plain::waitid(kByPidfd, static_cast<id_t>(fd), &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+    return true;
   return errno == ECHILD;  // EBADF: not a process's descriptor
 }
 

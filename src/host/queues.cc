@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "host/errno_guard.hpp"
+#include "host/plain_calls.hpp"
 
 namespace quay::host {
 namespace {
@@ -43,7 +44,7 @@ void arrival_forget(int queue) noexcept {
 bool arrival_take(int socket) noexcept {
   errno_guard keep;
   char cookie[kCookie] = {};
-  return recv(socket, cookie, sizeof cookie, MSG_DONTWAIT) == kCookie &&
+  return plain::receive(socket, cookie, sizeof cookie, MSG_DONTWAIT) == kCookie &&
          cookie[kCookie - 1] == kArrived;
 }
 

@@ -19,7 +19,9 @@
 #include <cstring>
 #include <ctime>
 
+#include "host/cancellable_call.hpp"
 #include "host/errno_guard.hpp"
+#include "host/plain_calls.hpp"
 
 namespace quay::host {
 
@@ -65,16 +67,32 @@ bool is_same_object(int a, int b) noexcept {
          one.st_ino == other.st_ino;
 }
 
+namespace {
+
+// A sleep without timeout would be restarted behind a handler installed with SA_RESTART.
+timespec limited(std::int64_t timeout) noexcept {
+  constexpr std::int64_t kLongest = std::int64_t{3600} * 1000000000;
+  if (timeout < 0 || timeout > kLongest) timeout = kLongest;
+  return {static_cast<time_t>(timeout / 1000000000), static_cast<long>(timeout % 1000000000)};
+}
+
+}  // namespace
+
 int sleep_on_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
                     std::int64_t timeout) noexcept {
   errno_guard keep;
-  // A sleep without timeout would be restarted behind a handler installed with SA_RESTART.
-  constexpr std::int64_t kLongest = std::int64_t{3600} * 1000000000;
-  if (timeout < 0 || timeout > kLongest) timeout = kLongest;
-  const timespec left{static_cast<time_t>(timeout / 1000000000),
-                      static_cast<long>(timeout % 1000000000)};
+  const timespec left = limited(timeout);
   return error_of(
       static_cast<int>(syscall(SYS_futex, &word, FUTEX_WAIT, expected, &left, nullptr, 0)));
+}
+
+int await_on_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                    std::int64_t timeout) {
+  errno_guard keep;
+  const timespec left = limited(timeout);
+  const long result = cancellable_call(SYS_futex, reinterpret_cast<long>(&word), FUTEX_WAIT,
+                                       static_cast<long>(expected), reinterpret_cast<long>(&left));
+  return error_of(static_cast<int>(result));
 }
 
 void wake_sleeper(std::atomic<std::uint32_t>& word) noexcept {
@@ -108,9 +126,9 @@ std::uint64_t birth_of(pid_t pid) noexcept {
   errno_guard keep;
   char text[512];
   std::snprintf(text, sizeof text, "/proc/%d/stat", pid);
-  const int fd = open(text, O_RDONLY | O_CLOEXEC);
+  const int fd = plain::open(text, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return 0;
-  const ssize_t n = ::read(fd, text, sizeof text - 1);
+  const ssize_t n = plain::read(fd, text, sizeof text - 1);
   syscall(SYS_close, fd);
   if (n <= 0) return 0;
   text[n] = '\0';
@@ -159,7 +177,7 @@ int send_descriptors(int socket, std::uint64_t mark, const int* fds, int n) noex
   header->cmsg_len = CMSG_LEN(sizeof(int) * static_cast<std::size_t>(n));
   std::memcpy(CMSG_DATA(header), fds, sizeof(int) * static_cast<std::size_t>(n));
   // By number: through libc the hooks would take it for the program's own.
-  return syscall(SYS_sendmsg, socket, &message, MSG_NOSIGNAL) >= 0 ? 0 : errno;
+  return plain::send_message(socket, &message, MSG_NOSIGNAL) >= 0 ? 0 : errno;
 }
 
 int receive_descriptors(int socket, std::uint64_t& mark, int* fds, int n) noexcept {
@@ -171,7 +189,7 @@ int receive_descriptors(int socket, std::uint64_t& mark, int* fds, int n) noexce
   message.msg_iovlen = 1;
   message.msg_control = control.bytes;
   message.msg_controllen = sizeof control.bytes;
-  const ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  const ssize_t got = plain::receive_message(socket, &message, MSG_CMSG_CLOEXEC);
   if (got < 0) return -errno;
   int count = 0;
   for (cmsghdr* h = CMSG_FIRSTHDR(&message); h != nullptr; h = CMSG_NXTHDR(&message, h)) {

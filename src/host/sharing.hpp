@@ -28,6 +28,8 @@ bool is_same_object(int a, int b) noexcept;  // by device and inode
 // handler ran, EINTR.
 int sleep_on_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
                     std::int64_t timeout) noexcept;
+// The same, and a point of cancellation.
+int await_on_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::int64_t timeout);
 void wake_sleeper(std::atomic<std::uint32_t>& word) noexcept;
 void wake_all_sleepers(std::atomic<std::uint32_t>& word) noexcept;
 

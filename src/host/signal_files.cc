@@ -15,8 +15,9 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "host/cancellable_call.hpp"
 #include "host/errno_guard.hpp"
-#include "host/pipes.hpp"
+#include "host/plain_calls.hpp"
 
 namespace quay::host {
 
@@ -30,10 +31,10 @@ bool signal_file_mask(int fd, std::uint64_t& signals) noexcept {
   errno_guard keep;
   char path[48];
   std::snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-  const int info = open(path, O_RDONLY | O_CLOEXEC);
+  const int info = plain::open(path, O_RDONLY | O_CLOEXEC);
   if (info < 0) return false;
   char text[512];
-  const long n = syscall(SYS_read, info, text, sizeof text - 1);
+  const ssize_t n = plain::read(info, text, sizeof text - 1);
   syscall(SYS_close, info);
   if (n <= 0) return false;
   text[n] = '\0';
@@ -45,23 +46,35 @@ bool signal_file_mask(int fd, std::uint64_t& signals) noexcept {
 }
 
 bool signal_file_readable(int fd) noexcept {
-  constexpr timespec kNow{0, 0};
-  pollfd p{fd, POLLIN, 0};
-  return kernel_poll(&p, 1, &kNow, nullptr) == 1 && (p.revents & POLLIN) != 0;
+  errno_guard keep;
+  return (plain::poll_now(fd, POLLIN) & POLLIN) != 0;
 }
 
-long signal_file_read(int fd, const iovec* parts, int count, std::uint64_t blocked) noexcept {
+namespace {
+// Signals that this thread blocks besides its own; a cancelled thread gets its mask back too.
+class blocked_section {
+ public:
+  explicit blocked_section(std::uint64_t signals) noexcept : any_(signals != 0) {
+    if (any_) syscall(SYS_rt_sigprocmask, SIG_BLOCK, &signals, &before_, sizeof before_);
+  }
+  ~blocked_section() {
+    if (any_) syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before_, nullptr, sizeof before_);
+  }
+  blocked_section(const blocked_section&) = delete;
+  blocked_section& operator=(const blocked_section&) = delete;
+
+ private:
+  const bool any_;
+  std::uint64_t before_ = 0;
+};
+}  // namespace
+
+long signal_file_read(int fd, const iovec* parts, int count, std::uint64_t blocked) {
   errno_guard keep;
-  std::uint64_t before = 0;
-  if (blocked != 0) {
-    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &blocked, &before, sizeof blocked);
-  }
-  const long n = syscall(SYS_readv, fd, parts, count);
-  const long result = n >= 0 ? n : -errno;
-  if (blocked != 0) {
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof before);
-  }
-  return result;
+  const blocked_section block(blocked);
+  // By number: the hooks would bring libc's readv() back here.
+  const long n = cancellable_call(SYS_readv, fd, reinterpret_cast<long>(parts), count);
+  return n >= 0 ? n : -errno;
 }
 
 std::uint64_t pending_signals() noexcept {

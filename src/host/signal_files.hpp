@@ -17,8 +17,8 @@ int signal_file_set(int fd, const void* mask, int flags) noexcept;
 bool signal_file_mask(int fd, std::uint64_t& signals) noexcept;
 bool signal_file_readable(int fd) noexcept;
 // Reads; meanwhile the calling thread blocks `blocked` too, so that no handler and no disposition
-// takes what the reader waits for.
-long signal_file_read(int fd, const iovec* parts, int count, std::uint64_t blocked) noexcept;
+// takes what the reader waits for. A point of cancellation.
+long signal_file_read(int fd, const iovec* parts, int count, std::uint64_t blocked);
 // What is blocked and pending for the calling thread.
 std::uint64_t pending_signals() noexcept;
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "host/errno_guard.hpp"
+#include "host/plain_calls.hpp"
 
 namespace quay::host {
 
@@ -30,7 +31,7 @@ int interval_timer_get(int timer, itimerspec& value) noexcept {
 std::uint64_t interval_timer_take(int timer) noexcept {
   errno_guard keep;
   std::uint64_t n = 0;
-  return ::read(timer, &n, sizeof n) == sizeof n ? n : 0;
+  return plain::read(timer, &n, sizeof n) == sizeof n ? n : 0;
 }
 
 }  // namespace quay::host

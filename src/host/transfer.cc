@@ -14,6 +14,7 @@
 #include <climits>
 
 #include "host/errno_guard.hpp"
+#include "host/plain_calls.hpp"
 
 namespace quay::host {
 namespace {
@@ -41,8 +42,8 @@ long move(transfer way, int fd, const iovec* parts, int count, std::int64_t offs
 
 long move_now(transfer way, int fd, const iovec* parts, int count, std::int64_t offset) noexcept {
   errno_guard keep;
-  return result_of(way == transfer::in ? preadv2(fd, parts, count, offset, RWF_NOWAIT)
-                                       : pwritev2(fd, parts, count, offset, RWF_NOWAIT));
+  return result_of(way == transfer::in ? plain::readv_at(fd, parts, count, offset, RWF_NOWAIT)
+                                       : plain::writev_at(fd, parts, count, offset, RWF_NOWAIT));
 }
 
 long flush(int fd, bool data_only) noexcept {

@@ -198,7 +198,7 @@ unsigned port::take_locked(port_event_t* list, unsigned max, std::uint32_t since
 }
 
 outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespec* timeout,
-                  bool single) noexcept {
+                  bool single) {
   section hold(*this);
   if (hold.error() != 0) return {hold.error(), 0};
   shared_state& st = *state_;

@@ -107,8 +107,9 @@ class port {
   int post_waiting(int source, int events, std::uint64_t object, void* user,
                    std::uint8_t traits) noexcept;
   int alert(int flags, int events, void* user) noexcept;
+  // A point of cancellation: a thread is unwound from its sleep.
   outcome get(port_event_t* list, unsigned max, unsigned want, const timespec* timeout,
-              bool single) noexcept;
+              bool single);
   int associate(int fd, int events, void* user) noexcept;
   int dissociate(int fd) noexcept;
   // The number is about to be closed, or has been: what this process associated by it goes.
@@ -198,7 +199,8 @@ class port {
   bool signal_locked(std::uint16_t w) noexcept;  // true: it has to be woken from outside
   void alert_waiters_locked() noexcept;
   void evict_waiters_locked() noexcept;
-  int sleep(std::uint16_t w, std::int64_t deadline) noexcept;
+  int sleep(std::uint16_t w, std::int64_t deadline);
+  class asleep;
   // Enters a thread among the waiters for as long as it lives.
   class enrolment;
   std::uint16_t enroll_locked(std::uint32_t request) noexcept;

@@ -124,9 +124,43 @@ void port::evict_waiters_locked() noexcept {
   }
 }
 
+// A thread in its sleep, without the lock; it is taken again however the sleep ends. Of a cancelled
+// thread nobody says how many reports it had got: those that differ from what no report looks like.
+class port::asleep {
+ public:
+  asleep(port& p, std::uint16_t w, epoll_event (&reports)[kReports]) noexcept
+      : port_(p), number_(w), reports_(reports) {
+    for (epoll_event& each : reports) each.events = 0;
+    port_.leave();
+  }
+  int wakes() noexcept {
+    awake_ = true;
+    if (port_.lock_again() != 0) return EDEADLK;
+    shared_state& st = *port_.state_;
+    st.waiter_at(number_).word.store(kAwake, std::memory_order_relaxed);
+    port_.noise_ = false;
+    if (st.leader == number_) st.leader = 0;
+    return 0;
+  }
+  ~asleep() {
+    if (awake_ || wakes() != 0 || !port_.is_open()) return;
+    int n = 0;
+    while (n < kReports && reports_[n].events != 0) ++n;
+    if (n > 0) port_.take_reports_locked(reports_, n, true);
+  }
+  asleep(const asleep&) = delete;
+  asleep& operator=(const asleep&) = delete;
+
+ private:
+  port& port_;
+  const std::uint16_t number_;
+  epoll_event (&reports_)[kReports];
+  bool awake_ = false;
+};
+
 // Releases the lock, waits to be signalled, for a report of the kernel or for the deadline, and
 // takes the lock again. EINTR: a signal handler ran.
-int port::sleep(std::uint16_t w, std::int64_t deadline) noexcept {
+int port::sleep(std::uint16_t w, std::int64_t deadline) {
   shared_state& st = *state_;
   waiter& mine = st.waiter_at(w);
   if (st.leader == 0) st.leader = w;
@@ -139,9 +173,9 @@ int port::sleep(std::uint16_t w, std::int64_t deadline) noexcept {
   // A signal of before was meant for the look that has just ended in vain.
   mine.word.store(kAwake, std::memory_order_relaxed);
   ++st.looks;
-  leave();
 
   epoll_event reports[kReports];
+  asleep sleeper(*this, w, reports);
   int n = 0;
   int result = 0;
   const std::int64_t most = env_.tune.spin_us.load(std::memory_order_relaxed) * 1000;
@@ -154,14 +188,11 @@ int port::sleep(std::uint16_t w, std::int64_t deadline) noexcept {
       n = env_.os.set_wait(descriptor(), reports, kReports, left);
       if (n == -EINTR) result = EINTR;
     } else {
-      result = host::sleep_on_shared(mine.word, kAsleep, left);
+      result = host::await_on_shared(mine.word, kAsleep, left);
     }
   }
 
-  if (lock_again() != 0) return EDEADLK;
-  mine.word.store(kAwake, std::memory_order_relaxed);
-  noise_ = false;
-  if (st.leader == w) st.leader = 0;
+  if (const int error = sleeper.wakes(); error != 0) return error;
   if (!is_open()) return EBADF;
   if (n > 0) take_reports_locked(reports, n, true);
   if (st.shared && (result == ETIMEDOUT || n == 0)) reap_locked();

@@ -78,7 +78,7 @@ bool system::still_one(int fd) noexcept {
   return false;
 }
 
-long system::read(int fd, const iovec* parts, int count) noexcept {
+long system::read(int fd, const iovec* parts, int count) {
   if (!still_one(fd)) return kAskKernel;
   if (size_of(parts, count) < kRecord) return -EINVAL;
   std::uint64_t blocked = 0;

@@ -29,7 +29,7 @@ class system final : public core::descriptor_owner {
   // Returns the descriptor or -errno.
   int set(int fd, const sigset_t* mask, int flags) noexcept;
 
-  long read(int fd, const iovec* parts, int count) noexcept override;
+  long read(int fd, const iovec* parts, int count) override;
   long write(int fd, const iovec* parts, int count) noexcept override;
   int stat(int fd, struct stat& out) noexcept override;
   int ioctl(int fd, unsigned long request, void* argument) noexcept override;
