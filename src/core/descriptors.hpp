@@ -52,7 +52,8 @@ class descriptor_owner {
   // kernel's readiness of the number is then no more than a hint to look. Called under the watching
   // queue's mutex: must not lock anything that is held across a call of changed().
   virtual bool observe(int /*fd*/, bool /*writing*/, observation&) noexcept { return false; }
-  // Which events of the kernel's own view of the number say to look at poll() again.
+  // Which of the events the kernel shows by itself. Not all: its edges, of whatever direction, say
+  // to look at poll() or observe() again, its levels nothing.
   virtual short kernel_hints(int /*fd*/, short events) noexcept { return events; }
   // What another owner's object behind `fd` shows has changed: notes on the number must look.
   virtual void changed(int /*fd*/) noexcept {}

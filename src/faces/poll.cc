@@ -3,12 +3,14 @@
 // What: quay_poll: poll() among whose descriptors may be objects that only we can see into.
 // Contract: include/quay/quay.h; poll(2). Owners that keep their readiness from the kernel answer
 //           descriptor_owner::poll() and announce changes by descriptor_table::changed().
-// Ownership: a waiting call's record lives in its frame, its eventfd as long as the call.
+// Ownership: a waiting call's record lives in its frame, its descriptors as long as the call.
 // Locking: waiters_lock (a leaf) guards the list of waiting calls.
-// Wakeups: a call joins the list, looks at everything once more, then sleeps in the kernel on the
-//          eventfd and on every descriptor that the kernel can answer for.
+// Wakeups: a call joins the list, looks at everything once more, then sleeps in the kernel on its
+//          bell and on every descriptor that the kernel can answer for. The bell is an epoll set with
+//          the eventfd that announcements ring, and with the edges of the rest.
 #include <poll.h>
 #include <quay/quay.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,7 +39,7 @@ constexpr timespec kNow{0, 0};
 struct waiter {
   const pollfd* fds;
   nfds_t count;
-  int bell;
+  int bell;  // an eventfd
   waiter* next;
 };
 
@@ -89,31 +91,52 @@ void enlist() noexcept {
 class waiting {
  public:
   waiting(const pollfd* fds, nfds_t count) noexcept
-      : me_{fds, count, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), nullptr} {
-    if (me_.bell < 0) return;
+      : me_{fds, count, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), nullptr},
+        set_(epoll_create1(EPOLL_CLOEXEC)) {
+    if (me_.bell < 0 || set_ < 0) return;
+    hear(me_.bell, EPOLLIN | EPOLLET);
     for (nfds_t i = 0; i < count; ++i) {
-      if (descriptors().owner_of(fds[i].fd) != nullptr) descriptors().watch(fds[i].fd);
+      descriptor_owner* owner = descriptors().owner_of(fds[i].fd);
+      if (owner == nullptr) continue;
+      descriptors().watch(fds[i].fd);
+      if (owner->kernel_hints(fds[i].fd, fds[i].events) != fds[i].events) {
+        hear(fds[i].fd, EPOLLIN | EPOLLOUT | EPOLLET);
+      }
     }
     const quay::core::guard hold(waiters_lock);
     me_.next = waiters;
     waiters = &me_;
   }
   ~waiting() {
-    if (me_.bell < 0) return;
-    {
+    if (bell() >= 0) {
       const quay::core::guard hold(waiters_lock);
       waiter** at = &waiters;
       while (*at != &me_) at = &(*at)->next;
       *at = me_.next;
     }
-    quay::host::linux_host::instance().discard(me_.bell);
+    for (const int fd : {me_.bell, set_}) {
+      if (fd >= 0) quay::host::linux_host::instance().discard(fd);
+    }
   }
   waiting(const waiting&) = delete;
   waiting& operator=(const waiting&) = delete;
-  int bell() const noexcept { return me_.bell; }
+  // Readable when somebody should look again; -1: there was no descriptor left for it.
+  int bell() const noexcept { return me_.bell >= 0 ? set_ : -1; }
+  void heard() const noexcept {
+    epoll_event edges[16];
+    while (quay::host::linux_host::instance().set_wait(set_, edges, 16, 0) == 16) {
+    }
+  }
 
  private:
+  void hear(int fd, std::uint32_t what) const noexcept {
+    epoll_event e{};
+    e.events = what;
+    epoll_ctl(set_, EPOLL_CTL_ADD, fd, &e);  // a number that stands twice is heard once
+  }
+
   waiter me_;
+  int set_;
 };
 
 bool is_ours(int fd) noexcept { return descriptors().owner_of(fd) != nullptr; }
@@ -191,8 +214,12 @@ int wait(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) n
     const timespec rest{static_cast<time_t>(left / kSecond), static_cast<long>(left % kSecond)};
     const int ready = look(fds, n, asked, here.bell(), timeout != nullptr ? &rest : nullptr, mask);
     if (ready != 0) return ready;
+<<<<<<< HEAD
     eventfd_t rings = 0;
     quay::host::plain::read(here.bell(), &rings, sizeof rings);
+=======
+    here.heard();
+>>>>>>> w/pipe
     if (now() - start >= most) return look(fds, n, asked, -1, &kNow, mask);
   }
 }

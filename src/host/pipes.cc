@@ -162,25 +162,39 @@ void shorten_kernel_pipe(int fd) noexcept {
   syscall(SYS_fcntl, fd, F_SETPIPE_SZ, 4096);
 }
 
-// The ends may block: each call asks first, and RWF_NOWAIT settles it between processes.
-void leave_token(int writing_end) noexcept {
-  errno_guard keep;
-  char token = 0;
-  const iovec part{&token, 1};
-  pollfd p{writing_end, POLLOUT, 0};
-  if (kernel_poll(&p, 1, &kNoTime, nullptr) == 1 && (p.revents & (POLLOUT | POLLERR)) == POLLOUT) {
-    syscall(SYS_pwritev2, writing_end, &part, 1, -1L, -1L, RWF_NOWAIT);
-  }
+namespace {
+
+bool allows(int fd, short what) noexcept {
+  pollfd p{fd, what, 0};
+  return kernel_poll(&p, 1, &kNoTime, nullptr) == 1 && (p.revents & (what | POLLERR)) == what;
 }
 
-void take_tokens(int reading_end) noexcept {
+// The ends may block: each call asks first, and RWF_NOWAIT settles it between processes. Before Linux
+// 6.4 no pipe knows it, and later none that was opened by a path.
+long move_without_waiting(int fd, const iovec& part, bool writing) noexcept {
+  const long call = writing ? SYS_pwritev2 : SYS_preadv2;
+  const long moved = syscall(call, fd, &part, 1, -1L, -1L, RWF_NOWAIT);
+  if (moved >= 0 || errno != EOPNOTSUPP) return moved;
+  const int own = is_nonblocking(fd) ? fd : other_side(fd, writing);
+  if (own < 0) return -1;
+  const long result = syscall(writing ? SYS_writev : SYS_readv, own, &part, 1);
+  if (own != fd) syscall(SYS_close, own);
+  return result;
+}
+
+}  // namespace
+
+bool leave_token(int writing_end) noexcept {
+  errno_guard keep;
+  char token = 0;
+  return allows(writing_end, POLLOUT) && move_without_waiting(writing_end, {&token, 1}, true) == 1;
+}
+
+bool take_tokens(int reading_end) noexcept {
   errno_guard keep;
   char tokens[64];
-  const iovec part{tokens, sizeof tokens};
-  pollfd p{reading_end, POLLIN, 0};
-  if (kernel_poll(&p, 1, &kNoTime, nullptr) == 1 && (p.revents & POLLIN) != 0) {
-    syscall(SYS_preadv2, reading_end, &part, 1, -1L, -1L, RWF_NOWAIT);
-  }
+  return allows(reading_end, POLLIN) &&
+         move_without_waiting(reading_end, {tokens, sizeof tokens}, false) > 0;
 }
 
 void widen_kernel_pipe(int fd) noexcept {

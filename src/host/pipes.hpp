@@ -53,8 +53,8 @@ int kernel_poll(pollfd* fds, std::size_t n, const timespec* timeout, const sigse
 bool hung_up(int fd) noexcept;  // nobody has the other side open
 // One token fills a shortened pipe.
 void shorten_kernel_pipe(int fd) noexcept;
-void leave_token(int writing_end) noexcept;
-void take_tokens(int reading_end) noexcept;
+bool leave_token(int writing_end) noexcept;  // false: it was full
+bool take_tokens(int reading_end) noexcept;  // false: there were none
 // Room for a whole ring, and putting a piece of one there.
 void widen_kernel_pipe(int fd) noexcept;
 void put_into_kernel_pipe(int writing_end, const void* bytes, std::size_t n) noexcept;

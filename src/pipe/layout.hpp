@@ -54,6 +54,9 @@ struct sleeping_place {
 // Who has to hear that the ring changed, apart from sleepers: bits of direction::listening.
 inline constexpr std::uint32_t kObservers = 1;  // notes or polls of some process, or were once
 inline constexpr std::uint32_t kAsync = 2;      // FIOASYNC
+// Some process has looked, and nobody has rung since: one ring for each look.
+inline constexpr std::uint32_t kBytesAwaited = 4;
+inline constexpr std::uint32_t kRoomAwaited = 8;
 
 struct direction {
   alignas(kLine) host::shared_mutex writing;

@@ -228,13 +228,10 @@ int system::poll(int fd, short events) noexcept {
   return found;
 }
 
-// The kernel pipe shows hang-ups, and between processes the doorbell: see ring_doorbell().
+// The kernel pipe shows hang-ups, and edges between processes: see ring_doorbell().
 short system::kernel_hints(int fd, short events) noexcept {
   subject call{};
-  if (!look_up(fd, call) || call.memory().plain.load() != 0) return events;
-  if (call.memory().several.load() == 0) return 0;
-  const int heard = call.end == 0 ? POLLIN | POLLRDNORM : POLLOUT | POLLWRNORM;
-  return static_cast<short>(events & heard);
+  return look_up(fd, call) && call.memory().plain.load() == 0 ? short{0} : events;
 }
 
 bool system::observe(int fd, bool writing, core::observation& out) noexcept {
@@ -243,10 +240,12 @@ bool system::observe(int fd, bool writing, core::observation& out) noexcept {
   shared_pipe& s = call.memory();
   if (s.plain.load() != 0) return observe_plain(fd, writing, out);
   direction& d = writing ? call.outbound() : call.inbound();
-  d.listening.fetch_or(kObservers);
+  d.listening.fetch_or(kObservers | (writing ? kRoomAwaited : kBytesAwaited));
+  std::atomic_thread_fence(
+      std::memory_order_seq_cst);  // who changes it publishes, then looks there
   const bool several = s.several.load() != 0;
-  // The token goes before we look: what comes later rings anew.
-  if (several && !writing && call.end == 0) host::take_tokens(fd);
+  // The token goes before we look, so that the next is easily left.
+  if (several && call.end == 0) host::take_tokens(fd);
   // Marking the end as gone would call observers, which we must not from here.
   const bool lone = s.gone[1 - call.end].load() != 0 || (several && host::hung_up(fd));
   out.eof = lone || d.eof.load() != 0;
@@ -255,7 +254,6 @@ bool system::observe(int fd, bool writing, core::observation& out) noexcept {
     out.data = full ? 0 : d.space();
     out.ready = out.data >= s.fixed.pipe_buf;
     out.last = lone;
-    if (several && !out.ready && call.end == 1) host::leave_token(fd);
   } else {
     out.data = d.held();
     out.ready = out.data > 0;

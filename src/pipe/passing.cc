@@ -44,7 +44,7 @@ bool exchange_memory(shared_pipe& p, int object) noexcept {
   }
   if (fresh != nullptr) host::memory_unmap(fresh, kSlot);
   if (done) {
-    for (direction& d : p.to) d.listening.fetch_or(kObservers);
+    for (direction& d : p.to) d.listening.fetch_or(kObservers | kBytesAwaited | kRoomAwaited);
     each_place(p, [](sleeping_place& at) {
       at.asleep.store(kSleeping);
       at.bell.fetch_add(1);

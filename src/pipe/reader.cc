@@ -194,7 +194,7 @@ class reader {
       wake(ring_.writers);
     }
     if (done_ > 0 && (in_window || ring_.space() >= call_.memory().fixed.pipe_buf)) {
-      sys_.announce(*call_.of, call_.end);
+      sys_.announce(*call_.of, call_.end, 1 - call_.end);
     }
   }
 

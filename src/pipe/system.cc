@@ -298,7 +298,7 @@ void system::end_gone(pair& p, std::uint32_t life, int end) noexcept {
   for (int e = 0; e < 2; ++e) {
     wake(s.to[e].readers);
     wake(s.to[e].writers);
-    announce(p, e);
+    announce(p, e, e);
   }
 }
 
@@ -362,23 +362,41 @@ void system::notice_death(const subject& call, std::int64_t now) noexcept {
   if (fd >= 0 && host::hung_up(fd)) end_gone(*call.of, call.life, 1 - call.end);
 }
 
-void system::tell_listeners(pair& p, int end) noexcept {
+void system::tell_listeners(pair& p, int end, int for_whom) noexcept {
   direction& d = p.shared->to[end];
   const std::uint32_t who = d.listening.load(std::memory_order_relaxed);
   if ((who & kAsync) != 0) host::raise_sigio(d.async_owner.load(std::memory_order_relaxed));
   if ((who & kObservers) == 0) return;
   each_number(p, end, [this](int fd) { descriptors_.changed(fd, false); });
   each_number(p, 1 - end, [this](int fd) { descriptors_.changed(fd, true); });
-  if (end == 0 && p.shared->several.load(std::memory_order_relaxed) != 0) ring_doorbell(p);
+  const std::uint32_t awaited = for_whom == end ? kBytesAwaited : kRoomAwaited;
+  if ((who & awaited) != 0 && p.shared->several.load(std::memory_order_relaxed) != 0 &&
+      (d.listening.fetch_and(~awaited) & awaited) != 0) {
+    ring_doorbell(p, for_whom);
+  }
 }
 
-// Between processes the forward ring's kernel pipe, one page long, carries a token: its being there
-// is an edge for who watches the reading end, its being taken one for who watches the other.
-void system::ring_doorbell(const pair& p) noexcept {
-  if (const int fd = p.sides[1].descriptor.load(); fd >= 0) host::leave_token(fd);
-  if (const int fd = p.sides[0].descriptor.load(); fd >= 0 && p.shared->to[0].held() == 0) {
-    host::take_tokens(fd);
+// Between processes the kernel pipe, one page long, carries a token: its being left there is an edge
+// for who watches end 0, its being taken one for who watches end 1. Whether it is there means nothing:
+// whoever rings makes the edge, by way of the side that he has not got if need be.
+void system::ring_doorbell(const pair& p, int end) noexcept {
+  int side[2] = {p.sides[0].descriptor.load(), p.sides[1].descriptor.load()};
+  if (side[0] < 0 && side[1] < 0) return;
+  int opened = -1;
+  const auto of = [&](int n) {
+    if (side[n] < 0) opened = side[n] = host::other_side(side[1 - n], n == 1);
+    return side[n];
+  };
+  if (end == 0) {
+    if (!host::leave_token(of(1))) {
+      host::take_tokens(of(0));
+      host::leave_token(side[1]);
+    }
+  } else if (!host::take_tokens(of(0))) {
+    host::leave_token(of(1));
+    host::take_tokens(side[0]);
   }
+  if (opened >= 0) os_.discard(opened);
 }
 
 // --- fork -----------------------------------------------------------------------------------------

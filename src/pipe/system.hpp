@@ -82,9 +82,12 @@ class system final : public core::descriptor_owner {
   void end_gone(pair& p, std::uint32_t life, int end) noexcept;
   // Asks the kernel whether the other end is gone, once a clock tick at most.
   void notice_death(const subject& call, std::int64_t now) noexcept;
-  // The ring read at `end` changed: tells who is not asleep in a call but wants to know.
-  void announce(pair& p, int end) noexcept {
-    if (p.shared->to[end].listening.load(std::memory_order_relaxed) != 0) tell_listeners(p, end);
+  // The ring read at `end` changed, which is news at the end `for_whom`: tells who is not asleep in
+  // a call but wants to know.
+  void announce(pair& p, int end, int for_whom) noexcept {
+    if (p.shared->to[end].listening.load(std::memory_order_relaxed) != 0) {
+      tell_listeners(p, end, for_whom);
+    }
   }
 
   // All pipes of the process, and what they take.
@@ -117,8 +120,8 @@ class system final : public core::descriptor_owner {
   int adopt(int fd, int object) noexcept;
   pair* make_locked() noexcept QUAY_REQUIRES(lock_);
   int equip(pair& p, bool nonblocking) noexcept;
-  void tell_listeners(pair& p, int end) noexcept;
-  void ring_doorbell(const pair& p) noexcept;
+  void tell_listeners(pair& p, int end, int for_whom) noexcept;
+  void ring_doorbell(const pair& p, int end) noexcept;
   // Every number of an end in this process.
   template <class F>
   void each_number(const pair& p, int end, F f) const noexcept;

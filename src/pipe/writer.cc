@@ -300,7 +300,7 @@ class writer {
       wake(ring_.readers);
     }
     if (ring_.listening.load(std::memory_order_relaxed) != 0 && ring_.held() > 0) {
-      sys_.announce(*call_.of, 1 - call_.end);
+      sys_.announce(*call_.of, 1 - call_.end, 1 - call_.end);
     }
   }
 

@@ -99,7 +99,9 @@ void port::store_alert(port_event_t& out, const alert_record& a) noexcept {
 
 // An event that has waited shows what is true now, or what was if nothing is any more.
 void port::refresh_locked(slot& s) noexcept {
-  const std::uint32_t now = env_.os.poll_now(s.fd, s.wanted) & (s.wanted | POLLERR | POLLHUP);
+  const std::uint32_t now = s.kernel == watch::owned && s.owner == me_
+                                ? owner_shows(s)
+                                : env_.os.poll_now(s.fd, s.wanted) & (s.wanted | POLLERR | POLLHUP);
   if (now != 0) s.events = static_cast<std::int32_t>(now);
 }
 

@@ -17,8 +17,6 @@ constexpr std::uint32_t kPollBits = 0x3fff;
 constexpr std::uint32_t kReadyAlways = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 constexpr std::uint8_t kRegained = 16;  // re-associations until leaving armed is tried again
 
-std::uint32_t bucket_of(int fd) noexcept { return static_cast<std::uint32_t>(fd) % kBuckets; }
-
 }  // namespace
 
 // --- finding --------------------------------------------------------------------------------------
@@ -69,6 +67,7 @@ void port::arm_locked(slot_index i, std::uint32_t wanted, void* user) noexcept {
   s.user = reinterpret_cast<std::uintptr_t>(user);
   s.armed_at = ++state_->order;
   s.state = slot_state::armed;
+  if (s.kernel == watch::owned) ask_owner_locked(i);
   if (s.kernel != watch::always) return;
   if ((wanted & kReadyAlways) != 0) fire_locked(i, wanted & kReadyAlways);
 }
@@ -94,6 +93,14 @@ int port::associate_again_locked(slot_index i, std::uint32_t wanted, void* user)
     if (!env_.hooked && !env_.os.is_open(s.fd)) {
       drop_descriptor_locked(i, false);
       return EBADFD;
+    }
+    arm_locked(i, wanted, user);
+    return 0;
+  }
+  if (s.kernel == watch::owned) {
+    if (!env_.hooked && !still_open(s)) {
+      drop_descriptor_locked(i, false);
+      return ENOENT;
     }
     arm_locked(i, wanted, user);
     return 0;
@@ -137,9 +144,12 @@ int port::associate_anew_locked(int fd, std::uint32_t wanted, void* user) noexce
   s.object = static_cast<std::uint64_t>(fd);
   s.traits = kKept;
   if (st.leader == 0 && st.watched != 0) harvest_locked(false);
-  if (env_.hooked) env_.descriptors.watch(fd);
+  const bool owned = is_owned(fd);
+  if (env_.hooked || owned) env_.descriptors.watch(fd);
   const bool level = may_leave_armed();
-  const std::uint32_t bits = wanted | (level ? 0u : EPOLLONESHOT);
+  const std::uint32_t bits = owned   ? EPOLLIN | EPOLLOUT | static_cast<std::uint32_t>(EPOLLET)
+                             : level ? wanted
+                                     : wanted | EPOLLONESHOT;
   core::bump(env_.count.epoll_ctls);
   int error = env_.os.set_add(descriptor(), fd, bits, name_of(i));
   // A registration that no association stands behind: of a process that died, or of a number whose
@@ -153,7 +163,10 @@ int port::associate_anew_locked(int fd, std::uint32_t wanted, void* user) noexce
   s.registered = wanted;
   s.state = slot_state::idle;
   put_in_bucket_locked(i);
-  set_watch_locked(s, error == EPERM ? watch::always : level ? watch::level : watch::one_shot);
+  set_watch_locked(s, error == EPERM ? watch::always
+                      : owned        ? watch::owned
+                      : level        ? watch::level
+                                     : watch::one_shot);
   arm_locked(i, wanted, user);
   if (st.leader == 0 && s.kernel != watch::always) harvest_locked(false);
   return 0;

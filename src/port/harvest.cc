@@ -23,7 +23,6 @@ std::uint64_t port::name_of(slot_index i) noexcept {
 }
 
 void port::set_watch_locked(slot& s, watch kind) noexcept {
-  const auto reports = [](watch k) { return k == watch::level || k == watch::one_shot; };
   if (reports(kind) && !reports(s.kernel)) ++state_->watched;
   if (!reports(kind) && reports(s.kernel)) --state_->watched;
   s.kernel = kind;
@@ -99,6 +98,10 @@ void port::take_report_locked(const epoll_event& report, bool narrow) noexcept {
       (s.generation & core::token::kGenerationMask) != name.generation) {
     core::bump(env_.count.stale_dropped);
     noise_ = true;
+    return;
+  }
+  if (s.kernel == watch::owned && s.owner == me_) {
+    ask_owner_locked(name.index);
     return;
   }
   const bool one_shot = s.kernel == watch::one_shot;

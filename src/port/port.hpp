@@ -114,6 +114,8 @@ class port {
   int dissociate(int fd) noexcept;
   // The number is about to be closed, or has been: what this process associated by it goes.
   void forget(int fd) noexcept;
+  // Its owner has news of the number.
+  void look_at(int fd) noexcept;
   void verify(int fd) noexcept;
 
   struct figures {
@@ -225,6 +227,10 @@ class port {
   void take_reports_locked(const epoll_event* reports, int n, bool narrow) noexcept;
   void take_report_locked(const epoll_event& report, bool narrow) noexcept;
   void narrow_locked(slot& s) noexcept;
+  // --- descriptors of other systems of ours (owned.cc) ---
+  bool is_owned(int fd) noexcept;
+  std::uint32_t owner_shows(const slot& s) noexcept;
+  void ask_owner_locked(slot_index i) noexcept;
   std::uint64_t name_of(slot_index i) noexcept;
   void set_watch_locked(slot& s, watch kind) noexcept;
   void fire_locked(slot_index i, std::uint32_t bits) noexcept;

@@ -48,7 +48,12 @@ enum class watch : std::uint8_t {
   one_shot,  // armed for one report
   spent,     // registered, will not report
   always,    // the kernel refuses it since it is always ready
+  owned,     // of another system of ours: edges say to ask it
 };
+
+inline constexpr bool reports(watch k) noexcept {
+  return k == watch::level || k == watch::one_shot || k == watch::owned;
+}
 
 struct slot {
   std::uint64_t order;  // place in the queue
@@ -105,6 +110,9 @@ struct process {
 inline constexpr std::uint32_t kMostProcesses = 128;
 inline constexpr std::uint32_t kMostWaiters = 4096;
 inline constexpr std::uint32_t kBuckets = 2048;
+inline constexpr std::uint32_t bucket_of(int fd) noexcept {
+  return static_cast<std::uint32_t>(fd) % kBuckets;
+}
 inline constexpr std::uint32_t kNobody = UINT32_MAX;
 // How long the death of another process may go unnoticed.
 inline constexpr std::int64_t kTick = 50000000;

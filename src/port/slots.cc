@@ -140,7 +140,7 @@ void port::repair_locked() noexcept {
       continue;
     }
     ++st.used;
-    st.watched += s.kernel == watch::level || s.kernel == watch::one_shot;
+    st.watched += reports(s.kernel);
     if (s.fd >= 0) put_in_bucket_locked(i);
     if (s.state != slot_state::queued) continue;
     ++queued;

@@ -223,6 +223,13 @@ int system::poll(int fd, short events) noexcept {
   return ready != 0 ? ready : kAskKernel;  // which sees and tells of the bell
 }
 
+void system::changed(int fd) noexcept {
+  core::guard hold(registry_);
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    if (ports_[k]->is_open()) ports_[k]->look_at(fd);
+  }
+}
+
 // --- closing --------------------------------------------------------------------------------------
 
 void system::closing(int fd) noexcept {

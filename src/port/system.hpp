@@ -56,6 +56,7 @@ class system final : public core::descriptor_owner {
   int fcntl(int fd, int command, void* argument) noexcept override;
   int poll(int fd, short events) noexcept override;
 
+  void changed(int fd) noexcept override;
   void closing(int fd) noexcept override;
   void closed(int fd) noexcept override;
   void duplicated(int from, int to) noexcept override;

@@ -23,6 +23,9 @@ namespace {
 constexpr std::int64_t kCheckUnit = 16000;  // ns
 constexpr unsigned kFirstCheck = 31;
 constexpr unsigned kLastCheck = 1250;
+
+// An owner's edges are of whatever direction: see descriptor_owner::kernel_hints.
+constexpr std::uint16_t kOwnersEdges = EPOLLIN | EPOLLOUT;
 }  // namespace
 
 // What a descriptor note is about, decided by its filter and its request.
@@ -82,6 +85,7 @@ int descriptor_filter::attach(queue& q, slot_index i) noexcept {
   if (q.owner().observe_other(it.descriptor, d == core::kOut, seen)) {
     it.kind = object::owned;
     it.dir[d].edge = true;
+    q.at(i).descriptor.asks |= kOwnersEdges;
     if (seen.ready) q.activate_locked(i);
   }
   const int error = q.arm_locked(q.at(i).descriptor.interest, d, true);
@@ -102,6 +106,7 @@ int descriptor_filter::touch(queue& q, slot_index i, core::event& change) noexce
   n.sfflags = change.fflags;
   n.sdata = change.data;
   settle_question(q, n);
+  if (q.interest_of_note_locked(i).kind == object::owned) n.descriptor.asks |= kOwnersEdges;
   if (!(q.rules().has_keep_udata && (change.flags & EV_KEEPUDATA))) n.udata = change.udata;
   return 0;
 }
