@@ -278,8 +278,17 @@ struct quay_stats {
   uint64_t rebuilds;         /* queues whose kernel side was built anew */
   uint64_t timer_programmings; /* times the kernel's timer was set */
   uint64_t forks_survived;     /* forks after which the child dropped or rebuilt its queues */
+  /* version 2: event ports; the counts are of the ports that exist, by all who share them */
+  uint64_t ports;          /* event ports that exist in this process */
+  uint64_t port_queued;    /* events that wait in them */
+  uint64_t port_waiters;   /* threads that wait for events, of all processes */
+  uint64_t port_sent;      /* events that were queued */
+  uint64_t port_delivered; /* events that were received */
+  uint64_t port_denied;    /* deliveries that a callback refused */
+  uint64_t port_cancelled; /* queued events that were taken back */
+  uint64_t port_refused;   /* events and associations refused at the limit */
 };
-#define QUAY_STATS_VERSION 1
+#define QUAY_STATS_VERSION 2
 
 /*
  * quay_stats_get: copies the counters, the first min(size, sizeof(struct quay_stats)) bytes of

@@ -105,6 +105,17 @@ int quay_stats_get(struct quay_stats* out, size_t size) {
   s.rebuilds = read(c.rebuilds);
   s.timer_programmings = read(c.timer_programmings);
   s.forks_survived = read(c.forks_survived);
+  if (quay::port::system* ports = quay::faces::existing_ports(); ports != nullptr) {
+    const quay::port::system::totals p = ports->sum();
+    s.ports = p.ports;
+    s.port_queued = p.queued;
+    s.port_waiters = p.waiters;
+    s.port_sent = p.sent;
+    s.port_delivered = p.delivered;
+    s.port_denied = p.denied;
+    s.port_cancelled = p.cancelled;
+    s.port_refused = p.refused;
+  }
   std::memcpy(out, &s, std::min(size, sizeof s));
   return 0;
 }

@@ -19,6 +19,7 @@ struct found_file {
   int object = -1;               // the file itself, usable for watching only
   int parent = -1;               // its directory; -1: it has none that could be watched
   char name[NAME_MAX + 1] = {};  // in that directory
+  std::uint64_t place = 0;       // where a mount would cover it; see each_mount()
 };
 
 struct file_state {
@@ -39,6 +40,10 @@ int file_watcher() noexcept;
 // Adds `events` to what is watched of an object; the watch's number, the same for the same file.
 int file_watch(int watcher, int object, std::uint32_t events) noexcept;
 void file_unwatch(int watcher, int watch) noexcept;
+// Visits every mount of the process with the place that it covers: a number made of the path and of the
+// mount that the path lies in. `mounts` is core::host::mounts_open()'s.
+void each_mount(int mounts, void* context,
+                void (*visit)(void* context, std::uint64_t place)) noexcept;
 // Whole events, as many as fit; how many bytes.
 int file_events(int watcher, void* buffer, std::size_t bytes) noexcept;
 

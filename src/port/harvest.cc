@@ -120,7 +120,7 @@ void port::take_report_locked(const epoll_event& report, bool narrow) noexcept {
 
 void port::hear_sources_locked(std::uint32_t numbers) noexcept {
   for (int n = 0; n < kMostSources; ++n) {
-    if ((numbers >> n & 1) != 0 && sources_[n] != nullptr) sources_[n]->due(*this);
+    if ((numbers >> n & 1) != 0 && sources_[n] != nullptr) sources_[n]->due(*this, n);
   }
 }
 
@@ -130,10 +130,10 @@ int port::watch_slot_locked(slot_index i, int fd) noexcept {
   return error;
 }
 
-int port::watch_source_locked(int number, int fd) noexcept {
+int port::watch_source_locked(int number, int fd, std::uint32_t events) noexcept {
   const std::uint32_t index = static_cast<std::uint32_t>(number) * kMostProcesses + me_;
   const core::token name{index, state_->processes[me_].life, kSource};
-  const int error = env_.os.set_add(descriptor(), fd, EPOLLIN | EPOLLET, name.pack());
+  const int error = env_.os.set_add(descriptor(), fd, events | EPOLLET, name.pack());
   if (error != 0) return error;
   state_->processes[me_].sources |= 1u << number;
   ++state_->watched;

@@ -28,6 +28,8 @@
 namespace quay::port {
 
 inline constexpr int kMostSources = 8;  // by PORT_SOURCE_*
+inline constexpr int kMountsOfFiles =
+    0;  // no source's number: the mounts that PORT_SOURCE_FILE hears of
 // Disarms of a registration in a row before it turns one-shot.
 inline constexpr std::uint8_t kPatience = 2;
 
@@ -55,8 +57,8 @@ class event_source {
  public:
   // False: nothing to deliver (any more).
   virtual bool deliver(port& p, slot& s, port_event_t& out) noexcept = 0;
-  // The port's epoll set has reported the descriptor that the source registered.
-  virtual void due(port&) noexcept {}
+  // The port's epoll set has reported the descriptor that the source registered by this number.
+  virtual void due(port&, int /*number*/) noexcept {}
   // This process has left the port, or is a child that never used it; the slots are gone.
   virtual void closed(core::host&) noexcept {}
 
@@ -167,8 +169,8 @@ class port {
   }
   // Has the kernel report a slot's own descriptor: its readiness queues the slot.
   int watch_slot_locked(slot_index i, int fd) noexcept;
-  // Has the kernel report a descriptor of a source: its readiness calls event_source::due.
-  int watch_source_locked(int number, int fd) noexcept;
+  // Has the kernel report edges of a source's descriptor: they call event_source::due.
+  int watch_source_locked(int number, int fd, std::uint32_t events) noexcept;
 
  private:
   void opened() noexcept;

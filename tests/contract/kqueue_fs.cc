@@ -3,43 +3,15 @@
 // What: EVFILT_FS: mounts and unmounts.
 // Contract: semantics/kqueue.md 5.9. The tests mount in a child with mounts of its own, so nothing
 //           outside is touched; where that is not allowed they are skipped.
-#include <sched.h>
-#include <sys/mount.h>
-
-#include "support/child.hpp"
 #include "support/dialects.hpp"
 #include "support/matchers.hpp"
+#include "support/mounts.hpp"
 #include "support/threads.hpp"
 
 namespace quay::test {
 namespace {
 
 using testing::ElementsAre;
-
-constexpr int kCannotMount = 77;
-constexpr int kFailed = 1;
-
-// Runs `body(directory)` in a process that may mount; skips the test where there is none.
-void with_mounts(const std::function<bool(const std::string&)>& body) {
-  const temporary_directory directory;
-  child c([&](const std::function<void()>&) {
-    if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
-      return kCannotMount;
-    }
-    if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return kCannotMount;
-    const std::string where = directory.path();
-    if (::mount("probe", where.c_str(), "tmpfs", 0, nullptr) != 0) return kCannotMount;
-    ::umount(where.c_str());
-    return body(where) && !testing::Test::HasFailure() ? 0 : kFailed;
-  });
-  const int status = c.wait();
-  if (WEXITSTATUS(status) == kCannotMount) GTEST_SKIP() << "nothing can be mounted here";
-  EXPECT_EQ(status, 0);
-}
-
-bool mount_at(const std::string& where) {
-  return ::mount("quay", where.c_str(), "tmpfs", 0, nullptr) == 0;
-}
 
 class Kqueue_Fs : public testing::TestWithParam<int> {
  protected:

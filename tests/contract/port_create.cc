@@ -153,6 +153,28 @@ TEST(Port_Create, AClosedPortIsNone) {
   EXPECT_THAT(::port_send(number, 1, nullptr), Fails(EBADF));
 }
 
+TEST(Port_Create, TheStatisticsCountWhatPortsDid) {
+  const auto now = [] {
+    quay_stats s{};
+    EXPECT_EQ(::quay_stats_get(&s, sizeof s), 0);
+    return s;
+  };
+  const quay_stats before = now();
+  const test_port port;
+  const pipe_ends pipe = make_pipe();
+  ASSERT_THAT(::port_send(port, 1, nullptr), Works());
+  ASSERT_THAT(::port_send(port, 2, nullptr), Works());
+  ASSERT_THAT(associate(port, pipe.writer, POLLOUT), Works());
+  quay_stats s = now();
+  EXPECT_EQ(s.ports, before.ports + 1);
+  EXPECT_EQ(s.port_queued, before.port_queued + 3);
+  EXPECT_EQ(s.port_sent, before.port_sent + 3);
+  ASSERT_THAT(dissociate(port, pipe.writer), Works());
+  EXPECT_EQ(now().port_cancelled, before.port_cancelled + 1);
+  EXPECT_THAT(taken(port), testing::SizeIs(2));
+  EXPECT_EQ(now().port_delivered, before.port_delivered + 2);
+}
+
 TEST(Port_Create, NothingOfAPortBeforeShowsInTheNext) {
   for (int round = 0; round < 3; ++round) {
     const test_port port;

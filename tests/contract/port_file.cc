@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "support/mounts.hpp"
 #include "support/port.hpp"
 
 namespace quay::test {
@@ -233,6 +234,52 @@ TEST_F(Port_File, ALinkItselfCanBeWatched) {
   const auto events = arrivals(port_);
   ASSERT_THAT(events, testing::SizeIs(1));
   EXPECT_NE(events[0].portev_events & FILE_DELETE, 0);
+}
+
+// In processes that may mount, each with a port of its own.
+TEST(Port_FileMounts, SomethingMountedOnADirectoryIsToldUnasked) {
+  with_mounts([](const std::string& where) {
+    const test_port port;
+    std::string text = where;
+    file_obj_t object{};
+    object.fo_name = text.data();
+    const auto address = reinterpret_cast<uintptr_t>(&object);
+    EXPECT_THAT(::port_associate(port, PORT_SOURCE_FILE, address, 0, cookie(1)), Works());
+    EXPECT_TRUE(mount_at(where));
+    EXPECT_THAT(arrivals(port), ElementsAre(Is(PORT_SOURCE_FILE, MOUNTEDOVER, address, 1)));
+    // The watch is gone; by the same name the new directory is watched.
+    EXPECT_THAT(::port_dissociate(port, PORT_SOURCE_FILE, address), Fails(ENOENT));
+    EXPECT_THAT(::port_associate(port, PORT_SOURCE_FILE, address, 0, cookie(2)), Works());
+    EXPECT_EQ(::umount(where.c_str()), 0);
+    EXPECT_THAT(arrivals(port), ElementsAre(Is(PORT_SOURCE_FILE, UNMOUNTED, address, 2)));
+    return true;
+  });
+}
+
+TEST(Port_FileMounts, MountsElsewhereAreNotTold) {
+  with_mounts([](const std::string& where) {
+    const fs::path inner = fs::path(where) / "with space";
+    fs::create_directory(inner);
+    const test_port port;
+    std::string outer = where;
+    std::string text = inner.string();
+    file_obj_t above{};
+    file_obj_t object{};
+    above.fo_name = outer.data();
+    object.fo_name = text.data();
+    for (file_obj_t* each : {&above, &object}) {
+      EXPECT_THAT(
+          ::port_associate(port, PORT_SOURCE_FILE, reinterpret_cast<uintptr_t>(each), 0, nullptr),
+          Works());
+    }
+    EXPECT_TRUE(mount_at(inner.string()));
+    const auto events = arrivals(port);
+    EXPECT_EQ(events.size(), 1u);
+    EXPECT_EQ(events.empty() ? 0 : events[0].portev_object, reinterpret_cast<uintptr_t>(&object));
+    ::umount(inner.c_str());
+    fs::remove(inner);
+    return true;
+  });
 }
 
 }  // namespace

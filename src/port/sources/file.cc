@@ -61,6 +61,7 @@ file_source* file_source::of(port& p, bool make) noexcept {
   auto* fresh = ::new (place) file_source;
   fresh->os_ = &p.env().os;
   p.attach(PORT_SOURCE_FILE, *fresh);
+  p.attach(kMountsOfFiles, *fresh);
   return fresh;
 }
 
@@ -78,6 +79,28 @@ file_source::watch_record* file_source::unused() noexcept {
   if (n == high_water_) ++high_water_;
   watches_[n] = {};
   return &watches_[n];
+}
+
+// Has the kernel tell of files, from the first association on.
+int file_source::start(port& p) noexcept {
+  if (watcher_ >= 0) return 0;
+  const int made = host::file_watcher();
+  if (made < 0) return -made;
+  const int error = p.watch_source_locked(PORT_SOURCE_FILE, made, EPOLLIN);
+  if (error != 0) os_->discard(made);
+  if (error == 0) watcher_ = made;
+  return error;
+}
+
+// And of mounts, from the first directory on. Without /proc there is nobody to tell.
+int file_source::watch_mounts(port& p) noexcept {
+  if (mounts_ >= 0) return 0;
+  const int made = os_->mounts_open();
+  if (made < 0) return made == -EOPNOTSUPP ? 0 : -made;
+  const int error = p.watch_source_locked(kMountsOfFiles, made, EPOLLPRI);
+  if (error != 0) os_->discard(made);
+  if (error == 0) mounts_ = made;
+  return error;
 }
 
 // --- places ---------------------------------------------------------------------------------------
@@ -134,20 +157,12 @@ int file_source::associate(port& p, std::uintptr_t object, int events, void* use
 
   port::section in(p);
   error = in.error();
-  if (error == 0 && watcher_ < 0) {
-    const int made = host::file_watcher();
-    error = made >= 0 ? p.watch_source_locked(PORT_SOURCE_FILE, made) : -made;
-    if (error == 0) {
-      watcher_ = made;
-    } else if (made >= 0) {
-      os_->discard(made);
-    }
-  }
+  if (error == 0) error = start(p);
   if (error != 0) {
     host::release_file(file);
     return error;
   }
-  due(p);
+  take_events(p);
   // Watched first, looked at then: no change falls in between.
   watch_record* w = find(object);
   watch_record fresh{};
@@ -155,6 +170,7 @@ int file_source::associate(port& p, std::uintptr_t object, int events, void* use
   error = watch_places(fresh, file);
   host::file_state now{};
   if (error == 0) error = host::state_of_file(file.object, now);
+  if (error == 0 && now.is_directory) error = watch_mounts(p);
   if (error == 0 && w == nullptr) {
     const slot_index i = p.reserve_locked();
     w = i != kNil ? unused() : nullptr;
@@ -188,6 +204,7 @@ int file_source::associate(port& p, std::uintptr_t object, int events, void* use
   fresh.inode = now.inode;
   fresh.size = now.size;
   fresh.is_directory = now.is_directory;
+  fresh.place = now.is_directory ? file.place : 0;
   // An open file keeps its file system from being unmounted: only where sizes matter.
   fresh.reader = (asked & FILE_TRUNC) != 0 ? file.object : -1;
   if (fresh.reader >= 0) file.object = -1;
@@ -202,7 +219,7 @@ int file_source::dissociate(port& p, std::uintptr_t object) noexcept {
   port::section in(p);
   if (in.error() != 0) return in.error();
   if (watcher_ < 0) return EINVAL;
-  due(p);
+  take_events(p);
   watch_record* w = find(object);
   if (w == nullptr) return ENOENT;
   const slot_state was = p.state().at(w->slot).state;
@@ -279,7 +296,30 @@ void file_source::overflowed(port& p) noexcept {
   }
 }
 
-void file_source::due(port& p) noexcept {
+void file_source::due(port& p, int number) noexcept {
+  if (number == kMountsOfFiles) {
+    take_mounts(p);
+  } else {
+    take_events(p);
+  }
+}
+
+void file_source::take_mounts(port& p) noexcept {
+  if (mounts_ < 0) return;
+  struct visitor {
+    file_source& files;
+    port& to;
+  } mine{*this, p};
+  host::each_mount(mounts_, &mine, [](void* context, std::uint64_t place) {
+    const auto& [files, to] = *static_cast<visitor*>(context);
+    for (std::size_t n = 0; n < files.high_water_; ++n) {
+      watch_record& w = files.watches_[n];
+      if (w.used && w.place != 0 && w.place == place) files.fire(to, w, MOUNTEDOVER);
+    }
+  });
+}
+
+void file_source::take_events(port& p) noexcept {
   if (watcher_ < 0) return;
   alignas(inotify_event) char buffer[4096];
   for (int n; (n = host::file_events(watcher_, buffer, sizeof buffer)) > 0;) {
@@ -312,6 +352,8 @@ void file_source::closed(core::host& os) noexcept {
   high_water_ = 0;
   if (watcher_ >= 0) os.discard(watcher_);
   watcher_ = -1;
+  if (mounts_ >= 0) os.discard(mounts_);
+  mounts_ = -1;
 }
 
 }  // namespace quay::port

@@ -8,7 +8,8 @@
 //   1. A watch holds one slot; its address in the program is its name.
 //   2. Every inotify watch is used by as many places (object or directory) as `places` count.
 //   3. inotify's queue is read before any watch changes: what it holds belongs to the past.
-// Ownership: one for each port and process, recycled with the port; owns an inotify instance.
+// Ownership: one for each port and process, recycled with the port; owns an inotify instance and,
+//            once a directory is watched, a descriptor that tells of mounts.
 // Locking: the port's lock. Path look-ups, which may block, happen before it is taken.
 #pragma once
 
@@ -27,7 +28,7 @@ class file_source final : public event_source {
   int dissociate(port& p, std::uintptr_t object) noexcept;
 
   bool deliver(port& p, slot& s, port_event_t& out) noexcept override;
-  void due(port& p) noexcept override;
+  void due(port& p, int number) noexcept override;
   void closed(core::host& os) noexcept override;
 
  private:
@@ -39,8 +40,9 @@ class file_source final : public event_source {
     dev_t device;
     ino_t inode;
     off_t size;
-    int reader;  // the object, to ask for its size; -1: nobody wants to know
-    int self;    // inotify watches
+    int reader;           // the object, to ask for its size; -1: nobody wants to know
+    std::uint64_t place;  // where it would be mounted over; 0: it is no directory
+    int self;             // inotify watches
     int parent;
     char name[NAME_MAX + 1];
     bool is_directory;
@@ -49,6 +51,10 @@ class file_source final : public event_source {
 
   watch_record* find(std::uintptr_t object) noexcept;
   watch_record* unused() noexcept;
+  int start(port& p) noexcept;
+  int watch_mounts(port& p) noexcept;
+  void take_events(port& p) noexcept;
+  void take_mounts(port& p) noexcept;
   int watch_places(watch_record& w, const host::found_file& file) noexcept;
   void drop_place(int watch) noexcept;
   void drop(port& p, watch_record& w, bool free_slot) noexcept;
@@ -60,6 +66,7 @@ class file_source final : public event_source {
 
   core::host* os_ = nullptr;
   int watcher_ = -1;
+  int mounts_ = -1;  // opened for the first directory
   core::growable<watch_record> watches_;
   std::size_t high_water_ = 0;
   std::uint64_t age_ = 0;
