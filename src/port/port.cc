@@ -183,9 +183,11 @@ void port::leave() noexcept {
   }
   if (ring) st.bell_rung = true;
   const int set = fd_.load(std::memory_order_relaxed);
+  core::enter_library();  // a handler that leaves by a jump must not leave with a wake-up undone
   st.lock.unlock();
   if (ring) env_.os.ring(set, false);
   if (wake) host::wake_sleeper(st.waiter_at(w).word);
+  core::leave_library();
   if (t_deferred.count.load(std::memory_order_relaxed) != 0) take_deferred();
 }
 
