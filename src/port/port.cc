@@ -75,7 +75,7 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
   st.sent = st.delivered = st.cancelled = st.refused = st.denied = 0;
   repair_locked();
   me_ = kNobody;
-  settled_down_ = noise_ = false;
+  settled_down_ = noise_ = asks_ = false;
   fd_.store(set, std::memory_order_relaxed);
   opened();
   return set;
@@ -97,7 +97,7 @@ int port::open_received(int set, int memory) noexcept {
   life_ = st->life;
   forked_ = true;
   me_ = kNobody;
-  settled_down_ = noise_ = false;
+  settled_down_ = noise_ = asks_ = false;
   fd_.store(set, std::memory_order_relaxed);
   opened();
   return 0;
