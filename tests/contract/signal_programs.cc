@@ -147,6 +147,36 @@ TEST_F(Signal_Programs, StoppedChildrenAreNotToldToWhoDoesNotWantIt) {
   EXPECT_EQ(counted(), 1) << "its end";
 }
 
+TEST_F(Signal_Programs, WhatOneIgnoresAndPostsToOneselfInterruptsNoOtherThread) {
+  if (!hooked()) GTEST_SKIP() << "needs the hooks library: nothing else can see kill and raise";
+  const disposition ignored(SIGUSR1, SIG_IGN);
+  watch(SIGUSR1);
+  const pipes::pipe_pair p;
+  pipes::call other([&] {
+    pollfd wait{p.reader(), POLLIN, 0};
+    return ::poll(&wait, 1, 20000);
+  });
+  other.until_asleep();
+  for (int i = 0; i < 50; ++i) {
+    kill(getpid(), SIGUSR1);
+    raise(SIGUSR1);
+  }
+  EXPECT_EQ(counted(), 100);
+  EXPECT_EQ(pipes::put(p.writer(), 1), 1);
+  EXPECT_EQ(other.result(), 1);
+}
+
+TEST_F(Signal_Programs, WhatOneIgnoresAndBlocksStaysPending) {
+  const disposition ignored(SIGUSR1, SIG_IGN);
+  watch(SIGUSR1);
+  const blocked held{SIGUSR1};
+  kill(getpid(), SIGUSR1);
+  EXPECT_EQ(counted(), 1);
+  EXPECT_TRUE(is_pending(SIGUSR1));
+  raise(SIGUSR1);
+  EXPECT_EQ(counted(), 0) << "directed at a thread that blocks it";
+}
+
 TEST_F(Signal_Programs, WatchingChangesNoMask) {
   const disposition ignored(SIGUSR1, SIG_IGN);
   sigset_t before;
