@@ -236,7 +236,11 @@ void queue::take_new_signals_locked() noexcept {
   signal_counter& counter = *env_.os.signals();
   if (!env_.hooked) counter.recheck(bell_.signals);
   if (counter.worth_a_look(bell_.signals)) counter.look(bell_.signals);
-  const std::uint64_t now = counter.tally();
+  hear_signals_locked();
+}
+
+void queue::hear_signals_locked() noexcept {
+  const std::uint64_t now = env_.os.signals()->tally();
   if (now == heard_) return;
   heard_ = now;
   on_signals_locked();
@@ -255,6 +259,7 @@ bool queue::take_glance_locked(const glance* g, int room) noexcept {
 
 int queue::harvest_locked(int room) noexcept {
   ++epoch_;
+  overlooked_ = 0;
   return drain_locked(room);
 }
 

@@ -59,6 +59,7 @@ class queue {
   // sets, own set.
   static constexpr std::uint32_t kOwnReports = 10;
   static constexpr std::uint32_t kUnheardBells = 16;
+  static constexpr std::uint32_t kOverlooked = 16;
   static constexpr int kReports = 256;  // most reports taken in one harvest
   static constexpr std::int64_t kNever = INT64_MAX;
 
@@ -176,16 +177,26 @@ class queue {
   void take_signals_locked() noexcept QUAY_REQUIRES(lock_) {
     if (bell_.signals != 0) take_new_signals_locked();
   }
+  // The same, of what handlers have counted; asks the kernel nothing.
+  void take_counted_signals_locked() noexcept QUAY_REQUIRES(lock_) {
+    if (bell_.signals != 0) hear_signals_locked();
+  }
 
   bool kernel_may_know_locked() const noexcept QUAY_REQUIRES(lock_) {
     return has_kernel_part_locked() || bell_rung_ || shared::load(bell_.rung) || watching_ != 0;
   }
-  // Whether the bell may stay rung while its events are taken: the kernel holds nothing else, and
-  // rings were taken back again and again without anybody having slept. It is taken back by the
-  // first call that finds no event; until then a poller may look once in vain.
-  bool leave_bell_locked() const noexcept QUAY_REQUIRES(lock_) {
-    return unheard_bells_ >= kUnheardBells && !ready_.empty() && !has_kernel_part_locked() &&
-           watching_ == 0;
+  // Whether a scan may do without asking the kernel, which then holds nothing but our own rings and
+  // signals that are blocked. A bell may stay rung while its events are taken when rings were taken
+  // back again and again without anybody having slept; it is taken back by the first call that finds
+  // no event, and until then a poller may look once in vain. Blocked signals can wait a few turns
+  // behind events that fill the caller's list.
+  bool leave_kernel_locked(int room) noexcept QUAY_REQUIRES(lock_) {
+    if (ready_.empty() || has_registrations_locked() || watching_ != 0) return false;
+    const bool rung = bell_rung_ || shared::load(bell_.rung);
+    if (rung && unheard_bells_ < kUnheardBells) return false;
+    if (bell_.signals == 0) return true;
+    if (!env_.hooked || static_cast<int>(ready_.count()) < room) return false;
+    return ++overlooked_ <= kOverlooked;
   }
   // Queued notes, for threads that do not hold the mutex.
   std::uint32_t ready_count() const noexcept { return spinners_view().count(); }
@@ -294,15 +305,19 @@ class queue {
   void leave_and_tell(bool ring) noexcept QUAY_RELEASE(lock_);
   void expire_due_locked() noexcept QUAY_REQUIRES(lock_);
   void take_new_signals_locked() noexcept QUAY_REQUIRES(lock_);
+  void hear_signals_locked() noexcept QUAY_REQUIRES(lock_);
   bool unheard_locked() const noexcept QUAY_REQUIRES(lock_);
   int drain_locked(int room) noexcept QUAY_REQUIRES(lock_);
   class asleep;
   int make_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   void rebuild_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
-  bool has_kernel_part_locked() const noexcept QUAY_REQUIRES(lock_) {
+  bool has_registrations_locked() const noexcept QUAY_REQUIRES(lock_) {
     // A descriptor that is not there is -1: all bits.
     const int absent = timer_ & wall_timer_ & watcher_ & processes_ & mounts_;
-    return registered_ != 0 || absent != -1 || bell_.signals != 0;
+    return registered_ != 0 || absent != -1;
+  }
+  bool has_kernel_part_locked() const noexcept QUAY_REQUIRES(lock_) {
+    return has_registrations_locked() || bell_.signals != 0;
   }
   void ask_more_than_the_kernel_locked() noexcept QUAY_REQUIRES(lock_) {
     kernel_knows_all_.store(false, std::memory_order_relaxed);
@@ -355,6 +370,7 @@ class queue {
   std::uint32_t hailed_ QUAY_GUARDED_BY(lock_) = 0;    // activations_ that watchers were told of
   std::uint32_t watching_ QUAY_GUARDED_BY(lock_) = 0;  // queues that hear_locked() was called for
   std::uint32_t unheard_bells_ QUAY_GUARDED_BY(lock_) = 0;  // taken back in a row
+  std::uint32_t overlooked_ QUAY_GUARDED_BY(lock_) = 0;     // scans without the kernel in a row
   std::uint64_t heard_ QUAY_GUARDED_BY(lock_) = 0;    // the signals' tally when last looked at
   std::uint32_t posters_ QUAY_GUARDED_BY(lock_) = 0;  // notes that are fed from user space
   std::uint32_t epoch_ QUAY_GUARDED_BY(lock_) = 0;    // raised by every harvest

@@ -104,5 +104,8 @@ QUAY_HANDLER_SAFE int quay_hook_watches_signal(int number) {
 int quay_hook_sigaction(int number, const struct sigaction* act, struct sigaction* old) {
   return signal_engine::instance().change(number, act, old);
 }
+int quay_hook_posts_ignored(int number, pid_t process) {
+  return signal_engine::instance().post_ignored(number, process) ? 1 : 0;
+}
 void quay_hook_signal_taken(int number) { signal_engine::instance().consumed(number); }
 void quay_hook_after_exec(void) { signal_engine::instance().after_exec(); }

@@ -49,5 +49,7 @@ QUAY_HOOK_POINT void quay_hook_before_exec(void);
 QUAY_HOOK_POINT int quay_hook_watches_signal(int number);
 QUAY_HOOK_POINT int quay_hook_sigaction(int number, const struct sigaction* act,
                                         struct sigaction* old);
+// The program posts a watched signal to itself, or (0) to the calling thread. Not 0: that is all.
+QUAY_HOOK_POINT int quay_hook_posts_ignored(int number, pid_t process);
 QUAY_HOOK_POINT void quay_hook_signal_taken(int number);  // by sigwait() and the like
 QUAY_HOOK_POINT void quay_hook_after_exec(void);          // it returned

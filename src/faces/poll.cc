@@ -56,7 +56,7 @@ class listener final : public descriptor_owner {
   int fcntl(int, int, void*) noexcept override { return kAskKernel; }
   int poll(int, short) noexcept override { return kAskKernel; }
   void closing(int) noexcept override {}
-  void closed(int) noexcept override {}
+  void closed(int fd) noexcept override { changed(fd); }
   void duplicated(int, int) noexcept override {}
   void before_fork() noexcept override QUAY_NO_ANALYSIS { waiters_lock.lock(); }
   void after_fork_in_parent() noexcept override QUAY_NO_ANALYSIS { waiters_lock.unlock(); }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: libc's calls that set and ask dispositions, and those that take pending signals, put in
-//       front of libc: for a signal that some queue watches libquay keeps the program's
+// What: libc's calls that set and ask dispositions, that post to the program itself, and that take
+//       pending signals, put in front of libc: for a signal that some queue watches libquay keeps the program's
 //       disposition, for every other they are libc's.
 // Contract: semantics/pipes-signalfd.md B8: queries answer what the program set; a signal that is
-//           taken by sigwait() counts once.
+//           taken by sigwait() counts once, one that the program posts to itself and ignores counts
+//           without disturbing other threads.
 // Invariants: signal(), sigset() and their like are what POSIX and the libc manual say they are in
 //             terms of sigaction().
 #include <signal.h>
@@ -22,6 +23,8 @@ namespace shared = quay::core::shared;
 using quay::hooks::original;
 using handler = void (*)(int);
 
+constinit original<int(pid_t, int)> libc_kill{"kill"};
+constinit original<int(int)> libc_raise{"raise"};
 constinit original<int(const sigset_t*, int*)> libc_sigwait{"sigwait"};
 constinit original<int(const sigset_t*, siginfo_t*)> libc_sigwaitinfo{"sigwaitinfo"};
 constinit original<int(const sigset_t*, siginfo_t*, const timespec*)> libc_sigtimedwait{
@@ -50,6 +53,8 @@ QUAY_HANDLER_SAFE int libc_sigaction(int number, const struct sigaction* act,
 
 [[gnu::constructor]] void look_up_originals() {
   libc_sigaction(SIGKILL, nullptr, nullptr);
+  libc_kill.get();
+  libc_raise.get();
   libc_sigwait.get();
   libc_sigwaitinfo.get();
   libc_sigtimedwait.get();
@@ -132,6 +137,20 @@ QUAY_HOOK handler sigset(int number, handler h) noexcept {
   const handler former = set(number, h, 0, false);
   if (former == SIG_ERR || sigprocmask(SIG_UNBLOCK, &one, &before) != 0) return SIG_ERR;
   return sigismember(&before, number) == 1 ? hold : former;
+}
+
+// --- posting to oneself ---------------------------------------------------------------------------
+
+QUAY_HOOK int kill(pid_t process, int number) noexcept {
+  if (process > 0 && quay_hook_watches_signal(number) && quay_hook_posts_ignored(number, process)) {
+    return 0;
+  }
+  return libc_kill.get()(process, number);
+}
+
+QUAY_HOOK int raise(int number) noexcept {
+  if (quay_hook_watches_signal(number) && quay_hook_posts_ignored(number, 0)) return 0;
+  return libc_raise.get()(number);
 }
 
 // --- taking what is pending -----------------------------------------------------------------------

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <ctime>
 
-#include "core/mutex.hpp"
 #include "host/errno_guard.hpp"
 
 namespace quay::host {

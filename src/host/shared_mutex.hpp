@@ -11,11 +11,14 @@
 //   2. A thread holds at most one such lock that the kernel knows of; a second one taken under it
 //      hides the first until it is given back (only the closing and the passing of a pipe do so; a waiter then
 //      finds the dead by asking whether the thread number still exists).
-// Locking: leaf: nothing is locked and nothing blocks under it, but for another shared_mutex.
+// Locking: leaf: nothing is locked and nothing blocks under it, but for another shared_mutex. Its
+//          holder is inside the library (core::enter_library): handlers of watched signals wait.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+
+#include "core/mutex.hpp"
 
 namespace quay::host {
 
@@ -77,18 +80,22 @@ class shared_hold {
   bool inherited() const noexcept { return inherited_; }
 
   void take_up() noexcept {
+    core::enter_library();
     declare(reinterpret_cast<char*>(&mutex_.word_) - me_.offset);
     shared_mutex::outcome how = shared_mutex::outcome::taken;
     if (!mutex_.try_take(me_.number)) how = mutex_.take_slowly(me_.number);
     held_ = how != shared_mutex::outcome::ours;
     inherited_ = how == shared_mutex::outcome::inherited;
-    if (!held_) declare(outer_);
+    if (held_) return;
+    declare(outer_);
+    core::leave_library();
   }
   // A full barrier: what was stored before is seen before anything is loaded after.
   void put_down() noexcept {
     held_ = false;
     if (mutex_.word_.exchange(0, std::memory_order_seq_cst) != me_.number) mutex_.wake_one();
     declare(outer_);
+    core::leave_library();
   }
 
  private:

@@ -13,6 +13,7 @@
 #include "core/mutex.hpp"
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
+#include "host/shared_mutex.hpp"
 #include "host/signal_board.hpp"
 #include "host/signal_files.hpp"
 
@@ -188,6 +189,25 @@ void signal_engine::consumed(int number) noexcept {
   }
   shared::add(g_board.tally, std::uint64_t{1});
   ring_bells(signal_bit(number));
+}
+
+bool signal_engine::post_ignored(int number, pid_t process) noexcept {
+  signal_board::entry& e = g_board.of[number];
+  // Stopping and continuing signals undo each other even when they are ignored.
+  if (shared::load(e.action) != 1 || number == SIGCONT || usual_action(number) == usual::stop) {
+    return false;
+  }
+  // Of a signal to the process the kernel asks whether the main thread blocks it: then it stays.
+  if (process != 0 && process != static_cast<pid_t>(thread_number())) return false;
+  if (!in_owner()) return false;
+  errno_guard keep;
+  std::uint64_t blocked = 0;
+  syscall(SYS_rt_sigprocmask, SIG_BLOCK, nullptr, &blocked, sizeof blocked);
+  if ((blocked & signal_bit(number)) != 0) return false;
+  shared::add(e.ignored, 1u);
+  shared::add(g_board.tally, std::uint64_t{1});
+  ring_bells(signal_bit(number));
+  return true;
 }
 
 int signal_engine::descriptor() noexcept {

@@ -35,6 +35,9 @@ class signal_engine final : public core::signal_counter {
   int change(int number, const struct sigaction* act, struct sigaction* old) noexcept;
   // A pending signal was taken by sigwait() or a read: the posting is over.
   void consumed(int number) noexcept;
+  // The program posts a signal that it ignores to itself: to `process`, or to the calling thread (0).
+  // True: it was counted, and the kernel, which would do nothing, need not be asked.
+  bool post_ignored(int number, pid_t process) noexcept;
   // Around exec: what the program ignores is really ignored. Changes no memory: children of vfork
   // come here too.
   void before_exec() noexcept;

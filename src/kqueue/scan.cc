@@ -196,7 +196,9 @@ bool queue::kernel_repeats_locked(const note& n) noexcept {
 
 int queue::collect_locked(sink& out, const glance* g) noexcept {
   expire_locked();
-  if (take_glance_locked(g, out.room) && kernel_may_know_locked() && !leave_bell_locked()) {
+  take_counted_signals_locked();
+  if (take_glance_locked(g, out.room) && kernel_may_know_locked() &&
+      !leave_kernel_locked(out.room)) {
     // What is queued already may turn out void, so the kernel is asked for a full list. Notes that
     // find no room stay queued and are looked at again by the next scan.
     int error = harvest_locked(out.room);

@@ -233,6 +233,7 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
     if (!asleep_before && st.watched != 0 && st.queued.load(std::memory_order_relaxed) < max) {
       harvest_locked(true);
     }
+    ask_for_own_locked();
     bool in_vain = available_locked(want) < want;
     if (!in_vain && me.has_turn()) {
       if (const unsigned n = take_locked(list, max, since); n > 0) return {0, n};

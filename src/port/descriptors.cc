@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "host/sharing.hpp"
+#include "host/signal_files.hpp"
 #include "port/port.hpp"
 
 namespace quay::port {
@@ -53,7 +54,8 @@ slot_index port::find_locked(int fd) noexcept {
   for (; i != kNil; i = st.at(i).next_in_bucket) {
     if (st.at(i).fd != fd) continue;
     if (st.at(i).owner == me_) return i;
-    if (foreign == kNil && same_file(st.at(i))) foreign = i;
+    const bool own_view = (st.at(i).traits & kOwnView) != 0;
+    if (foreign == kNil && !own_view && same_file(st.at(i))) foreign = i;
   }
   return foreign;
 }
@@ -88,7 +90,7 @@ int port::associate(int fd, int events, void* user) noexcept {
 // ENOENT: the number is another file by now; the old association is gone.
 int port::associate_again_locked(slot_index i, std::uint32_t wanted, void* user) noexcept {
   slot& s = state_->at(i);
-  if (s.kernel == watch::always) {
+  if (!is_registered(s.kernel)) {
     // Nothing registered: only the program's closings tell, where they are announced.
     if (!env_.hooked && !env_.os.is_open(s.fd)) {
       drop_descriptor_locked(i, false);
@@ -143,6 +145,10 @@ int port::associate_anew_locked(int fd, std::uint32_t wanted, void* user) noexce
   s.source = PORT_SOURCE_FD;
   s.object = static_cast<std::uint64_t>(fd);
   s.traits = kKept;
+  if (shows_each_process_its_own(fd)) {
+    s.traits |= kOwnView;
+    asks_ = true;
+  }
   if (st.leader == 0 && st.watched != 0) harvest_locked(false);
   const bool owned = is_owned(fd);
   if (env_.hooked || owned) env_.descriptors.watch(fd);
@@ -154,7 +160,12 @@ int port::associate_anew_locked(int fd, std::uint32_t wanted, void* user) noexce
   int error = env_.os.set_add(descriptor(), fd, bits, name_of(i));
   // A registration that no association stands behind: of a process that died, or of a number whose
   // closing nobody told us of.
-  if (error == EEXIST) error = env_.os.set_modify(descriptor(), fd, bits, name_of(i));
+  const bool asked = error == EEXIST && st.shared && (s.traits & kOwnView) != 0;
+  if (asked) {
+    error = 0;  // another process's: only there it is woken
+  } else if (error == EEXIST) {
+    error = env_.os.set_modify(descriptor(), fd, bits, name_of(i));
+  }
   if (error != 0 && error != EPERM) {
     unreserve_locked(i);
     return error == EBADF ? EBADFD : error == ENOSPC ? ENOMEM : error;
@@ -163,13 +174,36 @@ int port::associate_anew_locked(int fd, std::uint32_t wanted, void* user) noexce
   s.registered = wanted;
   s.state = slot_state::idle;
   put_in_bucket_locked(i);
-  set_watch_locked(s, error == EPERM ? watch::always
-                      : owned        ? watch::owned
-                      : level        ? watch::level
-                                     : watch::one_shot);
+  set_watch_locked(s, asked            ? watch::asked
+                      : error == EPERM ? watch::always
+                      : owned          ? watch::owned
+                      : level          ? watch::level
+                                       : watch::one_shot);
   arm_locked(i, wanted, user);
-  if (st.leader == 0 && s.kernel != watch::always) harvest_locked(false);
+  if (st.leader == 0 && is_registered(s.kernel)) harvest_locked(false);
   return 0;
+}
+
+bool port::shows_each_process_its_own(int fd) noexcept {
+  std::uint64_t mask = 0;
+  return env_.descriptors.owner_of(fd) != nullptr && host::signal_file_mask(fd, mask);
+}
+
+// Only the process that registered a signalfd is woken for its signals, and when another one looks
+// first the kernel finds nothing there and forgets the report. So where others have, or had, the
+// port each process asks for what it associated, at every look and at every tick.
+void port::ask_for_own_locked() noexcept {
+  shared_state& st = *state_;
+  if (!forked_ || !asks_) return;
+  asks_ = false;
+  for (slot_index i = 1; i <= st.high_water; ++i) {
+    slot& s = st.at(i);
+    if (s.state == slot_state::free || s.owner != me_ || (s.traits & kOwnView) == 0) continue;
+    asks_ = true;
+    if (s.state != slot_state::armed) continue;
+    const std::uint32_t bits = env_.os.poll_now(s.fd, s.wanted) & (s.wanted | POLLERR | POLLHUP);
+    if (bits != 0) fire_locked(i, bits);
+  }
 }
 
 // --- taking off -----------------------------------------------------------------------------------
@@ -177,7 +211,7 @@ int port::associate_anew_locked(int fd, std::uint32_t wanted, void* user) noexce
 void port::drop_descriptor_locked(slot_index i, bool from_kernel) noexcept {
   slot& s = state_->at(i);
   const int fd = s.fd;
-  const bool registered = s.kernel != watch::none && s.kernel != watch::always;
+  const bool registered = is_registered(s.kernel);
   if (s.state == slot_state::queued) cancel_locked(i);
   free_locked(i);
   if (from_kernel && registered) env_.os.set_remove(descriptor(), fd);
@@ -206,7 +240,7 @@ int port::dissociate(int fd) noexcept {
 
 // Whether a number still is what was associated: nobody but the kernel knows.
 bool port::still_open(const slot& s) noexcept {
-  if (s.kernel == watch::always) return env_.os.is_open(s.fd);
+  if (!is_registered(s.kernel)) return env_.os.is_open(s.fd);
   core::bump(env_.count.identity_checks);
   const int error = env_.os.set_add(descriptor(), s.fd, EPOLLONESHOT, 0);
   if (error == 0) env_.os.set_remove(descriptor(), s.fd);

@@ -75,7 +75,7 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
   st.sent = st.delivered = st.cancelled = st.refused = st.denied = 0;
   repair_locked();
   me_ = kNobody;
-  settled_down_ = noise_ = false;
+  settled_down_ = noise_ = asks_ = false;
   fd_.store(set, std::memory_order_relaxed);
   opened();
   return set;
@@ -97,7 +97,7 @@ int port::open_received(int set, int memory) noexcept {
   life_ = st->life;
   forked_ = true;
   me_ = kNobody;
-  settled_down_ = noise_ = false;
+  settled_down_ = noise_ = asks_ = false;
   fd_.store(set, std::memory_order_relaxed);
   opened();
   return 0;
@@ -183,9 +183,11 @@ void port::leave() noexcept {
   }
   if (ring) st.bell_rung = true;
   const int set = fd_.load(std::memory_order_relaxed);
+  core::enter_library();  // a handler that leaves by a jump must not leave with a wake-up undone
   st.lock.unlock();
   if (ring) env_.os.ring(set, false);
   if (wake) host::wake_sleeper(st.waiter_at(w).word);
+  core::leave_library();
   if (t_deferred.count.load(std::memory_order_relaxed) != 0) take_deferred();
 }
 

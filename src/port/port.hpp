@@ -80,6 +80,7 @@ class port {
   void renumber(int fd) noexcept { fd_.store(fd, std::memory_order_release); }
   void forked_in_child() noexcept {
     me_ = kNobody;
+    asks_ = false;
     inside_.store(0, std::memory_order_relaxed);
     close_sources();
   }
@@ -237,6 +238,8 @@ class port {
   void set_watch_locked(slot& s, watch kind) noexcept;
   void fire_locked(slot_index i, std::uint32_t bits) noexcept;
   slot_index find_locked(int fd) noexcept;
+  bool shows_each_process_its_own(int fd) noexcept;
+  void ask_for_own_locked() noexcept;
   bool has_own_locked(int fd) noexcept;
   void put_in_bucket_locked(slot_index i) noexcept;
   void take_from_bucket_locked(slot_index i) noexcept;
@@ -258,6 +261,7 @@ class port {
   bool forked_ = false;                     // a child may have the memory: it is not recycled
   bool settled_down_ = false;               // this process made its registrations one-shot
   bool noise_ = false;                      // a report that this process cannot silence
+  bool asks_ = false;                       // this process may have a slot with kOwnView
   std::atomic<std::uint32_t> me_{kNobody};  // changes under the lock
   std::int64_t reaped_at_ = 0;              // when this process last looked for dead ones
   event_source* sources_[kMostSources] = {};

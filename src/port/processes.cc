@@ -35,7 +35,14 @@ int port::introduce_locked() noexcept {
     mine.pid = self.pid;
     me_ = place;
     settled_down_ = false;
-    if (others) st.shared = true;
+    if (others && !st.shared) {
+      st.shared = true;
+      // Who sleeps by the rules of one process goes on by those of several.
+      if (st.leader != 0) {
+        st.bell_rung = true;
+        env_.os.ring(descriptor(), false);
+      }
+    }
     return 0;
   }
   return EAGAIN;
@@ -102,7 +109,7 @@ bool port::same_file(const slot& s) noexcept {
   const process& owner = state_->processes[s.owner];
   if (const int answer = host::shares_file(owner.pid, s.fd); answer >= 0) return answer != 0;
   // The kernel will not compare across these processes, but it knows what it has registered.
-  if (s.kernel == watch::none || s.kernel == watch::always) return false;
+  if (!is_registered(s.kernel)) return false;
   const int error = env_.os.set_add(descriptor(), s.fd, EPOLLONESHOT, 0);
   if (error == 0) env_.os.set_remove(descriptor(), s.fd);
   return error == EEXIST;
@@ -110,6 +117,7 @@ bool port::same_file(const slot& s) noexcept {
 
 bool port::deliverable_locked(const slot& s) noexcept {
   if (s.owner == me_) return true;
+  if ((s.traits & kOwnView) != 0) return false;
   if (s.source == PORT_SOURCE_FD) return same_file(s);
   return (s.traits & kOwnerOnly) == 0;
 }

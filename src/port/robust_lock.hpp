@@ -4,7 +4,8 @@
 // Contract: lock() says what the caller found; after `owner_died` the state must be repaired and
 //           recovered() called before anything else is done with it.
 // Locking: taken under locks of rank arena or under none, and none under it; system calls that cannot
-//          block are made while it is held, nothing else.
+//          block are made while it is held, nothing else. Its holder is inside the library
+//          (core::enter_library): handlers of watched signals wait.
 #pragma once
 
 #include <pthread.h>
@@ -31,12 +32,18 @@ class QUAY_CAPABILITY("port") robust_lock {
   }
   // `by_this_thread`: a signal handler interrupted the holder; nothing was taken.
   taken lock() noexcept QUAY_NO_ANALYSIS {
+    core::enter_library();
     const int error = pthread_mutex_lock(&mutex_);
     if (error == 0) return taken::yes;
-    return error == EOWNERDEAD ? taken::owner_died : taken::by_this_thread;
+    if (error == EOWNERDEAD) return taken::owner_died;
+    core::leave_library();
+    return taken::by_this_thread;
   }
   void recovered() noexcept { pthread_mutex_consistent(&mutex_); }
-  void unlock() noexcept QUAY_NO_ANALYSIS { pthread_mutex_unlock(&mutex_); }
+  void unlock() noexcept QUAY_NO_ANALYSIS {
+    pthread_mutex_unlock(&mutex_);
+    core::leave_library();
+  }
 
  private:
   pthread_mutex_t mutex_;

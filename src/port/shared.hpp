@@ -40,6 +40,7 @@ inline constexpr std::uint8_t kKept = 1;         // delivery leaves it to its ow
 inline constexpr std::uint8_t kOwnerOnly = 2;    // only the owning process may receive it
 inline constexpr std::uint8_t kAsksSource = 4;   // delivery asks the owner's source first
 inline constexpr std::uint8_t kAsksProgram = 8;  // and this the owning program, without the lock
+inline constexpr std::uint8_t kOwnView = 16;     // readiness differs by process (a signalfd)
 
 // How the kernel watches a slot's descriptor.
 enum class watch : std::uint8_t {
@@ -49,9 +50,13 @@ enum class watch : std::uint8_t {
   spent,     // registered, will not report
   always,    // the kernel refuses it since it is always ready
   owned,     // of another system of ours: edges say to ask it
+  asked,     // not at all: its process asks, see ask_for_own_locked()
 };
+constexpr bool is_registered(watch k) noexcept {
+  return k != watch::none && k != watch::always && k != watch::asked;
+}
 
-inline constexpr bool reports(watch k) noexcept {
+constexpr bool reports(watch k) noexcept {
   return k == watch::level || k == watch::one_shot || k == watch::owned;
 }
 

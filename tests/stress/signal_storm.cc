@@ -2,8 +2,12 @@
 //
 // What: signals storm at all threads while masks, handlers, queues and forks change.
 // Contract: signal semantics B8: every delivery of a watched signal counts in every queue that
-// watches it throughout; no handler call is lost; children neither post to nor disturb the parent.
+// watches it throughout; no handler call is lost; children neither post to nor disturb the parent;
+// S20: descriptors may be closed under whoever watches them.
+#include <poll.h>
+#include <quay/quay.h>
 #include <stdlib.h>
+#include <sys/signalfd.h>
 
 #include <chrono>
 #include <random>
@@ -12,6 +16,7 @@
 
 #include "support/kqueue.hpp"
 #include "support/matchers.hpp"
+#include "support/port.hpp"
 #include "support/signals.hpp"
 
 namespace quay::test {
@@ -127,6 +132,49 @@ TEST(Stress_Signal, SleepersMissNoSignal) {
   raise(SIGUSR1);
   sleeper.join();
   EXPECT_EQ(seen_so_far, sent + 1);
+}
+
+// Descriptors come, are watched by a queue, a port and poll, and go, in several threads at once.
+TEST(Stress_Signal, DescriptorsComeAndGoUnderAllWhoWatchThem) {
+  const blocked held{SIGUSR1};
+  const sigset_t mask = signals({SIGUSR1});
+  const queue kq = make_queue();
+  const test_port port;
+  std::atomic<bool> done{false};
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      while (!done) {
+        const int fd = quay_signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+        if (fd < 0) {
+          ++wrong;
+          continue;
+        }
+        if (alter(kq, {add(static_cast<uintptr_t>(fd), EVFILT_READ)}).result != 0) ++wrong;
+        if (associate(port, fd, POLLIN, 1) != 0) ++wrong;
+        pollfd p{fd, POLLIN, 0};
+        quay_poll(&p, 1, 0);
+        char record[128];
+        quay_read(fd, record, sizeof record);
+        quay_close(fd);
+      }
+    });
+  }
+  threads.emplace_back([&] {
+    while (!done) poll(kq);
+  });
+  threads.emplace_back([&] {
+    while (!done) taken(port);
+  });
+  const auto end = std::chrono::steady_clock::now() + budget();
+  while (std::chrono::steady_clock::now() < end) {
+    kill(getpid(), SIGUSR1);
+    std::this_thread::yield();
+  }
+  done = true;
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 }  // namespace
