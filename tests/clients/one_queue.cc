@@ -19,7 +19,8 @@ class One_Queue : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     QUAY_SKIP_UNLESS_BUILT(example(GetParam()));
-    checked(::mkstemp(file_.data()), "mkstemp");
+    // Closed again: a file that somebody has open does not end with its name.
+    unique_fd(checked(::mkstemp(file_.data()), "mkstemp")).close();
     program_.emplace(std::vector<std::string>{example(GetParam()), file_}, ends_.reader.get());
     ends_.reader.close();
     EXPECT_EQ(says(), "ready");
