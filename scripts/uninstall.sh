@@ -6,7 +6,10 @@
 # Contract: uninstall.sh BUILD_DIR PREFIX. Exit status 0 also when nothing was there. Files of others are left alone.
 set -euo pipefail
 
-[ $# -eq 2 ] && [ -d "$1" ] || { printf 'usage: uninstall.sh BUILD_DIR PREFIX\n' >&2; exit 2; }
+if [ $# -ne 2 ] || [ ! -d "$1" ]; then
+  printf 'usage: uninstall.sh BUILD_DIR PREFIX\n' >&2
+  exit 2
+fi
 build=$1 prefix=$2
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
