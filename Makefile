@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 BUILD := build/$(PRESET)
 
-.PHONY: build configure deps demo test bench install format lint clean help
+.PHONY: build configure deps demo test bench install uninstall docs package format lint clean help
 
 build: configure ## build everything, build/release (the default; PRESET= takes another preset)
 	cmake --build $(BUILD) -j $(JOBS)
@@ -35,6 +35,17 @@ bench: ## build, then measure every promise against the raw mechanism
 install: build ## install below PREFIX (/usr/local)
 	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
+
+uninstall: ## remove what `make install` with the same PREFIX put there
+	scripts/uninstall.sh "$(BUILD)" "$(DESTDIR)$(PREFIX)"
+
+docs: ## the manual as HTML, build/docs/index.html
+	scripts/install-deps.sh docs
+	scripts/docs.sh build/docs
+
+package: ## Debian packages and a tarball of the binaries, build/package
+	scripts/install-deps.sh package
+	scripts/package.sh build/package
 
 format: ## lay out all sources by .clang-format
 	scripts/install-deps.sh format

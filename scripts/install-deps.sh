@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # What: sees to it that the Debian packages for a task are installed.
-# Contract: install-deps.sh [build|demo|bench|format|lint|ci]; needs nothing but a Debian system. Nothing missing: exit 0 and silence.
+# Contract: install-deps.sh [build|demo|bench|docs|package|format|lint|ci]; needs nothing but a Debian system. Nothing missing: exit 0 and silence.
 #   Something missing: installed as root or through sudo without a password; where neither is to be had, the exact command
 #   is printed and the exit status is 1. QUAY_SKIP_DEPS=1 skips everything, for those who brought the tools otherwise.
 set -euo pipefail
@@ -11,6 +11,8 @@ build=(g++ cmake ninja-build pkg-config libgtest-dev libgmock-dev libfmt-dev lib
   binutils gzip)
 demo=(curl)
 bench=(gnuplot-nox)
+docs=(mandoc)
+package=(debhelper dpkg-dev lintian git)
 format=(clang-format-16 git)
 lint=(clang-16 clang-tidy-16 shellcheck mandoc git)
 
@@ -18,12 +20,14 @@ case ${1-build} in
   build) wanted=("${build[@]}") ;;
   demo) wanted=("${build[@]}" "${demo[@]}") ;;
   bench) wanted=("${build[@]}" "${bench[@]}") ;;
+  docs) wanted=("${docs[@]}") ;;
+  package) wanted=("${build[@]}" "${package[@]}") ;;
   format) wanted=("${format[@]}") ;;
   lint) wanted=("${build[@]}" "${lint[@]}") ;;
   # The clang builds take the sanitizers' runtime with them, so that their presets work after this too.
   ci) wanted=("${build[@]}" "${bench[@]}" "${format[@]}" "${lint[@]}" libclang-rt-16-dev) ;;
   *)
-    printf 'usage: install-deps.sh [build|demo|bench|format|lint|ci]\n' >&2
+    printf 'usage: install-deps.sh [build|demo|bench|docs|package|format|lint|ci]\n' >&2
     exit 2
     ;;
 esac

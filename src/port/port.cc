@@ -34,6 +34,10 @@ thread_local deferred_sends t_deferred __attribute__((tls_model("initial-exec"))
 int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noexcept {
   const int set = env_.os.set_create(close_on_exec);
   if (set < 0) return set;
+  // The bell hangs before any fork: one that only a child had hung would go with the child, and a
+  // ring that its death overtakes with it.
+  env_.os.ring(set, false);
+  env_.os.hush(set);
   const std::size_t bytes = shared_state::size_for(most_slots);
   const bool recycled = state_ != nullptr && state_->bytes == bytes;
   if (!recycled) {

@@ -105,7 +105,7 @@ class program {
     const auto patience = std::chrono::duration_cast<std::chrono::milliseconds>(kPatience);
     if (checked(::poll(&wait, 1, static_cast<int>(patience.count())), "poll") == 0) {
       ADD_FAILURE() << "the program says nothing more and does not end";
-      ::kill(pid_, SIGKILL);
+      if (pid_ > 0) ::kill(pid_, SIGKILL);
       return false;
     }
     std::array<char, 4096> data;

@@ -185,6 +185,20 @@ TEST_F(Port_Face, AForkedChildHasTheSamePort) {
   EXPECT_EQ(c.wait(), 0);
 }
 
+TEST_F(Port_Face, TheWordOfAChildThatEndsAtOnceIsHeard) {
+  for (int round = 0; round < 50; ++round) {
+    port fresh;
+    const pid_t child = checked(::fork(), "fork");
+    if (child == 0) {
+      fresh.send(round);
+      ::_exit(0);
+    }
+    const auto got = fresh.wait(room);  // a word that is lost is waited for without end
+    EXPECT_EQ(got.size(), 1U);
+    ::waitpid(child, nullptr, 0);
+  }
+}
+
 TEST_F(Port_Face, APortGoesThroughASocket) {
   const auto pair = make_socketpair();
   p.send_to(pair.here);
