@@ -214,12 +214,7 @@ int wait(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) n
     const timespec rest{static_cast<time_t>(left / kSecond), static_cast<long>(left % kSecond)};
     const int ready = look(fds, n, asked, here.bell(), timeout != nullptr ? &rest : nullptr, mask);
     if (ready != 0) return ready;
-<<<<<<< HEAD
-    eventfd_t rings = 0;
-    quay::host::plain::read(here.bell(), &rings, sizeof rings);
-=======
     here.heard();
->>>>>>> w/pipe
     if (now() - start >= most) return look(fds, n, asked, -1, &kNow, mask);
   }
 }
