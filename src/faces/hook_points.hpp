@@ -33,11 +33,7 @@ QUAY_HOOK_POINT int quay_hook_sending(int fd);   // 0, or why it may not be sent
 QUAY_HOOK_POINT int quay_hook_stat(int fd, struct stat* out);
 QUAY_HOOK_POINT int quay_hook_ioctl(int fd, unsigned long request, void* argument);
 QUAY_HOOK_POINT int quay_hook_fcntl(int fd, int command, void* argument);
-QUAY_HOOK_POINT int quay_hook_is_closing(int fd);  // between the two
-QUAY_HOOK_POINT int quay_hook_highest(void);       // no number above this one concerns us
-QUAY_HOOK_POINT void quay_hook_unmapping(void);    // a mapping is about to go or to lose rights
 
-// File operations on one of our objects: the result, -errno, or INT32_MIN: libc's call is right.
 QUAY_HOOK_POINT long quay_hook_read(int fd, const iovec* parts, int count);
 QUAY_HOOK_POINT long quay_hook_write(int fd, const iovec* parts, int count);
 QUAY_HOOK_POINT int quay_hook_poll(pollfd* fds, nfds_t n, const timespec* timeout,

@@ -160,9 +160,9 @@ void listen_to(const pollfd& entry) noexcept {
 
 // One look: what owners say, and the kernel's answer for the rest, waiting up to `timeout` for
 // that if no owner has anything. `asked` has room for one entry more than fds, for the bell.
-// How many are ready, or -errno.
+// How many are ready, or -errno. A point of cancellation, as poll() is.
 int look(pollfd* fds, nfds_t n, pollfd* asked, int bell, const timespec* timeout,
-         const sigset_t* mask) noexcept {
+         const sigset_t* mask) {
   int ready = 0;
   for (nfds_t i = 0; i < n; ++i) {
     asked[i] = fds[i];
@@ -175,7 +175,7 @@ int look(pollfd* fds, nfds_t n, pollfd* asked, int bell, const timespec* timeout
     if (found != 0) ++ready;
   }
   asked[n] = {bell, POLLIN, 0};
-  const int known = quay::host::kernel_poll(asked, n + 1, ready != 0 ? &kNow : timeout, mask);
+  const int known = quay::host::await_poll(asked, n + 1, ready != 0 ? &kNow : timeout, mask);
   if (known < 0) return known;
   for (nfds_t i = 0; i < n; ++i) {
     int found = 0;
@@ -193,7 +193,7 @@ std::int64_t now() noexcept {
 }
 
 // As ppoll(2), or -errno.
-int wait(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) noexcept {
+int wait(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) {
   enlist();
   constexpr nfds_t kInFrame = 64;
   pollfd frame[kInFrame + 1];

@@ -29,6 +29,7 @@ constinit original<int(unsigned, unsigned, int)> libc_close_range{"close_range"}
 constinit original<void(int)> libc_closefrom{"closefrom"};
 constinit original<int(FILE*)> libc_fclose{"fclose"};
 constinit original<FILE*(const char*, const char*, FILE*)> libc_freopen{"freopen"};
+constinit original<FILE*(const char*, const char*, FILE*)> libc_freopen64{"freopen64"};
 constinit original<int(FILE*)> libc_pclose{"pclose"};
 constinit original<int(DIR*)> libc_closedir{"closedir"};
 
@@ -42,6 +43,7 @@ constinit original<int(DIR*)> libc_closedir{"closedir"};
   libc_closefrom.get();
   libc_fclose.get();
   libc_freopen.get();
+  libc_freopen64.get();
   libc_pclose.get();
   libc_closedir.get();
 }
@@ -167,6 +169,11 @@ QUAY_HOOK int fclose(FILE* stream) {
 QUAY_HOOK FILE* freopen(const char* path, const char* mode, FILE* stream) {
   const announcement telling(fileno(stream));
   return libc_freopen.get()(path, mode, stream);
+}
+
+QUAY_HOOK FILE* freopen64(const char* path, const char* mode, FILE* stream) {
+  const announcement telling(fileno(stream));
+  return libc_freopen64.get()(path, mode, stream);
 }
 
 QUAY_HOOK int pclose(FILE* stream) {

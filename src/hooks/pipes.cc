@@ -49,7 +49,7 @@ bool g_pipes_are_ours = false;
   g_pipes_are_ours = wish != nullptr && std::strcmp(wish, "1") == 0;
 }
 
-constexpr long kAskLibc = INT32_MIN;
+constexpr long kAskLibc = QUAY_HOOK_PASS;
 
 // Ours, if `result` says so; else what libc's call returns, which may be a point of cancellation.
 template <class Libc>
@@ -77,7 +77,7 @@ bool concerns_us(int n, const direction (&sets)[3]) noexcept {
   return false;
 }
 
-int select_by_polling(int n, const direction (&sets)[3], const timespec* timeout) noexcept {
+int select_by_polling(int n, const direction (&sets)[3], const timespec* timeout) {
   pollfd asked[FD_SETSIZE];
   nfds_t count = 0;
   for (int fd = 0; fd < n; ++fd) {

@@ -36,8 +36,10 @@ struct handed_down {
   const char* name;
   char* entry;
 };
-handed_down g_handed_down[] = {
-    {"LD_PRELOAD=", nullptr}, {"QUAY_RUN=", nullptr}, {"QUAY_TUNABLES=", nullptr}};
+handed_down g_handed_down[] = {{"LD_PRELOAD=", nullptr},
+                               {"QUAY_RUN=", nullptr},
+                               {"QUAY_PIPES=", nullptr},
+                               {"QUAY_TUNABLES=", nullptr}};
 constexpr std::size_t kMost = sizeof g_handed_down / sizeof *g_handed_down;
 
 [[gnu::constructor]] void look_around() {

@@ -10,10 +10,10 @@
 
 namespace quay::host {
 
-[[gnu::noinline]] long cancellable_call(long number, long a, long b, long c, long d) {
+[[gnu::noinline]] long cancellable_call(long number, long a, long b, long c, long d, long e) {
   int before = 0;
   pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &before);
-  const long result = syscall(number, a, b, c, d, 0L, 0L);
+  const long result = syscall(number, a, b, c, d, e, 0L);
   pthread_setcanceltype(before, nullptr);
   return result;
 }

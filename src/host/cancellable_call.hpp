@@ -8,6 +8,6 @@
 
 namespace quay::host {
 
-long cancellable_call(long number, long a, long b, long c, long d = 0);
+long cancellable_call(long number, long a, long b, long c, long d = 0, long e = 0);
 
 }  // namespace quay::host

@@ -4,6 +4,8 @@
 // Contract: core/host.hpp. Linux 5.11 is enough; what is newer has a fallback.
 // Ownership: owns one eventfd, the clapper of every queue's doorbell: it is always readable, and
 //            re-arming its registration in a queue's set is what rings.
+// Invariants: what the program opens on the eventfd's number, having closed all that it did not
+//             know, is never taken for the eventfd: that bears a stamp (F_SETSIG, without O_ASYNC).
 // Locking: none; the eventfd's number is atomic and is made anew when the program closed it.
 #pragma once
 
@@ -62,6 +64,7 @@ class linux_host final : public core::host {
   int take_socket_error(int fd) noexcept override;
   core::signal_counter* signals() noexcept override;
 
+  static constexpr int kClapperStamp = 63;
   // The doorbell's eventfd, made if there is none; -1 when refused.
   int clapper_number() noexcept { return clapper(false); }
 

@@ -23,6 +23,7 @@
 #include <ctime>
 #include <new>
 
+#include "host/cancellable_call.hpp"
 #include "host/errno_guard.hpp"
 
 namespace quay::host {
@@ -145,6 +146,15 @@ int kernel_poll(pollfd* fds, std::size_t n, const timespec* timeout,
   errno_guard keep;
   timespec rest = timeout != nullptr ? *timeout : timespec{};
   const long ready = syscall(SYS_ppoll, fds, n, timeout != nullptr ? &rest : nullptr, mask, 8);
+  return ready >= 0 ? static_cast<int>(ready) : -errno;
+}
+
+int await_poll(pollfd* fds, std::size_t n, const timespec* timeout, const sigset_t* mask) {
+  errno_guard keep;
+  timespec rest = timeout != nullptr ? *timeout : timespec{};
+  const long ready = cancellable_call(SYS_ppoll, reinterpret_cast<long>(fds), static_cast<long>(n),
+                                      timeout != nullptr ? reinterpret_cast<long>(&rest) : 0L,
+                                      reinterpret_cast<long>(mask), 8);
   return ready >= 0 ? static_cast<int>(ready) : -errno;
 }
 

@@ -50,6 +50,8 @@ int keep_alive(int fd) noexcept;                // a duplicate, close-on-exec
 int other_side(int fd, bool writing) noexcept;  // the same pipe, opened anew at its other side
 // ppoll without the hooks in between; null: for ever, or the thread's own mask.
 int kernel_poll(pollfd* fds, std::size_t n, const timespec* timeout, const sigset_t* mask) noexcept;
+// The same, and a point of cancellation.
+int await_poll(pollfd* fds, std::size_t n, const timespec* timeout, const sigset_t* mask);
 bool hung_up(int fd) noexcept;  // nobody has the other side open
 // One token fills a shortened pipe.
 void shorten_kernel_pipe(int fd) noexcept;

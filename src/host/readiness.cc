@@ -42,6 +42,10 @@ int control(int set, int op, int fd, std::uint32_t events, std::uint64_t name) n
   return static_cast<int>(-system_call(SYS_epoll_ctl, set, op, fd, &e));
 }
 
+bool is_stamped(int fd) noexcept {
+  return system_call(SYS_fcntl, fd, F_GETSIG) == linux_host::kClapperStamp;
+}
+
 // A look, which is no cancellation point.
 int look(int set, epoll_event* out, int most) noexcept {
 #ifdef SYS_epoll_wait
@@ -82,6 +86,10 @@ bool linux_host::is_set(int fd) noexcept {
 }
 
 int linux_host::set_add(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept {
+  // The program's own file on that number must not be taken for the bell.
+  if (int mine = fd; clapper_.load(std::memory_order_relaxed) == fd && !is_stamped(fd)) {
+    clapper_.compare_exchange_strong(mine, -1, std::memory_order_relaxed);
+  }
   return control(set, EPOLL_CTL_ADD, fd, events, name);
 }
 
@@ -122,6 +130,7 @@ int linux_host::clapper(bool fresh) noexcept {
   if (fd >= 0 && !fresh) return fd;
   const int made = static_cast<int>(syscall(SYS_eventfd2, 1, EFD_CLOEXEC | EFD_NONBLOCK));
   if (made < 0) return -1;
+  fcntl(made, F_SETSIG, kClapperStamp);
   if (clapper_.compare_exchange_strong(fd, made, std::memory_order_acq_rel)) return made;
   syscall(SYS_close, made);
   return clapper_.load(std::memory_order_acquire);
@@ -134,8 +143,10 @@ void linux_host::ring(int set, bool every_waiter) noexcept {
     const int fd = clapper(fresh);
     if (fd < 0) return;
     int error = control(set, EPOLL_CTL_MOD, fd, bits, core::kBell);
-    if (error == ENOENT) error = control(set, EPOLL_CTL_ADD, fd, bits, core::kBell);
-    // EBADF or EPERM with a living set: the program closed our eventfd; make another.
+    if (error == ENOENT && is_stamped(fd)) {
+      error = control(set, EPOLL_CTL_ADD, fd, bits, core::kBell);
+    }
+    // An error with a living set: the program closed our eventfd; make another.
     if (error == 0 || fcntl(set, F_GETFD) < 0) return;
   }
 }

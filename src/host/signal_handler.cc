@@ -9,6 +9,7 @@
 // Invariants: everything here is async-signal-safe, and nothing of it is instrumented: a
 //             sanitizer's runtime may be what was interrupted.
 // Locking: none to count and wake; the board's lock for what changes a disposition.
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -219,7 +220,10 @@ QUAY_HANDLER_SAFE void ring_bells(std::uint64_t signals) noexcept {
     e.data.u64 = core::kBell;
     const int clapper = shared::load(g_board.clapper);
     if (syscall(SYS_epoll_ctl, set, EPOLL_CTL_MOD, clapper, &e) == 0) continue;
-    if (errno == ENOENT && syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, clapper, &e) == 0) continue;
+    if (errno == ENOENT && syscall(SYS_fcntl, clapper, F_GETSIG) == linux_host::kClapperStamp &&
+        syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, clapper, &e) == 0) {
+      continue;
+    }
     linux_host::instance().ring(set, false);  // the program closed our eventfd
   }
 }

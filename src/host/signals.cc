@@ -93,9 +93,7 @@ void signal_engine::watch(int number, bool ignored_too) noexcept {
   {
     const board_section locked;
     signal_board::entry& e = g_board.of[number];
-    if (g_board.clapper < 0) {
-      shared::store(g_board.clapper, linux_host::instance().clapper_number());
-    }
+    shared::store(g_board.clapper, linux_host::instance().clapper_number());
     shared::store(g_board.owner, static_cast<int>(syscall(SYS_getpid)));
     const bool first = e.watchers++ == 0;
     const bool asks = ignored_too && e.want_ignored++ == 0;

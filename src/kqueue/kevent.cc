@@ -212,9 +212,11 @@ class call {
 }  // namespace
 
 outcome kevent(system& sys, int fd, const layout& shape, const lists& io, const timespec* timeout) {
-  const outcome result = call(sys, fd, shape, io).run(timeout);
-  run_detaches();
-  return result;
+  // Also when the thread is cancelled in its wait.
+  struct at_the_end {
+    ~at_the_end() { run_detaches(); }
+  } dropped;
+  return call(sys, fd, shape, io).run(timeout);
 }
 
 }  // namespace quay::kqueue

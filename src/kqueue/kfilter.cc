@@ -50,6 +50,8 @@ loaded_entry* entry_named_locked(const char* name) noexcept QUAY_REQUIRES(g_name
 
 }  // namespace
 
+core::mutex& filter_names_lock() noexcept { return g_names; }
+
 loaded_entry* loaded_entry_of(int number) noexcept {
   if (number < kFirstLoadedFilter || number > kLastLoadedFilter) return nullptr;
   return g_entries[number - kFirstLoadedFilter].load(std::memory_order_acquire);

@@ -12,7 +12,7 @@
 //   3. f_event never runs after f_detach began; f_detach runs once, after f_attach succeeded.
 // Ownership: a loaded_note belongs to its note until that is dropped, then to the thread that dropped
 //            it, which runs f_detach when it has let go of the queue (run_detaches).
-// Locking: names by names_ (rank registry); everything of a loaded_note by its queue's mutex.
+// Locking: names by filter_names_lock() (rank registry); everything of a loaded_note by its queue's mutex.
 #pragma once
 
 #include <quay/kfilter.h>
@@ -29,6 +29,9 @@ inline constexpr int kLastLoadedFilter = INT16_MAX;
 
 struct loaded_note;
 using program_note = struct ::knote;  // its plain name is the function's
+
+// Taken with the system's own at a fork.
+core::mutex& filter_names_lock() noexcept;
 
 // As the C functions: 0 or an errno.
 int register_filter(const char* name, const filterops& ops, int* number) noexcept;

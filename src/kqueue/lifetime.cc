@@ -127,6 +127,7 @@ void system::mark_watched(int fd, const queue& q) noexcept {
 // --- fork -----------------------------------------------------------------------------------------
 
 void system::before_fork() noexcept {
+  filter_names_lock().lock();
   registry_.lock();
   for (std::uint32_t k = 0; k < made_; ++k) queues_[k]->lock().lock();
   notes_.lock().lock();
@@ -140,6 +141,7 @@ void system::after_fork_in_parent() noexcept {
   notes_.lock().unlock();
   for (std::uint32_t k = made_; k > 0; --k) queues_[k - 1]->lock().unlock();
   registry_.unlock();
+  filter_names_lock().unlock();
 }
 
 // Every number of a copied queue becomes a set of the child's own.
@@ -158,6 +160,7 @@ bool system::replace_set(queue& q) noexcept {
 
 void system::after_fork_in_child() noexcept {
   // Threads that slept in a queue do not exist here; their counts go with them.
+  filter_names_lock().reset_after_fork();
   registry_.reset_after_fork();
   ext_.lock().reset_after_fork();
   interests_.lock().reset_after_fork();

@@ -195,6 +195,9 @@ TEST_F(Quay_Doctor, FindsThisSystemFit) {
   EXPECT_TRUE(got["kernel"]["new_enough"]);
   EXPECT_FALSE(got["hooks"]["this_process"]);
   EXPECT_TRUE(got["hooks"]["preloaded"]);
+  EXPECT_TRUE(got["hooks"]["close_is_heard"]);
+  EXPECT_TRUE(got["hooks"]["dup2_is_heard"]);
+  EXPECT_FALSE(got["hooks"]["without"].empty());
   EXPECT_THAT(got["hooks"]["close_from"].get<std::string>(), HasSubstr("libquay-hooks.so"));
   EXPECT_GT(got["limits"]["RLIMIT_NOFILE"]["soft"], 0);
   EXPECT_EQ(got["tunables"]["kq_calloutmax"], 4096);
@@ -241,6 +244,26 @@ TEST_F(Quay_Run, SoDoesWhateverItStartsInWhateverEnvironment) {
   EXPECT_THAT(text, HasSubstr("libquay.so"));
   EXPECT_THAT(text, HasSubstr("QUAY_TUNABLES=spin_us=7"));
   EXPECT_THAT(text, Not(HasSubstr("A=1")));
+}
+
+// Built against the library alone: the same programs' other halves skip what needs the hooks.
+TEST_F(Quay_Run, AProgramLinkedWithoutTheHooksHasTheFullRulesOfClosing) {
+  const auto linked = built("QUAY_CONTRACT_DIR", "tests", "contract_kqueue_unhooked");
+  QUAY_SKIP_UNLESS_BUILT(linked);
+  const std::string some = "--gtest_filter=Dialect/Kqueue_Closed.*:Dialect/Kqueue_Hooks.[A-F]*";
+  program it(words({"run", linked.string(), some}));
+  const std::string text = it.read_all();
+  EXPECT_EQ(it.exit_status(), 0) << text;
+  EXPECT_THAT(text, Not(HasSubstr("SKIPPED")));
+  EXPECT_THAT(text, HasSubstr("Kqueue_Hooks.CloseRangeAndClosefrom"));
+}
+
+TEST_F(Quay_Run, PipesAreQuaysWhenAskedForAlsoInWhateverItStarts) {
+  program it(words({"run", "--pipes", "sh", "-c", "exec env -i env"}));
+  EXPECT_THAT(it.read_all(), HasSubstr("QUAY_PIPES=1"));
+  EXPECT_EQ(it.exit_status(), 0);
+  program without(words({"run", "env"}));
+  EXPECT_THAT(without.read_all(), Not(HasSubstr("QUAY_PIPES")));
 }
 
 }  // namespace

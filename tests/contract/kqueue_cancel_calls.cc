@@ -58,10 +58,19 @@ TEST(Kqueue_CancelLibc, PollReadAndQuayReadAreCancelled) {
   const queue kq = make_queue();
   const pipe_ends p = make_pipe();
   ASSERT_THAT(alter(kq, {add(p.reader, EVFILT_READ)}), Succeeds());
+  ASSERT_EQ(::fcntl(p.reader, F_SETFL, 0), 0);  // a call that may sleep
   char byte = 0;
   for (const std::function<void()>& call : std::initializer_list<std::function<void()>>{
            [&] {
              pollfd one{p.reader, POLLIN, 0};
+             ::poll(&one, 1, -1);
+           },
+           [&] {
+             pollfd one{kq, POLLIN, 0};
+             ::quay_poll(&one, 1, -1);
+           },
+           [&] {
+             pollfd one{kq, POLLIN, 0};
              ::poll(&one, 1, -1);
            },
            [&] { static_cast<void>(!::read(p.reader, &byte, 1)); },

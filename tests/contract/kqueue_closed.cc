@@ -6,6 +6,7 @@
 // and identity is checked at registration.
 #include "support/dialects.hpp"
 #include "support/matchers.hpp"
+#include "support/processes.hpp"
 #include "support/threads.hpp"
 
 namespace quay::test {
@@ -169,6 +170,32 @@ TEST_P(Kqueue_Closed, ACloseDoesNotWakeAWaiter) {
   EXPECT_FALSE(thread.returned());
   ASSERT_THAT(alter(kq, {trigger(1)}), Succeeds());
   EXPECT_THAT(thread.result(), Returns(ElementsAre(Event(1, EVFILT_USER).flags(EV_CLEAR))));
+}
+
+// As daemons begin. The numbers of whatever the library keeps for itself mean other files now.
+TEST_P(Kqueue_Closed, QueuesWorkAfterTheProgramHasClosedAllDescriptors) {
+  EXPECT_EQ(in_child([&] {
+              const int before = quay_kqueue(dialect(), 0);
+              QUAY_CHILD_CHECK(alter(before, {add(1, EVFILT_USER), trigger(1)}).result == 0);
+              QUAY_CHILD_CHECK(becomes_readable(before));
+              ::closefrom(3);
+              const int first = quay_kqueue(dialect(), 0);
+              int last = -1;
+              for (int n = 0; n < 20; ++n) {
+                last = ::eventfd(0, EFD_NONBLOCK);
+                QUAY_CHILD_CHECK(alter(first, {add(last, EVFILT_READ)}).result == 0);
+              }
+              QUAY_CHILD_CHECK(poll(first).empty());
+              for (const int each : {first, quay_kqueue(dialect(), 0)}) {
+                QUAY_CHILD_CHECK(!looks_readable(each));
+                QUAY_CHILD_CHECK(alter(each, {add(1, EVFILT_USER), trigger(1)}).result == 0);
+                QUAY_CHILD_CHECK(becomes_readable(each));
+              }
+              QUAY_CHILD_CHECK(::eventfd_write(last, 1) == 0);
+              QUAY_CHILD_CHECK(poll(first, 32).size() == 2);
+              return 0;
+            }),
+            0);
 }
 
 TEST_P(Kqueue_Closed, OpenAndCloseInQuickSuccessionNeverDeliverAStaleEvent) {

@@ -74,10 +74,16 @@ TEST_P(Kqueue_Hooks, FcloseFreopenPcloseAndClosedir) {
   file = ::fdopen(::dup(make_eventfd()), "w");
   number = ::fileno(file);
   watch(number);
-  file = ::freopen("/dev/null", "w", file);
-  EXPECT_THAT(alter(kq, {enable(number, EVFILT_WRITE)}),
-              FailsWith(::fileno(file) == number ? ENOENT : EBADF))
-      << "freopen";
+  for (const auto reopen : {&::freopen, &::freopen64}) {
+    file = reopen("/dev/null", "w", file);
+    EXPECT_THAT(alter(kq, {enable(number, EVFILT_WRITE)}),
+                FailsWith(::fileno(file) == number ? ENOENT : EBADF))
+        << "freopen";
+    const unique_fd object = make_eventfd();
+    number = ::fileno(file);
+    ASSERT_EQ(::dup2(object, number), number);
+    watch(number);
+  }
   ::fclose(file);
 
   file = ::popen("cat >/dev/null", "w");

@@ -127,7 +127,9 @@ TEST_P(Kqueue_ReadFile, LocksSurviveTheNotesAndTheQueue) {
   ASSERT_THAT(submit(kq, {add(file, EVFILT_READ)}), Returns(testing::SizeIs(1)));
   take(file, 3);
   ASSERT_THAT(poll(kq), IsEmpty());
-  ASSERT_THAT(alter(kq, {remove(file, EVFILT_READ), add(file, EVFILT_READ)}), Succeeds());
+  ASSERT_THAT(alter(kq, {remove(file, EVFILT_READ), add(file, EVFILT_READ),
+                         add(file, EVFILT_VNODE, EV_CLEAR).fflags(NOTE_WRITE | NOTE_DELETE)}),
+              Succeeds());
   kq.close();
   // Only another process can see the lock; the kernel lists it.
   std::ifstream locks("/proc/locks");

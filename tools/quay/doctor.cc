@@ -37,6 +37,19 @@ constexpr tunable kTunables[] = {
     {"spin_us", "longest watch before a waiter sleeps, in microseconds"},
 };
 
+// docs/differences.md, "Without the hooks", in short.
+constexpr const char* kWithoutHooks[] = {
+    "registrations of a closed descriptor go when the library next meets its number, not at the "
+    "close",
+    "threads that wait in a queue sleep on when it is closed by plain close(); quay_close() ends "
+    "it",
+    "a duplicate of a queue is recognised when it is used",
+    "fstat, ioctl, fcntl, read, write and sendmsg see an epoll descriptor; quay_fstat() and its "
+    "like do "
+    "not",
+    "every re-arming costs about one system call more",
+};
+
 struct report {
   kernel_release kernel;
   std::vector<facility> facilities;
@@ -57,7 +70,8 @@ report examine() {
     const long value = quay_tunable_get(each.name);
     if (value != -1 || errno != ENOENT) r.tunables.emplace_back(&each, value);
   }
-  r.healthy = r.kernel.new_enough && r.hooks.hooked;
+  r.healthy =
+      r.kernel.new_enough && r.hooks.hooked && r.hooks.close_is_heard && r.hooks.dup2_is_heard;
   for (const facility& each : r.facilities) r.healthy = r.healthy && (each.found || !each.needed);
   return r;
 }
@@ -85,8 +99,11 @@ void print_json(const report& r) {
   out["hooks"] = {{"this_process", r.hooks.hooked_here},
                   {"library", r.hooks.library},
                   {"preloaded", r.hooks.hooked},
+                  {"close_is_heard", r.hooks.close_is_heard},
+                  {"dup2_is_heard", r.hooks.dup2_is_heard},
                   {"close_from", r.hooks.close_from}};
   if (!r.hooks.problem.empty()) out["hooks"]["problem"] = r.hooks.problem;
+  out["hooks"]["without"] = kWithoutHooks;
   out["limits"]["RLIMIT_NOFILE"] = {{"soft", limit(r.descriptors.rlim_cur)},
                                     {"hard", limit(r.descriptors.rlim_max)}};
   for (const auto& [which, value] : r.tunables) out["tunables"][which->name] = value;
@@ -110,10 +127,14 @@ class text {
              ? fmt::format("with {} in front, closing a descriptor removes its registrations",
                            r.hooks.library)
              : r.hooks.problem);
+    line(r.hooks.close_is_heard && r.hooks.dup2_is_heard, true, "self-test",
+         "a registration ends with its descriptor, by close() and by dup2()");
     fmt::print("    {:<6}  {:<16}  {}\n", "", "this process",
                r.hooks.hooked_here
                    ? "hears of every close()"
                    : "runs without the hooks, as a program does that links only libquay");
+    heading("What differs without the hooks (docs/differences.md says all)");
+    for (const char* each : kWithoutHooks) fmt::print("    {}\n", each);
     heading("Limits");
     value("descriptors",
           fmt::format("{} open at once, can be raised to {} (RLIMIT_NOFILE)",

@@ -14,6 +14,8 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/event.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,13 +85,33 @@ bool hooked_by(decltype(&quay_stats_get) get) {
   return get(&stats, sizeof stats) == 0 && stats.hooked != 0;
 }
 
+// Whether a registration is gone when its number comes back, closed or replaced meanwhile.
+bool ends_with_descriptor(decltype(&kevent) call, int kq, bool replaced) {
+  const int first = eventfd(0, EFD_CLOEXEC);
+  const int spare = eventfd(0, EFD_CLOEXEC);
+  struct kevent change;
+  EV_SET(&change, first, EVFILT_READ, EV_ADD, 0, 0, nullptr);
+  bool gone = first >= 0 && spare >= 0 && call(kq, &change, 1, nullptr, 0, nullptr) == 0;
+  if (!replaced) close(first);
+  gone = gone && dup2(spare, first) == first;
+  EV_SET(&change, first, EVFILT_READ, EV_ENABLE, 0, 0, nullptr);
+  gone = gone && call(kq, &change, 1, nullptr, 0, nullptr) == -1 && errno == ENOENT;
+  close(first);
+  close(spare);
+  return gone;
+}
+
 void print_probe() {
   // The library decides at its first queue.
   const auto make = find<decltype(&quay_kqueue)>("quay_kqueue");
   const auto get = find<decltype(&quay_stats_get)>("quay_stats_get");
+  const auto call = find<decltype(&kevent)>("kevent");
   const int kq = make != nullptr ? make(QUAY_DIALECT_FREEBSD, O_CLOEXEC) : -1;
+  const bool whole = kq >= 0 && call != nullptr;
   const nlohmann::json found = {{"close_from", file_of(dlsym(RTLD_DEFAULT, "close"))},
-                                {"hooked", kq >= 0 && get != nullptr && hooked_by(get)}};
+                                {"hooked", kq >= 0 && get != nullptr && hooked_by(get)},
+                                {"close_is_heard", whole && ends_with_descriptor(call, kq, false)},
+                                {"dup2_is_heard", whole && ends_with_descriptor(call, kq, true)}};
   fmt::print("{}\n", found.dump());
 }
 
@@ -105,6 +127,8 @@ hook_report test_hooks() {
     const auto found = nlohmann::json::parse(run_preloaded(report.library));
     report.close_from = found.at("close_from");
     report.hooked = found.at("hooked");
+    report.close_is_heard = found.at("close_is_heard");
+    report.dup2_is_heard = found.at("dup2_is_heard");
   } catch (const std::exception& error) {
     report.problem = error.what();
   }
