@@ -130,7 +130,22 @@ void queue::leave_and_tell(bool ring) noexcept {
 // --- timers ---------------------------------------------------------------------------------------
 
 bool queue::reserve_timer_locked(bool wall) noexcept {
-  return (wall ? wall_timers_ : timers_).reserve();
+  if (!(wall ? wall_timers_ : timers_).reserve()) return false;
+  // Who polls the queue hears of a timer only from the kernel.
+  return !bell_.pollable || demand_timer_locked(wall ? wall_timer_ : timer_, wall);
+}
+
+bool queue::demand_timer_locked(int& timer, bool wall) noexcept {
+  if (timer >= 0) return true;
+  const int fd = env_.os.timer_create(wall);
+  if (fd < 0) return false;
+  const std::uint64_t name = wall ? kWallTimer : kTimer;
+  if (env_.os.set_add(base_set_locked(), fd, EPOLLIN | EPOLLET, name) != 0) {
+    env_.os.discard(fd);
+    return false;
+  }
+  timer = fd;
+  return true;
 }
 
 void queue::start_timer_locked(slot_index i, std::int64_t deadline, bool wall) noexcept {
@@ -170,16 +185,8 @@ void queue::expire_due_locked() noexcept {
 void queue::program_locked(int& timer, bool wall, std::int64_t& armed,
                            const timer_heap& heap) noexcept {
   if (heap.empty() || heap.earliest() >= armed) return;
-  if (timer < 0) {
-    const int fd = env_.os.timer_create(wall);
-    if (fd < 0) return;  // sleepers then take the deadline into their own wait
-    const std::uint64_t name = wall ? kWallTimer : kTimer;
-    if (env_.os.set_add(base_set_locked(), fd, EPOLLIN | EPOLLET, name) != 0) {
-      env_.os.discard(fd);
-      return;
-    }
-    timer = fd;
-  }
+  // Without one, sleepers take the deadline into their own wait.
+  if (!demand_timer_locked(timer, wall)) return;
   if (env_.os.timer_program(timer, heap.earliest()) == 0) {
     armed = heap.earliest();
     bump(env_.count.timer_programmings);

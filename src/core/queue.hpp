@@ -336,6 +336,8 @@ class queue {
   void take_inner_locked(int set, std::uint8_t s, int room) noexcept QUAY_REQUIRES(lock_);
   void take_own_report_locked(std::uint64_t name, int room) noexcept QUAY_REQUIRES(lock_);
   void sync_kernel_timers_locked() noexcept QUAY_REQUIRES(lock_);
+  // Makes the kernel timer when there is none; false: the kernel refuses.
+  bool demand_timer_locked(int& timer, bool wall) noexcept QUAY_REQUIRES(lock_);
   void program_locked(int& timer, bool wall, std::int64_t& armed, const timer_heap& heap) noexcept
       QUAY_REQUIRES(lock_);
   int demand_processes_locked() noexcept QUAY_REQUIRES(lock_);
