@@ -4,6 +4,7 @@
 #include "core/queue.hpp"
 
 #include <cerrno>
+#include <thread>
 
 namespace quay::core {
 namespace {
@@ -57,6 +58,9 @@ void queue::shut_locked() noexcept {
   ask_more_than_the_kernel_locked();
   closing_.store(true, std::memory_order_release);
   shared::store(bell_.signals, std::uint64_t{0});
+  // A ring that is under way would turn the last one, which wakes all, back into one for a single
+  // sleeper; or meet the number's next owner.
+  while (ringing_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   const std::uint32_t sleepers = bell_.sleepers;
   if (sleepers > 0) env_.os.ring(public_, true);
   disown_locked();
@@ -78,6 +82,7 @@ void queue::disown_locked() noexcept {
     *fd = -1;
   }
   shared::store(bell_.sleepers, 0u);
+  ringing_.store(0, std::memory_order_relaxed);  // of threads that a fork left behind
 }
 
 // --- ready list -----------------------------------------------------------------------------------
@@ -109,7 +114,10 @@ void queue::leave() noexcept {
 
 void queue::leave_and_tell(bool ring) noexcept {
   const int set = public_;
-  if (ring) bell_rung_ = true;
+  if (ring) {
+    bell_rung_ = true;
+    ringing_.fetch_add(1, std::memory_order_relaxed);
+  }
   const bool rewire = rewire_due_ || (watched_ && own_ < 0 && has_kernel_part_locked());
   const bool hail = watched_ && hailed_ != activations_;
   rewire_due_ = false;
@@ -122,6 +130,7 @@ void queue::leave_and_tell(bool ring) noexcept {
   if (ring) {
     bump(env_.count.doorbells);
     env_.os.ring(set, false);
+    ringing_.fetch_sub(1, std::memory_order_release);
   }
   if (rewire || hail) run_errands(rewire, hail);
   leave_library();

@@ -398,8 +398,9 @@ class queue {
   std::size_t mounts_count_ QUAY_GUARDED_BY(lock_) = 0;
   std::int64_t timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
   std::int64_t wall_timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
-  adaptive_spin spin_;                // atomic
-  std::atomic<bool> closing_{false};  // for spinners, which do not hold the mutex
+  adaptive_spin spin_;                     // atomic
+  std::atomic<std::uint32_t> ringing_{0};  // threads between deciding to ring and having rung
+  std::atomic<bool> closing_{false};       // for spinners, which do not hold the mutex
   // No timers, signals or watched queues; set by polls in vain, written under the mutex.
   std::atomic<bool> kernel_knows_all_{false};
 };
