@@ -47,6 +47,15 @@ package: ## Debian packages and a tarball of the binaries, build/package
 	scripts/install-deps.sh package
 	scripts/package.sh build/package
 
+fuzz: ## build libFuzzer's targets and run each for a minute
+	scripts/install-deps.sh ci
+	scripts/fuzz.sh 60
+
+soak: build ## hours: the random models 10^8 operations long, the storms ten minutes each
+	QUAY_MODEL_OPERATIONS=25000000 QUAY_MODEL_ROUNDS=1000000 $(BUILD)/tests/random_models
+	QUAY_MODEL_OPERATIONS=25000000 QUAY_MODEL_ROUNDS=1000000 $(BUILD)/tests/random_models_unhooked
+	QUAY_STRESS_SECONDS=600 $(BUILD)/tests/stress_tests
+
 format: ## lay out all sources by .clang-format
 	scripts/install-deps.sh format
 	scripts/format.sh

@@ -4,6 +4,7 @@
 #include "core/queue.hpp"
 
 #include <cerrno>
+#include <thread>
 
 namespace quay::core {
 namespace {
@@ -57,6 +58,9 @@ void queue::shut_locked() noexcept {
   ask_more_than_the_kernel_locked();
   closing_.store(true, std::memory_order_release);
   shared::store(bell_.signals, std::uint64_t{0});
+  // A ring that is under way would turn the last one, which wakes all, back into one for a single
+  // sleeper; or meet the number's next owner.
+  while (ringing_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   const std::uint32_t sleepers = bell_.sleepers;
   if (sleepers > 0) env_.os.ring(public_, true);
   disown_locked();
@@ -78,6 +82,7 @@ void queue::disown_locked() noexcept {
     *fd = -1;
   }
   shared::store(bell_.sleepers, 0u);
+  ringing_.store(0, std::memory_order_relaxed);  // of threads that a fork left behind
 }
 
 // --- ready list -----------------------------------------------------------------------------------
@@ -109,7 +114,10 @@ void queue::leave() noexcept {
 
 void queue::leave_and_tell(bool ring) noexcept {
   const int set = public_;
-  if (ring) bell_rung_ = true;
+  if (ring) {
+    bell_rung_ = true;
+    ringing_.fetch_add(1, std::memory_order_relaxed);
+  }
   const bool rewire = rewire_due_ || (watched_ && own_ < 0 && has_kernel_part_locked());
   const bool hail = watched_ && hailed_ != activations_;
   rewire_due_ = false;
@@ -122,6 +130,7 @@ void queue::leave_and_tell(bool ring) noexcept {
   if (ring) {
     bump(env_.count.doorbells);
     env_.os.ring(set, false);
+    ringing_.fetch_sub(1, std::memory_order_release);
   }
   if (rewire || hail) run_errands(rewire, hail);
   leave_library();
@@ -130,7 +139,22 @@ void queue::leave_and_tell(bool ring) noexcept {
 // --- timers ---------------------------------------------------------------------------------------
 
 bool queue::reserve_timer_locked(bool wall) noexcept {
-  return (wall ? wall_timers_ : timers_).reserve();
+  if (!(wall ? wall_timers_ : timers_).reserve()) return false;
+  // Who polls the queue hears of a timer only from the kernel.
+  return !bell_.pollable || demand_timer_locked(wall ? wall_timer_ : timer_, wall);
+}
+
+bool queue::demand_timer_locked(int& timer, bool wall) noexcept {
+  if (timer >= 0) return true;
+  const int fd = env_.os.timer_create(wall);
+  if (fd < 0) return false;
+  const std::uint64_t name = wall ? kWallTimer : kTimer;
+  if (env_.os.set_add(base_set_locked(), fd, EPOLLIN | EPOLLET, name) != 0) {
+    env_.os.discard(fd);
+    return false;
+  }
+  timer = fd;
+  return true;
 }
 
 void queue::start_timer_locked(slot_index i, std::int64_t deadline, bool wall) noexcept {
@@ -170,16 +194,8 @@ void queue::expire_due_locked() noexcept {
 void queue::program_locked(int& timer, bool wall, std::int64_t& armed,
                            const timer_heap& heap) noexcept {
   if (heap.empty() || heap.earliest() >= armed) return;
-  if (timer < 0) {
-    const int fd = env_.os.timer_create(wall);
-    if (fd < 0) return;  // sleepers then take the deadline into their own wait
-    const std::uint64_t name = wall ? kWallTimer : kTimer;
-    if (env_.os.set_add(base_set_locked(), fd, EPOLLIN | EPOLLET, name) != 0) {
-      env_.os.discard(fd);
-      return;
-    }
-    timer = fd;
-  }
+  // Without one, sleepers take the deadline into their own wait.
+  if (!demand_timer_locked(timer, wall)) return;
   if (env_.os.timer_program(timer, heap.earliest()) == 0) {
     armed = heap.earliest();
     bump(env_.count.timer_programmings);

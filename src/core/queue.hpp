@@ -336,6 +336,8 @@ class queue {
   void take_inner_locked(int set, std::uint8_t s, int room) noexcept QUAY_REQUIRES(lock_);
   void take_own_report_locked(std::uint64_t name, int room) noexcept QUAY_REQUIRES(lock_);
   void sync_kernel_timers_locked() noexcept QUAY_REQUIRES(lock_);
+  // Makes the kernel timer when there is none; false: the kernel refuses.
+  bool demand_timer_locked(int& timer, bool wall) noexcept QUAY_REQUIRES(lock_);
   void program_locked(int& timer, bool wall, std::int64_t& armed, const timer_heap& heap) noexcept
       QUAY_REQUIRES(lock_);
   int demand_processes_locked() noexcept QUAY_REQUIRES(lock_);
@@ -396,8 +398,9 @@ class queue {
   std::size_t mounts_count_ QUAY_GUARDED_BY(lock_) = 0;
   std::int64_t timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
   std::int64_t wall_timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
-  adaptive_spin spin_;                // atomic
-  std::atomic<bool> closing_{false};  // for spinners, which do not hold the mutex
+  adaptive_spin spin_;                     // atomic
+  std::atomic<std::uint32_t> ringing_{0};  // threads between deciding to ring and having rung
+  std::atomic<bool> closing_{false};       // for spinners, which do not hold the mutex
   // No timers, signals or watched queues; set by polls in vain, written under the mutex.
   std::atomic<bool> kernel_knows_all_{false};
 };

@@ -25,25 +25,25 @@ namespace quay::kqueue {
 class queue_set {
  public:
   bool contains(std::uint32_t n) const noexcept {
-    return n / 64 < words_.capacity() && (words_[n / 64] >> (n % 64) & 1) != 0;
+    return n / 64 < words() && (word(n / 64) >> (n % 64) & 1) != 0;
   }
   bool insert(std::uint32_t n) noexcept {
-    if (!words_.reserve(n / 64 + 1)) return false;
-    words_[n / 64] |= std::uint64_t{1} << (n % 64);
+    if (n / 64 >= kFew && !more_.reserve(n / 64 + 1 - kFew)) return false;
+    word(n / 64) |= std::uint64_t{1} << (n % 64);
     return true;
   }
   void erase(std::uint32_t n) noexcept {
-    if (n / 64 < words_.capacity()) words_[n / 64] &= ~(std::uint64_t{1} << (n % 64));
+    if (n / 64 < words()) word(n / 64) &= ~(std::uint64_t{1} << (n % 64));
   }
   void clear() noexcept {
-    for (std::size_t w = 0; w < words_.capacity(); ++w) words_[w] = 0;
+    for (std::size_t w = 0; w < words(); ++w) word(w) = 0;
   }
   // The smallest member that is not below `from`; -1: none.
   std::int64_t next(std::uint32_t from) const noexcept {
-    for (std::size_t w = from / 64; w < words_.capacity(); ++w) {
-      std::uint64_t word = words_[w];
-      if (w == from / 64) word &= ~std::uint64_t{0} << (from % 64);
-      if (word != 0) return static_cast<std::int64_t>(w * 64) + __builtin_ctzll(word);
+    for (std::size_t w = from / 64; w < words(); ++w) {
+      std::uint64_t bits = word(w);
+      if (w == from / 64) bits &= ~std::uint64_t{0} << (from % 64);
+      if (bits != 0) return static_cast<std::int64_t>(w * 64) + __builtin_ctzll(bits);
     }
     return -1;
   }
@@ -57,7 +57,15 @@ class queue_set {
   }
 
  private:
-  core::growable<std::uint64_t> words_;
+  // The first queues of a process need no memory, which may be refused when they are nested.
+  static constexpr std::size_t kFew = 4;
+
+  std::size_t words() const noexcept { return kFew + more_.capacity(); }
+  std::uint64_t& word(std::size_t w) noexcept { return w < kFew ? few_[w] : more_[w - kFew]; }
+  std::uint64_t word(std::size_t w) const noexcept { return w < kFew ? few_[w] : more_[w - kFew]; }
+
+  std::uint64_t few_[kFew] = {};
+  core::growable<std::uint64_t> more_;
 };
 
 // A queue's place among those that watch each other.

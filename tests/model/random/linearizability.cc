@@ -18,7 +18,7 @@ using quay::model::linearizer;
 using quay::model::timed;
 
 int rounds_wanted() {
-  return static_cast<int>(quay::model::from_environment("QUAY_MODEL_ROUNDS", 1000));
+  return static_cast<int>(quay::model::from_environment("QUAY_MODEL_ROUNDS", 300));
 }
 
 // --- the checker ----------------------------------------------------------------------------------

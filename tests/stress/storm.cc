@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: all systems at once in one process: descriptors, user events, timers, signals, processes, files, nested queues,
+//       pipes and ports, each with an actor that counts what it does and what comes of it.
+// Contract: every byte and every port event arrives once and in order, every posting of a signal is counted, every child's
+//           end is told once, the last value of a user event is seen, and at the end all descriptors are back.
+//           QUAY_STRESS_SECONDS: how long (5).
+#include <fcntl.h>
+#include <port.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <random>
+#include <thread>
+
+#include "support/kqueue.hpp"
+#include "support/objects.hpp"
+
+namespace quay::test {
+namespace {
+
+long open_descriptors() {
+  long n = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
+    ++n;
+  return n;
+}
+
+// One event, or none within a tenth of a second.
+bool next_event(int kq, struct kevent& out) {
+  const timespec tenth{0, 100'000'000};
+  return ::kevent(kq, nullptr, 0, &out, 1, &tenth) == 1;
+}
+
+void change_one(int kq, uintptr_t ident, int filter, unsigned flags, unsigned fflags = 0,
+                intptr_t data = 0) {
+  struct kevent e;
+  EV_SET(&e, ident, static_cast<short>(filter), static_cast<unsigned short>(flags), fflags, data,
+         nullptr);
+  ::kevent(kq, &e, 1, nullptr, 0, nullptr);
+}
+
+class storm {
+ public:
+  void run(std::chrono::seconds time) {
+    using actor = void (storm::*)();
+    constexpr actor kActors[] = {
+        &storm::ports, &storm::pipes,  &storm::signals, &storm::processes, &storm::churn,
+        &storm::user,  &storm::nested, &storm::timers,  &storm::files,     &storm::closed_queues};
+    std::vector<std::thread> threads;
+    for (const actor a : kActors) threads.emplace_back([this, a] { (this->*a)(); });
+    std::this_thread::sleep_for(time);
+    stop_ = true;
+    for (std::thread& t : threads) t.join();
+  }
+
+ private:
+  // Two senders, two getters of one port; every value once.
+  void ports() {
+    const int port = ::port_create1(O_CLOEXEC);
+    std::atomic<long> sent{0}, sum_sent{0}, got{0}, sum_got{0};
+    std::atomic<bool> sending{true};
+    std::vector<std::thread> crew;
+    for (int i = 0; i < 2; ++i) {
+      crew.emplace_back([&, i] {
+        for (int n = i; !stop_; ++n) {
+          if (::port_send(port, n & 0xffff, nullptr) != 0) continue;
+          ++sent;
+          sum_sent += n & 0xffff;
+          if (n % 64 == 0) std::this_thread::yield();
+        }
+      });
+    }
+    const auto get = [&] {
+      port_event_t e;
+      timespec tenth{0, 50'000'000};
+      if (::port_get(port, &e, &tenth) != 0) return false;
+      ++got;
+      sum_got += e.portev_events;
+      return true;
+    };
+    std::thread getter([&] {
+      while (get() || sending) {
+      }
+    });
+    for (std::thread& t : crew) t.join();
+    sending = false;
+    getter.join();
+    EXPECT_EQ(got, sent);
+    EXPECT_EQ(sum_got, sum_sent);
+    quay_close(port);
+  }
+
+  // Bytes of a pipe are a counter that must come out unbroken.
+  void pipes() {
+    int ends[2];
+    ASSERT_EQ(::quay_pipe2(ends, O_CLOEXEC), 0);
+    std::thread writer([&] {
+      std::minstd_rand random(1);
+      unsigned char next = 0;
+      std::vector<unsigned char> block;
+      while (!stop_) {
+        block.resize(1 + random() % 20'000);
+        for (unsigned char& b : block) b = next++;
+        size_t done = 0;
+        while (done < block.size()) {
+          const ssize_t n = quay_write(ends[1], block.data() + done, block.size() - done);
+          if (n > 0)
+            done += static_cast<size_t>(n);
+          else
+            ASSERT_EQ(errno, EINTR);
+        }
+      }
+      quay_close(ends[1]);
+    });
+    std::vector<unsigned char> got(30'000);
+    unsigned char expected = 0;
+    bool unbroken = true;
+    for (;;) {
+      const ssize_t n = quay_read(ends[0], got.data(), got.size());
+      if (n == 0) break;
+      if (n < 0 && errno == EINTR) continue;
+      ASSERT_GT(n, 0);
+      for (ssize_t i = 0; i < n; ++i)
+        unbroken = got[static_cast<size_t>(i)] == expected++ && unbroken;
+    }
+    EXPECT_TRUE(unbroken);
+    writer.join();
+    quay_close(ends[0]);
+  }
+
+  // Raised by this thread for itself: none can merge with another.
+  void signals() {
+    const queue kq = make_queue();
+    change_one(kq, SIGUSR1, EVFILT_SIGNAL, EV_ADD);
+    long posted = 0;
+    long counted = 0;
+    struct kevent e;
+    while (!stop_) {
+      for (int i = 0; i < 10; ++i, ++posted) ::pthread_kill(::pthread_self(), SIGUSR1);
+      if (next_event(kq, e)) counted += e.data;
+    }
+    while (counted < posted && next_event(kq, e)) counted += e.data;
+    EXPECT_EQ(counted, posted);
+  }
+
+  void processes() {
+    const queue kq = make_queue();
+    long ends = 0;
+    long children = 0;
+    while (!stop_) {
+      const pid_t child = ::fork();
+      if (child == 0) {
+        for (int i = 0; i < 20; ++i) ::sched_yield();
+        ::_exit(7);
+      }
+      if (child < 0) continue;
+      ++children;
+      change_one(kq, static_cast<uintptr_t>(child), EVFILT_PROC, EV_ADD, NOTE_EXIT);
+      struct kevent e {};
+      for (int tries = 0; tries < 200 && e.ident != static_cast<uintptr_t>(child); ++tries)
+        next_event(kq, e);
+      ends += e.ident == static_cast<uintptr_t>(child) && (e.fflags & NOTE_EXIT) &&
+              WEXITSTATUS(e.data) == 7;
+      ::waitpid(child, nullptr, 0);
+    }
+    EXPECT_EQ(ends, children);
+  }
+
+  // Descriptors come and go under a queue's eyes; the number is reused at once.
+  void churn() {
+    const queue kq = make_queue();
+    std::minstd_rand random(2);
+    while (!stop_) {
+      socket_pair s = make_socketpair();
+      change_one(kq, static_cast<uintptr_t>(s.here), EVFILT_READ,
+                 EV_ADD | (random() % 2 ? EV_CLEAR : 0));
+      change_one(kq, static_cast<uintptr_t>(s.here), EVFILT_WRITE, EV_ADD | EV_ONESHOT);
+      put(s.there, "abc");
+      bool read = false;
+      for (int i = 0; i < 50 && !read; ++i) {
+        struct kevent e;
+        if (!next_event(kq, e)) continue;
+        EXPECT_EQ(e.ident, static_cast<uintptr_t>(s.here));
+        read = e.filter == EVFILT_READ && e.data == 3;
+      }
+      EXPECT_TRUE(read);
+    }
+  }
+
+  void user() {
+    const queue kq = make_queue();
+    change_one(kq, 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+    std::atomic<unsigned> last{0};
+    std::atomic<bool> over{false};
+    std::thread poster([&] {
+      for (unsigned n = 1; !stop_; ++n) {
+        change_one(kq, 1, EVFILT_USER, 0, NOTE_TRIGGER | NOTE_FFCOPY | (n & NOTE_FFLAGSMASK));
+        last = n & NOTE_FFLAGSMASK;
+      }
+      over = true;
+    });
+    unsigned seen = 0;
+    for (struct kevent e; !over || seen != last;) {
+      if (next_event(kq, e)) {
+        seen = e.fflags;
+      } else if (over) {
+        break;
+      }
+    }
+    EXPECT_EQ(seen, last);
+    poster.join();
+  }
+
+  void nested() {
+    const queue outer = make_queue();
+    const queue inner = make_queue();
+    change_one(inner, 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+    change_one(outer, static_cast<uintptr_t>(inner), EVFILT_READ, EV_ADD);
+    long told = 0;
+    long posted = 0;
+    while (!stop_) {
+      change_one(inner, 1, EVFILT_USER, 0, NOTE_TRIGGER);
+      ++posted;
+      struct kevent e {};
+      for (int tries = 0; tries < 100 && e.ident == 0; ++tries) next_event(outer, e);
+      struct kevent in {};
+      told += e.ident == static_cast<uintptr_t>(inner) && next_event(inner, in) && in.ident == 1;
+    }
+    EXPECT_EQ(told, posted);
+  }
+
+  void timers() {
+    const queue kq = make_queue();
+    std::minstd_rand random(3);
+    for (uintptr_t n = 1; !stop_; ++n) {
+      change_one(kq, n, EVFILT_TIMER, EV_ADD | EV_ONESHOT, NOTE_USECONDS,
+                 1 + static_cast<intptr_t>(random() % 3000));
+      change_one(kq, 0, EVFILT_TIMER, EV_ADD, NOTE_SECONDS, 1000);
+      change_one(kq, 0, EVFILT_TIMER, EV_DELETE);
+      struct kevent e {};
+      for (int tries = 0; tries < 100 && e.ident == 0; ++tries) next_event(kq, e);
+      EXPECT_EQ(e.ident, n);
+    }
+  }
+
+  void files() {
+    const temporary_directory where;
+    const unique_fd file = where.make_file("");
+    const queue kq = make_queue();
+    change_one(kq, static_cast<uintptr_t>(file), EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE);
+    while (!stop_) {
+      put(file, "more");
+      struct kevent e {};
+      for (int tries = 0; tries < 100 && e.ident == 0; ++tries) next_event(kq, e);
+      EXPECT_TRUE(e.fflags & NOTE_WRITE);
+      if (::ftruncate(file, 0) != 0 || ::lseek(file, 0, SEEK_SET) != 0) break;
+      while (next_event_now(kq)) {
+      }
+    }
+  }
+
+  static bool next_event_now(int kq) {
+    struct kevent e;
+    const timespec now{};
+    return ::kevent(kq, nullptr, 0, &e, 1, &now) == 1;
+  }
+
+  // Two waiters of a queue that is closed while a third thread triggers.
+  void closed_queues() {
+    while (!stop_) {
+      // At a number that nobody else is given: who is late must not meet another actor's queue.
+      const int low = quay_kqueue(QUAY_DIALECT_FREEBSD, O_CLOEXEC);
+      const int kq = quay_fcntl(low, F_DUPFD_CLOEXEC, 500);
+      quay_close(low);
+      ASSERT_GE(kq, 500);
+      change_one(kq, 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+      std::vector<std::thread> crew;
+      for (int i = 0; i < 2; ++i) {
+        crew.emplace_back([kq] {
+          struct kevent e;
+          const timespec long_enough{20, 0};
+          EXPECT_NE(::kevent(kq, nullptr, 0, &e, 1, &long_enough), 0) << "a waiter was not woken";
+        });
+      }
+      crew.emplace_back([kq] { change_one(kq, 1, EVFILT_USER, 0, NOTE_TRIGGER); });
+      std::this_thread::yield();
+      crew.back().join();
+      crew.pop_back();
+      quay_close(kq);
+      for (std::thread& t : crew) t.join();
+    }
+  }
+
+  std::atomic<bool> stop_{false};
+};
+
+TEST(Storm, AllSystemsAtOnceKeepTheirPromises) {
+  const char* text = std::getenv("QUAY_STRESS_SECONDS");
+  ::signal(SIGUSR1, [](int) {});
+  {
+    storm first;  // what a process makes once is made now
+    first.run(std::chrono::seconds(1));
+  }
+  const long before = open_descriptors();
+  storm all;
+  all.run(std::chrono::seconds(text == nullptr ? 5 : std::atoi(text)));
+  EXPECT_LE(open_descriptors(), before + 2);
+}
+
+}  // namespace
+}  // namespace quay::test
