@@ -4,40 +4,10 @@
 // Contract: the tool becomes the program: its exit status is the program's, 127 when it cannot be
 //           found, 126 when it cannot be started. QUAY_RUN in the environment tells the hooks to
 //           hand the libraries down also to programs that are given another environment.
-#include <errno.h>
-#include <fmt/format.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cstdio>
-#include <string>
-#include <vector>
-
 #include "command.hpp"
 #include "libraries.hpp"
 
 namespace quay::tool {
-
-namespace {
-
-[[noreturn]] void become(const std::vector<std::string>& words) {
-  std::string preload = find_library(kHooksLibrary) + ":" + find_library(kLibrary);
-  if (const char* more = getenv("LD_PRELOAD"); more != nullptr && *more != '\0') {
-    preload += std::string(":") + more;
-  }
-  setenv("LD_PRELOAD", preload.c_str(), 1);
-  setenv("QUAY_RUN", "1", 1);
-  std::vector<char*> arguments;
-  for (const std::string& each : words) arguments.push_back(const_cast<char*>(each.c_str()));
-  arguments.push_back(nullptr);
-  execvp(arguments[0], arguments.data());
-  const int error = errno;
-  fmt::print(stderr, "quay run: {}: {}\n", words[0], strerror(error));
-  _exit(error == ENOENT ? 127 : 126);
-}
-
-}  // namespace
 
 void add_run(CLI::App& app) {
   CLI::App* sub = app.add_subcommand("run",
@@ -47,7 +17,7 @@ void add_run(CLI::App& app) {
   sub->prefix_command();
   sub->callback([sub] {
     if (sub->remaining_size() == 0) throw CLI::RequiredError("PROGRAM");
-    become(sub->remaining());
+    become(sub->remaining(), "run", {kHooksLibrary, kLibrary});
   });
 }
 
