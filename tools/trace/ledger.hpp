@@ -11,12 +11,34 @@
 
 namespace quay::trace {
 
-#define QUAY_TRACED_CALLS(X)                                                                       \
-  X(kqueue)                                                                                        \
-  X(kqueue1) X(kqueuex) X(quay_kqueue) X(kevent) X(quay_kevent_ext) X(port_create) X(port_create1) \
-      X(port_associate) X(port_dissociate) X(port_send) X(port_sendn) X(port_get) X(port_getn)     \
-          X(port_alert) X(port_dispatch) X(quay_signalfd) X(quay_pipe2) X(quay_read) X(quay_readv) \
-              X(quay_write) X(quay_writev) X(quay_close) X(read) X(readv) X(write) X(writev)
+#define QUAY_TRACED_CALLS(X) \
+  X(kqueue)                  \
+  X(kqueue1)                 \
+  X(kqueuex)                 \
+  X(quay_kqueue)             \
+  X(kevent)                  \
+  X(quay_kevent_ext)         \
+  X(port_create)             \
+  X(port_create1)            \
+  X(port_associate)          \
+  X(port_dissociate)         \
+  X(port_send)               \
+  X(port_sendn)              \
+  X(port_get)                \
+  X(port_getn)               \
+  X(port_alert)              \
+  X(port_dispatch)           \
+  X(quay_signalfd)           \
+  X(quay_pipe2)              \
+  X(quay_read)               \
+  X(quay_readv)              \
+  X(quay_write)              \
+  X(quay_writev)             \
+  X(quay_close)              \
+  X(read)                    \
+  X(readv)                   \
+  X(write)                   \
+  X(writev)
 
 enum class call {
 #define QUAY_CALL(name) name,
