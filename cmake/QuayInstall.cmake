@@ -15,7 +15,7 @@ endif()
 install(TARGETS ${installed_targets} EXPORT quay-targets)
 if(TARGET quay_tool)
   install(TARGETS quay_tool)
-  install(TARGETS quay_trace LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(TARGETS quay_trace LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/quay")
   install(FILES "${PROJECT_SOURCE_DIR}/tools/completion/quay.bash" RENAME quay
           DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
   install(FILES "${PROJECT_SOURCE_DIR}/tools/completion/_quay" DESTINATION "${CMAKE_INSTALL_DATADIR}/zsh/site-functions")
