@@ -15,6 +15,10 @@ endif()
 install(TARGETS ${installed_targets} EXPORT quay-targets)
 if(TARGET quay_tool)
   install(TARGETS quay_tool)
+  install(TARGETS quay_trace LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/quay")
+  install(FILES "${PROJECT_SOURCE_DIR}/tools/completion/quay.bash" RENAME quay
+          DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
+  install(FILES "${PROJECT_SOURCE_DIR}/tools/completion/_quay" DESTINATION "${CMAKE_INSTALL_DATADIR}/zsh/site-functions")
 endif()
 
 # install_headers(<folder of include/> <folder below includedir>)
@@ -72,3 +76,10 @@ configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/quayConfig.cmake.in" 
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/quayConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/quayConfig.cmake" "${PROJECT_BINARY_DIR}/quayConfigVersion.cmake"
         DESTINATION "${package_dir}")
+
+# `cpack` in the build folder: what `cmake --install` installs, as one tarball.
+set(CPACK_GENERATOR TGZ)
+set(CPACK_PACKAGE_VENDOR "the quay authors")
+set(CPACK_PACKAGE_FILE_NAME "quay-${PROJECT_VERSION}-${CMAKE_SYSTEM_PROCESSOR}")
+set(CPACK_STRIP_FILES ON)
+include(CPack)

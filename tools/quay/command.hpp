@@ -31,6 +31,7 @@ struct failure : std::runtime_error {
 void add_watch(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
 void add_run(CLI::App& app);
+void add_trace(CLI::App& app, int& status);
 void add_stat(CLI::App& app, int& status);
 
 }  // namespace quay::tool

@@ -10,39 +10,11 @@
 
 #include <span>
 
+#include "names.hpp"
+
 namespace quay::tool {
 
 namespace {
-
-struct bit {
-  unsigned value;
-  const char* name;
-};
-
-#define QUAY_BIT(name) \
-  { name, #name }
-constexpr bit kFlags[] = {
-    QUAY_BIT(EV_ADD),       QUAY_BIT(EV_DELETE), QUAY_BIT(EV_ENABLE),  QUAY_BIT(EV_DISABLE),
-    QUAY_BIT(EV_ONESHOT),   QUAY_BIT(EV_CLEAR),  QUAY_BIT(EV_RECEIPT), QUAY_BIT(EV_DISPATCH),
-    QUAY_BIT(EV_KEEPUDATA), QUAY_BIT(EV_HUP),    QUAY_BIT(EV_NODATA),  QUAY_BIT(EV_FLAG1),
-    QUAY_BIT(EV_ERROR),     QUAY_BIT(EV_EOF),
-};
-constexpr bit kDescriptorNotes[] = {QUAY_BIT(NOTE_LOWAT), QUAY_BIT(NOTE_FILE_POLL),
-                                    QUAY_BIT(NOTE_OOB), QUAY_BIT(QUAY_NOTE_NODATA)};
-constexpr bit kTimerNotes[] = {QUAY_BIT(NOTE_SECONDS), QUAY_BIT(NOTE_MSECONDS),
-                               QUAY_BIT(NOTE_USECONDS), QUAY_BIT(NOTE_NSECONDS),
-                               QUAY_BIT(NOTE_ABSTIME)};
-constexpr bit kFileNotes[] = {
-    QUAY_BIT(NOTE_DELETE), QUAY_BIT(NOTE_WRITE),    QUAY_BIT(NOTE_EXTEND),
-    QUAY_BIT(NOTE_ATTRIB), QUAY_BIT(NOTE_LINK),     QUAY_BIT(NOTE_RENAME),
-    QUAY_BIT(NOTE_REVOKE), QUAY_BIT(NOTE_OPEN),     QUAY_BIT(NOTE_CLOSE),
-    QUAY_BIT(NOTE_READ),   QUAY_BIT(NOTE_TRUNCATE), QUAY_BIT(NOTE_CLOSE_WRITE)};
-constexpr bit kProcessNotes[] = {QUAY_BIT(NOTE_EXIT),     QUAY_BIT(NOTE_FORK),
-                                 QUAY_BIT(NOTE_EXEC),     QUAY_BIT(NOTE_TRACK),
-                                 QUAY_BIT(NOTE_TRACKERR), QUAY_BIT(NOTE_CHILD)};
-constexpr bit kMountNotes[] = {QUAY_BIT(VQ_MOUNT), QUAY_BIT(VQ_UNMOUNT)};
-constexpr bit kUserNotes[] = {QUAY_BIT(NOTE_TRIGGER)};
-#undef QUAY_BIT
 
 std::vector<std::string> names(std::span<const bit> bits, unsigned value) {
   std::vector<std::string> found;
@@ -113,59 +85,14 @@ std::string process(const struct kevent& event) {
 }  // namespace
 
 std::string filter_name(int filter) {
-  switch (filter) {
-    case EVFILT_READ:
-      return "EVFILT_READ";
-    case EVFILT_WRITE:
-      return "EVFILT_WRITE";
-    case EVFILT_EXCEPT:
-      return "EVFILT_EXCEPT";
-    case EVFILT_EMPTY:
-      return "EVFILT_EMPTY";
-    case EVFILT_AIO:
-      return "EVFILT_AIO";
-    case EVFILT_LIO:
-      return "EVFILT_LIO";
-    case EVFILT_VNODE:
-      return "EVFILT_VNODE";
-    case EVFILT_PROC:
-      return "EVFILT_PROC";
-    case EVFILT_PROCDESC:
-      return "EVFILT_PROCDESC";
-    case EVFILT_SIGNAL:
-      return "EVFILT_SIGNAL";
-    case EVFILT_FS:
-      return "EVFILT_FS";
-    case EVFILT_TIMER:
-      return "EVFILT_TIMER";
-    case EVFILT_USER:
-      return "EVFILT_USER";
-    default:
-      return std::to_string(filter);
-  }
+  const char* name = name_of_filter(filter);
+  return name != nullptr ? name : std::to_string(filter);
 }
 
 std::vector<std::string> flag_names(unsigned flags) { return names(kFlags, flags); }
 
 std::vector<std::string> fflag_names(int filter, unsigned fflags) {
-  switch (filter) {
-    case EVFILT_READ:
-    case EVFILT_WRITE:
-    case EVFILT_EXCEPT:
-      return names(kDescriptorNotes, fflags);
-    case EVFILT_VNODE:
-      return names(kFileNotes, fflags);
-    case EVFILT_PROC:
-      return names(kProcessNotes, fflags);
-    case EVFILT_FS:
-      return names(kMountNotes, fflags);
-    case EVFILT_TIMER:
-      return names(kTimerNotes, fflags);
-    case EVFILT_USER:
-      return names(kUserNotes, fflags);
-    default:
-      return names({}, fflags);
-  }
+  return names(notes_of_filter(filter), fflags);
 }
 
 std::string meaning(const struct kevent& event, object_kind kind) {

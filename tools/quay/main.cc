@@ -18,6 +18,18 @@ failure system_failure(const std::string& what, int error) {
 
 namespace {
 
+// CLI11 takes no word after "--" for the start of another program's.
+void drop_separator(std::vector<char*>& words) {
+  if (words.size() < 3 || (strcmp(words[1], "run") != 0 && strcmp(words[1], "trace") != 0)) return;
+  for (std::size_t i = 2; i < words.size() && words[i][0] == '-'; ++i) {
+    if (strcmp(words[i], "--") == 0) {
+      words.erase(words.begin() + static_cast<std::ptrdiff_t>(i));
+      return;
+    }
+    if (strcmp(words[i], "-o") == 0 || strcmp(words[i], "--output") == 0) ++i;
+  }
+}
+
 int run(int argc, char** argv) {
   CLI::App app("See what kqueue sees, and what this system gives quay to work with.", "quay");
   app.set_version_flag("--version", "quay " QUAY_VERSION);
@@ -28,12 +40,10 @@ int run(int argc, char** argv) {
   add_watch(app, status);
   add_doctor(app, status);
   add_run(app);
+  add_trace(app, status);
   add_stat(app, status);
   std::vector<char*> words(argv, argv + argc);
-  // CLI11 takes no word after "--" for the start of another program's.
-  if (argc > 2 && strcmp(words[1], "run") == 0 && strcmp(words[2], "--") == 0) {
-    words.erase(words.begin() + 2);
-  }
+  drop_separator(words);
   try {
     app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::ParseError& error) {
