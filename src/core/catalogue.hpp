@@ -37,10 +37,10 @@ class catalogue {
   static constexpr std::uint32_t kMostEntries = 16384;  // what is made after these is not shown
 
   enum class form : std::uint32_t {
-    number,      // unsigned
-    integer,     // signed
-    yes_no,      //
-    address,     //
+    number,   // unsigned
+    integer,  // signed
+    yes_no,
+    address,
     named,       // address of something that begins with the address of its name
     internal,    // not shown: where to look on
     in_use,      // not shown: there is an object (now) when one of these is not 0

@@ -35,7 +35,7 @@ TEST_P(Stress_Aio, FilesOfManyThreadsStayWhole) {
     std::minstd_rand random(seed);
     const scratch_file own;
     queue kq = make_queue();
-    while (std::chrono::steady_clock::now() < end) {
+    do {
       std::map<uintptr_t, std::unique_ptr<request>> told;
       std::vector<std::unique_ptr<request>> silent;
       for (int i = 0; i < 16; ++i) {
@@ -80,7 +80,7 @@ TEST_P(Stress_Aio, FilesOfManyThreadsStayWhole) {
       ASSERT_EQ(w.finish(), static_cast<ssize_t>(w.bytes().size()));
       ASSERT_TRUE(poll(kq).empty());
       rounds.fetch_add(1);
-    }
+    } while (std::chrono::steady_clock::now() < end);
   };
   std::vector<std::thread> threads;
   for (unsigned i = 0; i < 4; ++i) threads.emplace_back(work, i + 1);

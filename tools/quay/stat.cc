@@ -32,6 +32,11 @@ struct settings {
   std::string every = "1s";
 };
 
+// A program's name, and a path, may be any bytes.
+std::string as_json(const process_figures& p, int indent) {
+  return to_json(p).dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 std::vector<pid_t> processes_with_catalogue() {
   std::vector<pid_t> found;
   for (const auto& each : std::filesystem::directory_iterator("/proc")) {
@@ -54,7 +59,7 @@ int list_processes(bool json) {
       const process_figures p = examine(all, false);
       any = true;
       if (json) {
-        fmt::print("{}\n", to_json(p).dump());
+        fmt::print("{}\n", as_json(p, -1));
         continue;
       }
       std::string has;
@@ -103,7 +108,7 @@ class beat {
 void print(inventory& all, const settings& s, const palette& colours) {
   const process_figures p = examine(all, s.notes);
   if (s.json) {
-    fmt::print("{}\n", to_json(p).dump(s.watch ? -1 : 2));
+    fmt::print("{}\n", as_json(p, s.watch ? -1 : 2));
   } else {
     fmt::print("{}", to_text(p, colours));
   }

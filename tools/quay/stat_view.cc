@@ -135,8 +135,8 @@ std::string note_text(const process_figures& p, const shown_object& note) {
                      what, joined(states(note["status"])), joined(bits));
 }
 
-// Rows of words, each column as wide as it must be.
-std::string table(const std::vector<std::vector<std::string>>& rows, std::size_t row_to_append_to,
+// A head and rows of words, each column as wide as it must be; lines below[n] follow row n.
+std::string table(const std::vector<std::vector<std::string>>& rows,
                   const std::vector<std::string>& below, const palette& colours) {
   std::vector<std::size_t> widths(rows.front().size());
   for (const auto& row : rows) {
@@ -151,9 +151,7 @@ std::string table(const std::vector<std::vector<std::string>>& rows, std::size_t
       line += fmt::format(" {:>{}} ", rows[r][c], widths[c]);
     }
     out += (r == 0 ? colours.dim(line) : line) + "\n";
-    if (r >= row_to_append_to && r - row_to_append_to < below.size()) {
-      out += below[r - row_to_append_to];
-    }
+    if (r > 0 && r - 1 < below.size()) out += below[r - 1];
   }
   return out;
 }
@@ -179,7 +177,7 @@ std::string as_table(const process_figures& p, const process_figures::kind& k,
       below.push_back(std::move(lines));
     }
   }
-  return table(rows, 1, below, colours);
+  return table(rows, below, colours);
 }
 
 std::string as_list(const shown_object& o) {
