@@ -71,7 +71,8 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
   st.creator_gid = host::own_gid();
   st.created = env_.os.wall();
   st.pollable = pollable;
-  st.bell_rung = st.shared = st.alert_on = st.had_descriptors = false;
+  st.shared = false;
+  st.bell_rung = st.alert_on = st.had_descriptors = false;
   st.waiters_high = 0;
   st.leader = 0;
   st.watched = st.looks = 0;
@@ -244,8 +245,13 @@ int port::post_waiting(int source, int events, std::uint64_t object, void* user,
     const std::uint32_t seen = state_->freed.load(std::memory_order_acquire);
     const int error = post(source, events, object, user, traits);
     if (error != EAGAIN) return error;
-    if (host::sleep_on_shared(state_->freed, seen, kTick) == EINTR) return EINTR;
+    if (wait_for_room(seen) == EINTR) return EINTR;
   }
+}
+
+// Nobody tells of the death of another process, which may have held the room: look now and then.
+int port::wait_for_room(std::uint32_t seen) noexcept {
+  return host::sleep_on_shared(state_->freed, seen, state_->shared ? kTick : -1);
 }
 
 int port::alert(int flags, int events, void* user) noexcept {

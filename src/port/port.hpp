@@ -150,6 +150,8 @@ class port {
     port& port_;
     const int error_;
   };
+  // Waits until `freed` is no longer what was seen; EINTR.
+  int wait_for_room(std::uint32_t seen) noexcept;
   shared_state& state() noexcept { return *state_; }
   std::uint32_t me() const noexcept { return me_; }
   environment& env() noexcept { return env_; }

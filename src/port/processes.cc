@@ -42,6 +42,8 @@ int port::introduce_locked() noexcept {
         st.bell_rung = true;
         env_.os.ring(descriptor(), false);
       }
+      st.freed.fetch_add(1, std::memory_order_release);
+      host::wake_all_sleepers(st.freed);
     }
     return 0;
   }

@@ -133,8 +133,8 @@ struct shared_state {
   gid_t creator_gid;
   std::int64_t created;
   bool pollable;
-  bool bell_rung;  // the epoll set is readable for what lies in `queue`
-  bool shared;     // more than one process uses the port
+  bool bell_rung;            // the epoll set is readable for what lies in `queue`
+  std::atomic<bool> shared;  // more than one process uses the port; read without the lock as a hint
   bool alert_on;
   bool had_descriptors;
   alert_record alert;

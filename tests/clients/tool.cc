@@ -81,6 +81,43 @@ TEST_F(Quay_Watch, TimersComeAsOftenAsCounted) {
   EXPECT_EQ(got.status, 0);
 }
 
+TEST_F(Quay_Watch, APortTellsOfDescriptorsTimersAndUserEvents) {
+  auto ends = make_pipe();
+  checked(static_cast<int>(::write(ends.writer, "abc", 3)), "write");
+  const result got = run(
+      {"watch", "--port", "--read", "0", "--after", "2ms", "--user", "7", "--json"}, ends.reader);
+  ASSERT_EQ(got.lines.size(), 3U);
+  EXPECT_EQ(got.lines[0]["source"], "PORT_SOURCE_FD");
+  EXPECT_EQ(got.lines[0]["events_names"], json({"POLLIN"}));
+  EXPECT_EQ(got.lines[0]["object"], 0);
+  EXPECT_EQ(got.lines[1]["source"], "PORT_SOURCE_USER");
+  EXPECT_EQ(got.lines[1]["events"], 7);
+  EXPECT_EQ(got.lines[1]["user"], 3);
+  EXPECT_EQ(got.lines[2]["source"], "PORT_SOURCE_TIMER");
+  EXPECT_EQ(got.lines[2]["from"], "--after 2ms");
+  EXPECT_EQ(got.status, 0);
+}
+
+TEST_F(Quay_Watch, APortTellsOfAFileUntilItIsDeleted) {
+  const temporary_directory directory;
+  const std::string path = directory.path() + "/file";
+  directory.make_file("x");
+  program it(words({"watch", "--port", "--file", path, "--timer", "10ms", "--json"}));
+  EXPECT_EQ(json::parse(it.read_line())["source"], "PORT_SOURCE_TIMER");
+  ::unlink(path.c_str());
+  json line;
+  do {
+    line = json::parse(it.read_line());
+  } while (line["source"] != "PORT_SOURCE_FILE");
+  EXPECT_THAT(line["events_names"], Contains("FILE_DELETE"));
+  it.send_signal(SIGTERM);
+  EXPECT_EQ(it.exit_status(), 0);
+}
+
+TEST_F(Quay_Watch, APortHasNoSourceForProcesses) {
+  EXPECT_EQ(status_of({"watch", "--port", "--process", "1"}), 2);
+}
+
 TEST_F(Quay_Watch, EndsWhenNothingMoreCanCome) {
   const result got = run({"watch", "--after", "2ms", "--user", "7", "--json"});
   ASSERT_EQ(got.lines.size(), 2U);

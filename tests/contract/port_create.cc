@@ -186,5 +186,22 @@ TEST(Port_Create, NothingOfAPortBeforeShowsInTheNext) {
   EXPECT_TRUE(taken(port).empty());
 }
 
+TEST(Port_Create, TheFileCallKnowsReadingAndRoom) {
+  const long before = quay_tunable_get("port_max_events");
+  quay_tunable_set("port_max_events", 1);
+  const test_port port;
+  quay_tunable_set("port_max_events", before);
+  const auto shown = [&] {
+    pollfd p{port, POLLIN | POLLOUT, 0};
+    ::quay_poll(&p, 1, 0);
+    return p.revents;
+  };
+  EXPECT_EQ(shown(), POLLOUT);
+  ASSERT_THAT(::port_send(port, 1, nullptr), Works());
+  EXPECT_EQ(shown(), POLLIN);
+  EXPECT_THAT(taken(port), testing::SizeIs(1));
+  EXPECT_EQ(shown(), POLLOUT);
+}
+
 }  // namespace
 }  // namespace quay::test

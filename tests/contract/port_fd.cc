@@ -242,5 +242,39 @@ TEST(Port_Fd, AssociatingAgainAsksTheKernelNothing) {
   EXPECT_EQ(after.epoll_ctls, before.epoll_ctls);
 }
 
+TEST(Port_Fd, WhatHappensWhileAnEventIsQueuedIsNoSecondEvent) {
+  const test_port port;
+  socket_pair sockets = make_socketpair();
+  ASSERT_THAT(associate(port, sockets.here, POLLIN, 1), Works());
+  write_byte(sockets.there);
+  EXPECT_EQ(queued(port), 1u);
+  sockets.there.close();
+  EXPECT_EQ(queued(port), 1u);
+  const auto first = taken(port);
+  ASSERT_THAT(first, testing::SizeIs(1));
+  EXPECT_NE(first[0].portev_events & POLLIN, 0);
+  ASSERT_THAT(associate(port, sockets.here, POLLIN, 2), Works());
+  const auto second = taken(port);
+  ASSERT_THAT(second, testing::SizeIs(1));
+  EXPECT_NE(second[0].portev_events & POLLHUP, 0);
+}
+
+TEST(Port_Fd, NeverAssociatedAtAllIsAskedBeforeTheDescriptor) {
+  const test_port port;
+  EXPECT_THAT(dissociate(port, kNeverOpenPort), Fails(ENOENT));
+  const pipe_ends pipe = make_pipe();
+  ASSERT_THAT(associate(port, pipe.reader, POLLIN), Works());
+  EXPECT_THAT(dissociate(port, kNeverOpenPort), Fails(EBADFD));
+  EXPECT_THAT(dissociate(port, pipe.writer), Fails(ENOENT));
+}
+
+TEST(Port_Fd, WhatTheMaskDoesNotAskForIsNotTold) {
+  const test_port port;
+  const socket_pair sockets = make_socketpair();
+  write_byte(sockets.there);
+  ASSERT_THAT(associate(port, sockets.here, POLLOUT, 1), Works());
+  EXPECT_THAT(taken(port), ElementsAre(Is(PORT_SOURCE_FD, POLLOUT, 1u)));
+}
+
 }  // namespace
 }  // namespace quay::test

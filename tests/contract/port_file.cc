@@ -282,5 +282,68 @@ TEST(Port_FileMounts, MountsElsewhereAreNotTold) {
   });
 }
 
+TEST_F(Port_File, AfterAnExceptionTheAddressIsFree) {
+  ASSERT_THAT(watch(object_, 0, 1), Works());
+  fs::remove(name_);
+  EXPECT_THAT(arrivals(port_), ElementsAre(event(object_, FILE_DELETE, 1)));
+  EXPECT_THAT(unwatch(object_), Fails(ENOENT));
+  change();  // a new file of that name
+  ASSERT_THAT(watch(object_, FILE_ATTRIB, 2), Works());
+  touch();
+  EXPECT_THAT(arrivals(port_), ElementsAre(event(object_, FILE_ATTRIB, 2)));
+}
+
+TEST_F(Port_File, TheSameAddressWithAnotherNameIsAnotherWatch) {
+  ASSERT_THAT(watch(object_, FILE_ATTRIB, 1), Works());
+  const fs::path other = folder_ / "other";
+  std::ofstream(other) << "text";
+  ASSERT_THAT(watch(object_, FILE_ATTRIB, 2, other), Works());
+  touch();
+  EXPECT_THAT(taken(port_), IsEmpty());
+  ASSERT_EQ(::utimensat(AT_FDCWD, other.c_str(), nullptr, 0), 0);
+  EXPECT_THAT(arrivals(port_), ElementsAre(event(object_, FILE_ATTRIB, 2)));
+}
+
+TEST_F(Port_File, TheNameIsReadOnceAndMayGo) {
+  ASSERT_THAT(watch(object_, FILE_ATTRIB, 1), Works());
+  text_ = "/nowhere";
+  object_.fo_name = nullptr;
+  touch();
+  EXPECT_THAT(arrivals(port_), ElementsAre(event(object_, FILE_ATTRIB, 1)));
+}
+
+TEST_F(Port_File, AWatchCountsAgainstTheLimit) {
+  const long before = quay_tunable_get("port_max_events");
+  quay_tunable_set("port_max_events", 1);
+  const test_port small;
+  quay_tunable_set("port_max_events", before);
+  text_ = name_.string();
+  object_.fo_name = text_.data();
+  const auto first = reinterpret_cast<uintptr_t>(&object_);
+  second_.fo_name = object_.fo_name;
+  const auto second = reinterpret_cast<uintptr_t>(&second_);
+  ASSERT_THAT(::port_associate(small, PORT_SOURCE_FILE, first, FILE_ATTRIB, nullptr), Works());
+  EXPECT_THAT(::port_associate(small, PORT_SOURCE_FILE, second, FILE_ATTRIB, nullptr),
+              Fails(EAGAIN));
+  // Its exception needs no other slot.
+  fs::remove(name_);
+  EXPECT_THAT(arrivals(small),
+              ElementsAre(Is(PORT_SOURCE_FILE, FILE_ATTRIB | FILE_DELETE, first, 0u)));
+  EXPECT_THAT(::port_send(small, 1, nullptr), Works());
+}
+
+TEST_F(Port_File, OthersWatchesAreUnknown) {
+  ASSERT_THAT(watch(object_, FILE_ATTRIB, 1), Works());
+  touch();
+  EXPECT_EQ(queued(port_), 1u);
+  EXPECT_TRUE(in_child([&] {
+    if (!taken(port_).empty()) return false;
+    file_obj_t own = object_;
+    if (watch(own, FILE_ATTRIB) != 0) return false;  // its own source is in use now
+    return unwatch(object_) == -1 && errno == ENOENT;
+  }));
+  EXPECT_THAT(taken(port_), ElementsAre(event(object_, FILE_ATTRIB, 1)));
+}
+
 }  // namespace
 }  // namespace quay::test

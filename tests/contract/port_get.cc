@@ -278,5 +278,41 @@ TEST(Port_Waiters, EveryEventIsSeenOnce) {
   for (const auto& n : seen) ASSERT_EQ(n, 1);
 }
 
+TEST(Port_Getn, AnErrorStoresNothingAndSaysSo) {
+  port_event_t list[4];
+  std::memset(static_cast<void*>(list), 0x5a, sizeof list);
+  port_event_t untouched[4];
+  std::memcpy(static_cast<void*>(untouched), list, sizeof list);
+  test_port port;
+  timespec bad{-1, 0};
+  uint_t n = 2;
+  EXPECT_THAT(::port_getn(port, list, 4, &n, &bad), Fails(EINVAL));
+  EXPECT_EQ(n, 0u);
+  n = 2;
+  timespec beyond{0, 1000000000};
+  EXPECT_THAT(::port_getn(port, list, 4, &n, &beyond), Fails(EINVAL));
+  EXPECT_EQ(n, 0u);
+  EXPECT_EQ(std::memcmp(list, untouched, sizeof list), 0);
+}
+
+TEST(Port_Getn, AnAlertIsOneEntryHoweverManyWereAskedFor) {
+  const test_port port;
+  send(port, 6);
+  ASSERT_THAT(::port_alert(port, PORT_ALERT_SET, 8, cookie(9)), Works());
+  const fetched f = getn(port, 6, 6, nullptr);
+  EXPECT_EQ(f.count, 1u);
+  EXPECT_THAT(f.events, ElementsAre(Is(PORT_SOURCE_ALERT, 8, 0, 9u)));
+  EXPECT_EQ(queued(port), 6u);
+}
+
+TEST(Port_Getn, AMinimumOfSeveralTakesAllThatAreThere) {
+  const test_port port;
+  send(port, 4);
+  EXPECT_THAT(getn(port, 8, 3, nullptr).events, SizeIs(4));
+  send(port, 4);
+  EXPECT_THAT(getn(port, 3, 3, nullptr).events, SizeIs(3));
+  EXPECT_EQ(queued(port), 1u);
+}
+
 }  // namespace
 }  // namespace quay::test

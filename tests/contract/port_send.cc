@@ -164,10 +164,32 @@ TEST(Port_Dispatch, WaitsForRoom) {
   ::port_send(port, 1, nullptr);
   thread_in_call<int> blocked(
       [&] { return ::port_dispatch(port, 0, PORT_SOURCE_AIO, 2, 0, nullptr); });
-  ASSERT_TRUE(blocked.falls_asleep());
+  EXPECT_TRUE(blocked.falls_asleep());
   EXPECT_THAT(taken(port), ElementsAre(Is(PORT_SOURCE_USER, 1, 0u)));
   EXPECT_EQ(blocked.result(), 0);
   EXPECT_THAT(taken(port), ElementsAre(Is(PORT_SOURCE_AIO, 2, 0u)));
+}
+
+TEST(Port_Dispatch, ASignalEndsTheWaitForRoom) {
+  const narrow_port port(1);
+  ::port_send(port, 1, nullptr);
+  struct sigaction action {};
+  struct sigaction before {};
+  action.sa_handler = [](int) {};
+  action.sa_flags = SA_RESTART;
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  thread_in_call<int> blocked([&] {
+    const int result = ::port_dispatch(port, 0, PORT_SOURCE_AIO, 2, 0, nullptr);
+    return result == 0 ? 0 : errno;
+  });
+  // It looks up now and then: a signal between two sleeps is no interruption.
+  while (!blocked.returned()) {
+    ::pthread_kill(blocked.handle(), SIGUSR1);
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(blocked.result(), EINTR);  // which joins: the last signal may still be on its way
+  ::sigaction(SIGUSR1, &before, nullptr);
+  EXPECT_EQ(queued(port), 1u);
 }
 
 }  // namespace

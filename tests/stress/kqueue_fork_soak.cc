@@ -38,6 +38,11 @@ TEST(Kqueue_ForkSoak, MemoryAndDescriptorsStayConstant) {
   const auto end = std::chrono::steady_clock::now() +
                    std::chrono::seconds(number_from("QUAY_STRESS_SECONDS", 5));
   constexpr long kWarmUp = 200;
+#if defined(__SANITIZE_ADDRESS__)
+  constexpr long kMostGrowth = 16 * 1024;  // the sanitizer keeps for a while what is freed
+#else
+  constexpr long kMostGrowth = 1024;  // kilobytes
+#endif
   size_t descriptors = 0;
   long memory = 0;
   long forks = 0;
@@ -51,7 +56,7 @@ TEST(Kqueue_ForkSoak, MemoryAndDescriptorsStayConstant) {
   }
   EXPECT_EQ(count_descriptors(), descriptors);
   const long grown = resident_kilobytes() - memory;
-  EXPECT_LE(grown, 1024) << "kilobytes, after " << forks << " forks";
+  EXPECT_LE(grown, kMostGrowth) << "kilobytes, after " << forks << " forks";
   quay_stats stats{};
   quay_stats_get(&stats, sizeof stats);
   EXPECT_EQ(stats.notes, 5u);

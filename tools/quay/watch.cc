@@ -25,6 +25,7 @@
 #include "event_view.hpp"
 #include "terminal.hpp"
 #include "triggers.hpp"
+#include "watch_settings.hpp"
 #include "watched.hpp"
 
 namespace quay::tool {
@@ -33,13 +34,7 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-struct settings {
-  std::vector<std::string> read, write, except, empty, timer, after, user, file, access, process,
-      follow;
-  std::string dialect = "freebsd", length;
-  unsigned long count = 0;
-  bool json = false, level = false, drain = false, mounts = false;
-};
+using settings = watch_settings;
 
 const std::map<std::string, int> kDialects = {{"freebsd", QUAY_DIALECT_FREEBSD},
                                               {"netbsd", QUAY_DIALECT_NETBSD},
@@ -189,6 +184,7 @@ class printer {
 };
 
 int watch(const settings& s) {
+  if (s.port) return watch_with_port(s);
   std::vector<watched> all = make_watched(s);
   if (all.empty())
     throw CLI::ValidationError(
@@ -291,6 +287,8 @@ void add_watch(CLI::App& app, int& status) {
   sub->add_option("--for", s->length, "End after TIME")->type_name("TIME")->check(check_duration);
   sub->add_flag("--level", s->level, "Level-triggered descriptors: an event as long as it holds");
   sub->add_flag("--drain", s->drain, "Read and throw away what arrives on --read");
+  sub->add_flag("--port", s->port,
+                "With an event port: -r, -w, -f, --access, -t, -a and -u, descriptors told once");
   sub->add_flag("--json", s->json, "One JSON object per event");
   sub->callback([s, &status] { status = watch(*s); });
 }

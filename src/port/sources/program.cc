@@ -78,7 +78,7 @@ int program_source::reserve(port& p, int source, bool kept, bool own, bool wait,
       }
       seen = p.state().freed.load(std::memory_order_acquire);
     }
-    if (host::sleep_on_shared(p.state().freed, seen, kTick) != EINTR) continue;
+    if (p.wait_for_room(seen) != EINTR) continue;
     records_.release(n);
     return EINTR;
   }
