@@ -90,7 +90,7 @@ class port {
     }
   }
   // Others may have the memory from now on.
-  void will_fork() noexcept { forked_ = true; }
+  void will_fork() noexcept { forked_.store(true, std::memory_order_relaxed); }
   bool is_open() const noexcept { return open_.load(std::memory_order_acquire); }
   bool is_recyclable() const noexcept {
     return !is_open() && !forked_ && inside_.load(std::memory_order_acquire) == 0;
@@ -260,7 +260,7 @@ class port {
   std::atomic<bool> open_{false};
   std::atomic<std::uint64_t> opening_{0};
   std::atomic<std::uint32_t> inside_{0};    // threads that wait
-  bool forked_ = false;                     // a child may have the memory: it is not recycled
+  std::atomic<bool> forked_{false};         // a child may have the memory: it is not recycled
   bool settled_down_ = false;               // this process made its registrations one-shot
   bool noise_ = false;                      // a report that this process cannot silence
   bool asks_ = false;                       // this process may have a slot with kOwnView

@@ -79,6 +79,7 @@ TEST_F(Signal_FdWatchers, ClosingWakesWhoSleepsInPoll) {
 }
 
 TEST_F(Signal_FdWatchers, ASignalOutsideTheMaskInterruptsAReadUnlessItIsToBeRestarted) {
+  QUAY_SKIP_UNDER_TSAN();
   for (const int flags : {0, static_cast<int>(SA_RESTART)}) {
     seen.clear();
     const disposition handled(SIGHUP, recording(flags));
