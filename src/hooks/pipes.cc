@@ -30,6 +30,12 @@ constinit original<ssize_t(int, const iovec*, int)> libc_writev{"writev"};
 constinit original<int(pollfd*, nfds_t, int)> libc_poll{"poll"};
 constinit original<int(pollfd*, nfds_t, const timespec*, const sigset_t*)> libc_ppoll{"ppoll"};
 constinit original<int(int, fd_set*, fd_set*, fd_set*, timeval*)> libc_select{"select"};
+constinit original<int(int, fd_set*, fd_set*, fd_set*, const timespec*, const sigset_t*)>
+    libc_pselect{"pselect"};
+constinit original<ssize_t(int, void*, size_t, size_t)> libc_read_chk{"__read_chk"};
+constinit original<int(pollfd*, nfds_t, int, size_t)> libc_poll_chk{"__poll_chk"};
+constinit original<int(pollfd*, nfds_t, const timespec*, const sigset_t*, size_t)> libc_ppoll_chk{
+    "__ppoll_chk"};
 constinit original<int(int*)> libc_pipe{"pipe"};
 constinit original<int(int*, int)> libc_pipe2{"pipe2"};
 
@@ -43,6 +49,10 @@ bool g_pipes_are_ours = false;
   libc_poll.get();
   libc_ppoll.get();
   libc_select.get();
+  libc_pselect.get();
+  libc_read_chk.get();
+  libc_poll_chk.get();
+  libc_ppoll_chk.get();
   libc_pipe.get();
   libc_pipe2.get();
   const char* wish = std::getenv("QUAY_PIPES");
@@ -77,7 +87,8 @@ bool concerns_us(int n, const direction (&sets)[3]) noexcept {
   return false;
 }
 
-int select_by_polling(int n, const direction (&sets)[3], const timespec* timeout) {
+int select_by_polling(int n, const direction (&sets)[3], const timespec* timeout,
+                      const sigset_t* mask) {
   pollfd asked[FD_SETSIZE];
   nfds_t count = 0;
   for (int fd = 0; fd < n; ++fd) {
@@ -90,7 +101,7 @@ int select_by_polling(int n, const direction (&sets)[3], const timespec* timeout
     }
     if (wanted) asked[count++] = one;
   }
-  const int ready = quay_hook_poll(asked, count, timeout, nullptr);
+  const int ready = quay_hook_poll(asked, count, timeout, mask);
   if (ready < 0) return ready;
   for (nfds_t i = 0; i < count; ++i) {
     if ((asked[i].revents & POLLNVAL) != 0) return -EBADF;
@@ -107,6 +118,22 @@ int select_by_polling(int n, const direction (&sets)[3], const timespec* timeout
     }
   }
   return bits;
+}
+
+struct select_sets {
+  fd_set* reading;
+  fd_set* writing;
+  fd_set* other;
+};
+
+template <class Libc>
+int select_ours(int n, const select_sets& given, const timespec* timeout, const sigset_t* mask,
+                Libc libc) {
+  const direction sets[3] = {{given.reading, POLLIN, POLLIN | POLLHUP | POLLERR},
+                             {given.writing, POLLOUT, POLLOUT | POLLERR},
+                             {given.other, POLLPRI, POLLPRI}};
+  if (n < 0 || n > FD_SETSIZE || !concerns_us(n, sets)) return libc();
+  return settle(select_by_polling(n, sets, timeout, mask), libc);
 }
 
 }  // namespace
@@ -147,16 +174,35 @@ QUAY_HOOK int ppoll(pollfd* fds, nfds_t n, const timespec* timeout, const sigset
 }
 
 QUAY_HOOK int select(int n, fd_set* reading, fd_set* writing, fd_set* other, timeval* timeout) {
-  const direction sets[3] = {{reading, POLLIN, POLLIN | POLLHUP | POLLERR},
-                             {writing, POLLOUT, POLLOUT | POLLERR},
-                             {other, POLLPRI, POLLPRI}};
-  if (n < 0 || n > FD_SETSIZE || !concerns_us(n, sets)) {
-    return libc_select.get()(n, reading, writing, other, timeout);
-  }
+  const auto libc = [=] { return libc_select.get()(n, reading, writing, other, timeout); };
   timespec limit{};
   if (timeout != nullptr) limit = {timeout->tv_sec, timeout->tv_usec * 1000L};
-  return settle(select_by_polling(n, sets, timeout != nullptr ? &limit : nullptr),
-                [=] { return libc_select.get()(n, reading, writing, other, timeout); });
+  return select_ours(n, {reading, writing, other}, timeout != nullptr ? &limit : nullptr, nullptr,
+                     libc);
+}
+
+QUAY_HOOK int pselect(int n, fd_set* reading, fd_set* writing, fd_set* other,
+                      const timespec* timeout, const sigset_t* mask) {
+  const auto libc = [=] { return libc_pselect.get()(n, reading, writing, other, timeout, mask); };
+  return select_ours(n, {reading, writing, other}, timeout, mask, libc);
+}
+
+// What a program calls that was compiled with _FORTIFY_SOURCE. A buffer that is too small is libc's to
+// punish.
+QUAY_HOOK ssize_t __read_chk(int fd, void* buffer, size_t n, size_t size) {
+  if (n > size || !quay_hook_is_ours(fd)) return libc_read_chk.get()(fd, buffer, n, size);
+  return read(fd, buffer, n);
+}
+
+QUAY_HOOK int __poll_chk(pollfd* fds, nfds_t n, int timeout_ms, size_t size) {
+  if (n > size / sizeof *fds) return libc_poll_chk.get()(fds, n, timeout_ms, size);
+  return poll(fds, n, timeout_ms);
+}
+
+QUAY_HOOK int __ppoll_chk(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask,
+                          size_t size) {
+  if (n > size / sizeof *fds) return libc_ppoll_chk.get()(fds, n, timeout, mask, size);
+  return ppoll(fds, n, timeout, mask);
 }
 
 QUAY_HOOK int pipe(int fds[2]) noexcept {

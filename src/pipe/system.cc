@@ -380,6 +380,7 @@ void system::tell_listeners(pair& p, int end, int for_whom) noexcept {
 // for who watches end 0, its being taken one for who watches end 1. Whether it is there means nothing:
 // whoever rings makes the edge, by way of the side that he has not got if need be.
 void system::ring_doorbell(const pair& p, int end) noexcept {
+  core::guard hold(lock_);  // the numbers stay the pipe's until it is let go
   int side[2] = {p.sides[0].descriptor.load(), p.sides[1].descriptor.load()};
   if (side[0] < 0 && side[1] < 0) return;
   int opened = -1;

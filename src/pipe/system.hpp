@@ -12,7 +12,7 @@
 // Ownership: pairs and their memory are recycled; memory that another process may have is given
 //            to that process for good.
 // Locking: lock_ (a leaf) guards the pairs' sides and the free list. It is never held across a
-//          wait, nor while a ring's lock is taken.
+//          wait, and taken under a ring's lock, never the other way round.
 #pragma once
 
 #include <atomic>

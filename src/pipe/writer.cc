@@ -79,7 +79,7 @@ class writer {
   // What this thread reserved is written, as far as the count goes, and no longer reserved.
   long commit() noexcept {
     int error = begin();
-    if (turn_.held()) {
+    if (turn_.held() && error != EBADF) {
       if (ring_.reserved_by.load(std::memory_order_relaxed) != host::thread_number() ||
           total_ > ring_.reserved || ring_.reserved > kRing) {
         return -EINVAL;

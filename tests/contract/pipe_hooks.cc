@@ -3,7 +3,10 @@
 // What: libc's own calls on the ends, where the hooks library stands in front of them.
 // Contract: src/hooks/pipes.cc. Without the hooks these cases are skipped.
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
+
+#include <cstring>
 
 #include "pipe.hpp"
 
@@ -58,6 +61,81 @@ TEST_F(Pipe_Hooks, PollAndSelectSeeOurBytes) {
   EXPECT_TRUE(FD_ISSET(p.reader(), &reading));
   EXPECT_FALSE(FD_ISSET(p.writer(), &reading));
   EXPECT_TRUE(FD_ISSET(p.writer(), &writing));
+}
+
+TEST_F(Pipe_Hooks, PselectTakesAMaskAndATime) {
+  const ignored_signal handled(SIGUSR1, [](int) {});
+  pipe_pair p;
+  fd_set reading;
+  FD_ZERO(&reading);
+  FD_SET(p.reader(), &reading);
+  const timespec now{0, 0};
+  EXPECT_EQ(pselect(p.reader() + 1, &reading, nullptr, nullptr, &now, nullptr), 0);
+  EXPECT_FALSE(FD_ISSET(p.reader(), &reading));
+  // A signal that is blocked but for the call ends it.
+  sigset_t blocked;
+  sigset_t before;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGUSR1);
+  pthread_sigmask(SIG_BLOCK, &blocked, &before);
+  raise(SIGUSR1);
+  FD_SET(p.reader(), &reading);
+  EXPECT_EQ(outcome_of(pselect(p.reader() + 1, &reading, nullptr, nullptr, nullptr, &before)),
+            -EINTR);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  put(p.writer(), 1);
+  EXPECT_EQ(pselect(p.reader() + 1, &reading, nullptr, nullptr, nullptr, nullptr), 1);
+}
+
+extern "C" {
+ssize_t __read_chk(int, void*, size_t, size_t);
+int __poll_chk(pollfd*, nfds_t, int, size_t);
+int __ppoll_chk(pollfd*, nfds_t, const timespec*, const sigset_t*, size_t);
+}
+
+TEST_F(Pipe_Hooks, FortifiedProgramsSeeOurBytes) {
+  pipe_pair p;
+  put(p.writer(), "fortified");
+  pollfd asked{p.reader(), POLLIN, 0};
+  EXPECT_EQ(__poll_chk(&asked, 1, -1, sizeof asked), 1);
+  EXPECT_EQ(__ppoll_chk(&asked, 1, nullptr, nullptr, sizeof asked), 1);
+  EXPECT_EQ(asked.revents, POLLIN);
+  char got[16] = {};
+  EXPECT_EQ(__read_chk(p.reader(), got, sizeof got, sizeof got), 9);
+  EXPECT_STREQ(got, "fortified");
+}
+
+TEST_F(Pipe_Hooks, APipeSentAsAPlainDescriptorIsTheKernels) {
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  pipe_pair p;
+  put(p.writer(), "old");
+  union {
+    cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control{};
+  char byte = 0;
+  iovec part{&byte, 1};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.bytes;
+  message.msg_controllen = sizeof control.bytes;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  const int fd = p.reader();
+  memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  ASSERT_EQ(sendmsg(ends[0], &message, 0), 1);
+  ASSERT_EQ(recvmsg(ends[1], &message, 0), 1);
+  int received = -1;
+  memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof received);
+  put(p.writer(), "new");
+  char got[16] = {};
+  EXPECT_EQ(syscall(SYS_read, received, got, sizeof got), 6);
+  EXPECT_STREQ(got, "oldnew");
+  for (const int each : {ends[0], ends[1], received}) close(each);
 }
 
 }  // namespace

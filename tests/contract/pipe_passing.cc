@@ -47,6 +47,7 @@ std::string noise(size_t n, unsigned seed) {
 }
 
 TEST(Pipe_Passing, WhatWasWrittenBeforeArrives) {
+  QUAY_NEEDS_THREADS_IN_CHILDREN();
   partner other([](int socket) {
     const int fd = quay_pipe_receive(socket);
     return take_text(fd, 100) == "before" && take_text(fd, 100) == "after" && take(fd, 1) == 0 ? 0
@@ -64,6 +65,7 @@ TEST(Pipe_Passing, WhatWasWrittenBeforeArrives) {
 }
 
 TEST(Pipe_Passing, BytesFlowBothWays) {
+  QUAY_NEEDS_THREADS_IN_CHILDREN();
   const std::string there = noise(300'000, 3);
   const std::string back = noise(200'000, 5);
   partner other([&](int socket) {
@@ -92,6 +94,7 @@ TEST(Pipe_Passing, BytesFlowBothWays) {
 }
 
 TEST(Pipe_Passing, WhoSleepsWhileThePipeMovesIsWoken) {
+  QUAY_NEEDS_THREADS_IN_CHILDREN();
   for (int round = 0; round < 50; ++round) {
     partner other([](int socket) {
       const int fd = quay_pipe_receive(socket);
@@ -107,6 +110,7 @@ TEST(Pipe_Passing, WhoSleepsWhileThePipeMovesIsWoken) {
 }
 
 TEST(Pipe_Passing, NoByteIsLostWhileThePipeMoves) {
+  QUAY_NEEDS_THREADS_IN_CHILDREN();
   for (int round = 0; round < 20; ++round) {
     partner other([](int socket) {
       const int fd = quay_pipe_receive(socket);
@@ -149,6 +153,7 @@ TEST(Pipe_Passing, NoByteIsLostWhileThePipeMoves) {
 }
 
 TEST(Pipe_Passing, TheDeathOfTheReceiverIsTheEnd) {
+  QUAY_NEEDS_THREADS_IN_CHILDREN();
   const ignored_signal no_sigpipe(SIGPIPE);
   partner other([](int socket) {
     const int fd = quay_pipe_receive(socket);
@@ -208,6 +213,7 @@ TEST(Pipe_Passing, APipeMayBeHandedOn) {
 }
 
 TEST(Pipe_Passing, APipeThatChildrenHaveGoesOnAsTheKernels) {
+  QUAY_NEEDS_THREADS_IN_CHILDREN();
   partner other([](int socket) {
     const int fd = quay_pipe_receive(socket);
     return take_text(fd, 100) == "old" && take_text(fd, 100) == "new" ? 0 : 1;

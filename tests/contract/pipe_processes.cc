@@ -11,19 +11,9 @@
 namespace quay::test::pipes {
 namespace {
 
-#if defined(__has_feature)
-#define QUAY_HAS_FEATURE(x) __has_feature(x)
-#else
-#define QUAY_HAS_FEATURE(x) 0
-#endif
-
 class Pipe_Processes : public testing::Test {
  protected:
-  void SetUp() override {
-#if QUAY_HAS_FEATURE(thread_sanitizer) || defined(__SANITIZE_THREAD__)
-    GTEST_SKIP() << "ThreadSanitizer starts no threads in the child of a process with threads";
-#endif
-  }
+  void SetUp() override { QUAY_NEEDS_THREADS_IN_CHILDREN(); }
 };
 
 // For children: they die with the test rather than hang.

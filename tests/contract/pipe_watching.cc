@@ -133,6 +133,7 @@ TEST_P(Pipe_Watching, ASleeperIsWokenByAThread) {
 }
 
 TEST_P(Pipe_Watching, ASleeperIsWokenByAnotherProcess) {
+  QUAY_NEEDS_THREADS_IN_CHILDREN();
   pipe_pair commands;
   child peer([&] {
     commands.close(1);
@@ -158,6 +159,7 @@ TEST_P(Pipe_Watching, ASleeperIsWokenByAnotherProcess) {
 }
 
 TEST_P(Pipe_Watching, ASleeperIsWokenByTheEndOfTheOtherProcess) {
+  QUAY_NEEDS_THREADS_IN_CHILDREN();
   const ignored_signal no_sigpipe(SIGPIPE);
   child peer([&] {
     p_->close(end());
@@ -186,6 +188,7 @@ INSTANTIATE_TEST_SUITE_P(By, Pipe_Watching,
 
 // Both ends watched in different processes, and nothing to do: nobody keeps the other awake.
 TEST(Pipe_WatchedOnBothSides, IdleWatchersSleep) {
+  QUAY_NEEDS_THREADS_IN_CHILDREN();
   for (const way w : {way::clear, way::level, way::poll, way::port}) {
     pipe_pair p;
     child peer([&] {

@@ -125,6 +125,7 @@ TEST(Pipe_ZeroCopy, WhoDoesNotWaitIsRefusedMeanwhile) {
 }
 
 TEST(Pipe_ZeroCopy, AReserverThatIsKilledHoldsNobodyUp) {
+  QUAY_NEEDS_THREADS_IN_CHILDREN();
   quay::pipe p;
   child holder([&] {
     quay::pipe_room room = p.writer.reserve(100);
@@ -138,6 +139,7 @@ TEST(Pipe_ZeroCopy, AReserverThatIsKilledHoldsNobodyUp) {
 }
 
 TEST(Pipe_ZeroCopy, AWriterThatWaitsForAReserverWhoIsKilledGoesOn) {
+  QUAY_NEEDS_THREADS_IN_CHILDREN();
   quay::pipe p;
   quay::pipe told;
   child holder([&] {

@@ -26,6 +26,19 @@
 #include <utility>
 #include <vector>
 
+// First in a test whose child may need the library's thread.
+#if defined(__has_feature)
+#define QUAY_HAS_FEATURE(x) __has_feature(x)
+#else
+#define QUAY_HAS_FEATURE(x) 0
+#endif
+#if QUAY_HAS_FEATURE(thread_sanitizer) || defined(__SANITIZE_THREAD__)
+#define QUAY_NEEDS_THREADS_IN_CHILDREN() \
+  GTEST_SKIP() << "ThreadSanitizer starts no threads in the child of a process with threads"
+#else
+#define QUAY_NEEDS_THREADS_IN_CHILDREN() static_cast<void>(0)
+#endif
+
 namespace quay::test::pipes {
 
 class pipe_pair {
