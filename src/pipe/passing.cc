@@ -73,7 +73,7 @@ int system::object_of(const subject& s) noexcept {
   // A fork may begin only when this is done.
   core::guard hold(lock_);
   if (s.stale()) return -EBADF;
-  if (s.of->object >= 0) return s.of->object;
+  if (s.of->object >= 0) return host::is_object(s.of->object, kSlot) ? s.of->object : -EBADF;
   // The program may be writing there: it would be lost.
   for (const direction& d : p.to) {
     if (const std::uint32_t who = d.reserved_by.load(); who != 0 && host::thread_exists(who)) {

@@ -261,7 +261,8 @@ void system::end_left(const subject& was) noexcept {
     p.life.store(p.life.load(std::memory_order_relaxed) + 1);
     object = std::exchange(p.object, -1);
   }
-  if (object >= 0) os_.discard(object);
+  // A program that closes whatever it finds may have closed this one, too.
+  if (object >= 0 && host::is_object(object, kSlot)) os_.discard(object);
   recycle(p);
 }
 
