@@ -128,11 +128,7 @@ struct select_sets {
 
 template <class Libc>
 int select_ours(int n, const select_sets& given, const timespec* timeout, const sigset_t* mask,
-<<<<<<< HEAD
                 Libc libc) {
-=======
-                Libc libc) {
->>>>>>> w/pipe
   const direction sets[3] = {{given.reading, POLLIN, POLLIN | POLLHUP | POLLERR},
                              {given.writing, POLLOUT, POLLOUT | POLLERR},
                              {given.other, POLLPRI, POLLPRI}};
