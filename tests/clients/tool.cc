@@ -287,7 +287,7 @@ TEST_F(Quay_Run, SoDoesWhateverItStartsInWhateverEnvironment) {
 TEST_F(Quay_Run, AProgramLinkedWithoutTheHooksHasTheFullRulesOfClosing) {
   const auto linked = built("QUAY_CONTRACT_DIR", "tests", "contract_kqueue_unhooked");
   QUAY_SKIP_UNLESS_BUILT(linked);
-  const std::string some = "--gtest_filter=Dialect/Kqueue_Closed.*:Dialect/Kqueue_Hooks.[A-F]*";
+  const std::string some = "--gtest_filter=Dialect/Kqueue_Closed.*:Dialect/Kqueue_Hooks.Close*";
   program it(words({"run", linked.string(), some}));
   const std::string text = it.read_all();
   EXPECT_EQ(it.exit_status(), 0) << text;
