@@ -47,8 +47,8 @@ void show_set(line& out, const sigset_t* set) {
 
 void nothing(line&, long) {}
 
-template <class F, class... More>
-ssize_t transfer(call which, int fd, const void* at, More... more) {
+template <class F, class At, class... More>
+ssize_t transfer(call which, int fd, At at, More... more) {
   return traced(
       which,
       [&](line& out) {
@@ -58,12 +58,13 @@ ssize_t transfer(call which, int fd, const void* at, More... more) {
       [&] { return original<F>(which)(fd, at, more...); }, nothing);
 }
 
-using read_like = ssize_t(int, const void*, size_t);
+using read_like = ssize_t(int, void*, size_t);
+using write_like = ssize_t(int, const void*, size_t);
 using readv_like = ssize_t(int, const void*, int);
 
 // The same for libc's name, on the library's descriptors.
-template <class F, class... More>
-ssize_t transfer_ours(call which, int fd, const void* at, More... more) {
+template <class F, class At, class... More>
+ssize_t transfer_ours(call which, int fd, At at, More... more) {
   if (quay_hook_is_ours(fd)) return transfer<F>(which, fd, at, more...);
   return original<F>(which)(fd, at, more...);
 }
@@ -103,7 +104,7 @@ ssize_t quay_readv(int fd, const struct iovec* parts, int count) {
   return transfer<readv_like>(call::quay_readv, fd, parts, count);
 }
 ssize_t quay_write(int fd, const void* at, size_t n) {
-  return transfer<read_like>(call::quay_write, fd, at, n);
+  return transfer<write_like>(call::quay_write, fd, at, n);
 }
 ssize_t quay_writev(int fd, const struct iovec* parts, int count) {
   return transfer<readv_like>(call::quay_writev, fd, parts, count);
@@ -117,7 +118,7 @@ QUAY_SHOWN ssize_t readv(int fd, const struct iovec* parts, int count) {
   return transfer_ours<readv_like>(call::readv, fd, parts, count);
 }
 QUAY_SHOWN ssize_t write(int fd, const void* at, size_t n) {
-  return transfer_ours<read_like>(call::write, fd, at, n);
+  return transfer_ours<write_like>(call::write, fd, at, n);
 }
 QUAY_SHOWN ssize_t writev(int fd, const struct iovec* parts, int count) {
   return transfer_ours<readv_like>(call::writev, fd, parts, count);
