@@ -65,7 +65,7 @@ std::string in_a_child(const std::function<std::string()>& body) {
   return text;
 }
 
-std::string judge(scenario& s, int result, int error) {
+[[maybe_unused]] std::string judge(scenario& s, int result, int error) {
   if (result != 0) {
     if (!documented(error)) return "undocumented: " + name_of_error(error);
     if (s.act() != 0) {
@@ -113,7 +113,7 @@ constexpr int kCount = -1;
 
 // Makes call number `nth` of the scenario fail with its error number `choice`. "" when all was well,
 // "none" when there is no such failure; for kCount "calls " and their number.
-std::string attempt(const named_scenario& n, int nth, int choice) {
+[[maybe_unused]] std::string attempt(const named_scenario& n, int nth, int choice) {
   return in_a_child([&]() -> std::string {
     supervisor watch;
     std::string wrong;
