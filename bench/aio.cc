@@ -111,7 +111,7 @@ class reader {
   quick_random places_;
 };
 
-variant_factory reads(std::shared_ptr<cached_file> file, std::size_t depth, int requests,
+variant_factory reads(const std::shared_ptr<cached_file>& file, std::size_t depth, int requests,
                       calls by) {
   return [=] {
     auto state = std::make_shared<reader>(file, depth, by);

@@ -13,11 +13,13 @@
 #if defined(__LP64__)
 
 // <aio.h> of the BSD face has bound the plain names to quay's: these are the symbols themselves.
+// NOLINTBEGIN(bugprone-macro-parentheses): declarations, which parentheses would break
 #define QUAY_AIO_HOOK(type, name, arguments, call)              \
   QUAY_HOOK type hook_##name arguments __asm__(#name);          \
   QUAY_HOOK type hook_##name##64 arguments __asm__(#name "64"); \
   type hook_##name arguments { return quay_##name call; }       \
   type hook_##name##64 arguments { return quay_##name call; }
+// NOLINTEND(bugprone-macro-parentheses)
 
 QUAY_AIO_HOOK(int, aio_read, (aiocb * block), (block))
 QUAY_AIO_HOOK(int, aio_write, (aiocb * block), (block))

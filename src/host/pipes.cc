@@ -37,8 +37,9 @@ void* map_shared(std::size_t bytes) noexcept {
 
 void renew_shared(void* base, std::size_t bytes) noexcept {
   errno_guard keep;
-  mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-       -1, 0);
+  // Refused, it leaves what was there.
+  static_cast<void>(mmap(base, bytes, PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
 }
 
 int make_object(std::size_t bytes) noexcept {

@@ -4,6 +4,7 @@
 // Contract: semantics/ports.md 2.1, 2.4, 2.6, 2.10, 2.11; see port.hpp.
 #include "port/port.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -56,10 +57,12 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
   const std::uint32_t life = st.life + 1;
   if (recycled) {
     std::memset(st.processes, 0, sizeof st.processes);
-    std::memset(static_cast<void*>(st.waiters), 0, (st.waiters_high + 1) * sizeof(waiter));
+    std::memset(static_cast<void*>(st.waiters), 0,
+                std::min(st.waiters_high + 1, kMostWaiters) * sizeof(waiter));
     for (auto& bucket : st.buckets) bucket.store(kNil, std::memory_order_relaxed);
     // Slots keep their generations: late reports of the port before name none of this one's.
-    for (slot_index i = 1; i <= st.high_water; ++i) st.at(i).state = slot_state::free;
+    const slot_index last = std::min<slot_index>(st.high_water, st.most_slots);
+    for (slot_index i = 1; i <= last; ++i) st.at(i).state = slot_state::free;
   } else {
     st.lock.reset();
     st.bytes = bytes;

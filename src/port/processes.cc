@@ -76,7 +76,7 @@ void port::drop_process_locked(std::uint32_t p) noexcept {
     }
   }
   if (p != me_) {
-    for (std::uint16_t w = 1; w <= st.waiters_high; ++w) {
+    for (std::uint16_t w = 1; w < kMostWaiters && w <= st.waiters_high; ++w) {
       if (st.waiter_at(w).used && st.waiter_at(w).process == p) discharge_locked(w);
     }
     st.bell_rung = false;  // its bell went with it

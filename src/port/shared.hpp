@@ -168,7 +168,8 @@ struct shared_state {
 
   slot* slots() noexcept { return reinterpret_cast<slot*>(this + 1); }
   slot& at(slot_index i) noexcept { return slots()[i]; }
-  waiter& waiter_at(std::uint32_t i) noexcept { return waiters[i]; }
+  // Whatever another process has written there, within the table.
+  waiter& waiter_at(std::uint32_t i) noexcept { return waiters[i % kMostWaiters]; }
 
   static std::size_t size_for(std::uint32_t most_slots) noexcept {
     const std::size_t bytes = sizeof(shared_state) + (std::size_t{most_slots} + 1) * sizeof(slot);

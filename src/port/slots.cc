@@ -153,7 +153,7 @@ void port::repair_locked() noexcept {
   }
 
   st.first_waiter = 0;
-  for (std::uint16_t w = 1; w <= st.waiters_high; ++w) {
+  for (std::uint16_t w = 1; w < kMostWaiters && w <= st.waiters_high; ++w) {
     if (st.waiter_at(w).used) link_waiter_locked(w);
   }
 }

@@ -26,7 +26,6 @@ using core::file_state;
 using core::note;
 using core::slot_index;
 namespace change = core::file_change;
-namespace state = core::state;
 
 constexpr std::uint32_t kOnAccess[][2] = {
     {NOTE_OPEN, change::kOpened},
