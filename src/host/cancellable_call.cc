@@ -13,8 +13,8 @@ namespace quay::host {
 [[gnu::noinline]] long cancellable_call(long number, long a, long b, long c, long d, long e) {
   int before = 0;
   // As libc does around its own: nothing but the system call is cut short.
-  pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS,
-                        &before);  // NOLINT(concurrency-thread-canceltype-asynchronous)
+  // NOLINTNEXTLINE(concurrency-thread-canceltype-asynchronous)
+  pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &before);
   const long result = syscall(number, a, b, c, d, e, 0L);
   pthread_setcanceltype(before, nullptr);
   return result;
