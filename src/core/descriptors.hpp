@@ -111,10 +111,9 @@ class descriptor_table {
 
   // False: no memory, or the number is beyond what the table holds (16 million).
   bool assign(int fd, const descriptor_owner& owner) noexcept;
-  void clear_owner(int fd) noexcept {
-    if (std::uint8_t* e = find(fd); e != nullptr) {
-      std::atomic_ref(*e).fetch_and(static_cast<std::uint8_t>(~kOwner));
-    }
+  // Unless the number, closed unseen, has become another system's meanwhile.
+  void clear_owner(int fd, const descriptor_owner& of) noexcept {
+    if (owner_of(fd) == &of) clear_owner(fd);
   }
   bool watch(int fd) noexcept;
 
@@ -140,6 +139,11 @@ class descriptor_table {
   void unwatch_all() noexcept;
 
  private:
+  void clear_owner(int fd) noexcept {
+    if (std::uint8_t* e = find(fd); e != nullptr) {
+      std::atomic_ref(*e).fetch_and(static_cast<std::uint8_t>(~kOwner));
+    }
+  }
   static constexpr std::uint8_t kWatched = 0x80;
   static constexpr std::uint8_t kClosing = 0x40;
   static constexpr std::uint8_t kOwner = 0x3f;

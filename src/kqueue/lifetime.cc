@@ -51,7 +51,7 @@ bool system::end_queue(int fd) noexcept {
   queue* q = queue_at(fd);
   slot* s = fd >= 0 ? find_slot(fd) : nullptr;
   if (s != nullptr && s->owner.exchange(nullptr, std::memory_order_acq_rel) != nullptr) {
-    descriptors_.clear_owner(fd);
+    descriptors_.clear_owner(fd, *this);
   }
   if (q == nullptr) return false;
   int other = other_number_of(*q);
@@ -178,7 +178,7 @@ void system::after_fork_in_child() noexcept {
     queue* q = s.owner.load(std::memory_order_relaxed);
     if (q == nullptr || (queue_at(fd) == q && !q->closed_locked())) return;
     s.owner.store(nullptr, std::memory_order_relaxed);
-    descriptors_.clear_owner(fd);
+    descriptors_.clear_owner(fd, *this);
     // In an unhooked process the number may mean something else by now.
     if (os_.is_set(fd)) os_.discard(fd);
   });

@@ -30,9 +30,7 @@ class named final : public core::descriptor_owner {
   int poll(int fd, short events) noexcept override;
   bool observe(int fd, bool writing, core::observation& out) noexcept override;
 
-  void closing(int fd) noexcept override {
-    if (descriptors_.owner_of(fd) == this) descriptors_.clear_owner(fd);
-  }
+  void closing(int fd) noexcept override { descriptors_.clear_owner(fd, *this); }
   void closed(int) noexcept override {}
   void duplicated(int, int to) noexcept override { descriptors_.assign(to, *this); }
 

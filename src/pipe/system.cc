@@ -204,7 +204,7 @@ void system::closing(int fd) noexcept {
     core::guard hold(lock_);
     if (!look_up(fd, was) || was.stale()) {
       e.store(0);
-      descriptors_.clear_owner(fd);
+      descriptors_.clear_owner(fd, *this);
       return;
     }
     side& s = was.own();
@@ -228,7 +228,7 @@ void system::closing(int fd) noexcept {
         s.numbers.fetch_sub(1);
       }
     }
-    descriptors_.clear_owner(fd);
+    descriptors_.clear_owner(fd, *this);
   }
 }
 

@@ -53,7 +53,7 @@ void system::take_locked(int fd) noexcept {
   entry* e = find(fd);
   port* p = e != nullptr ? e->owner.exchange(nullptr, std::memory_order_acq_rel) : nullptr;
   if (p == nullptr) return;
-  env_.descriptors.clear_owner(fd);
+  env_.descriptors.clear_owner(fd, *this);
   if (--p->numbers == 0) {
     const std::uint64_t opening = p->opening();
     const bool last = p->close();

@@ -74,7 +74,7 @@ int system::set(int fd, const sigset_t* mask, int flags) noexcept {
 bool system::still_one(int fd) noexcept {
   std::uint64_t signals = 0;
   if (hooked_ || host::signal_file_mask(fd, signals)) return true;
-  descriptors_.clear_owner(fd);
+  descriptors_.clear_owner(fd, *this);
   return false;
 }
 
@@ -123,9 +123,7 @@ bool system::observe(int fd, bool writing, core::observation& out) noexcept {
   return true;
 }
 
-void system::closing(int fd) noexcept {
-  if (descriptors_.owner_of(fd) == this) descriptors_.clear_owner(fd);
-}
+void system::closing(int fd) noexcept { descriptors_.clear_owner(fd, *this); }
 
 void system::duplicated(int, int to) noexcept { descriptors_.assign(to, *this); }
 

@@ -4,6 +4,8 @@
 // the others.
 // Contract: semantics/pipes-signalfd.md A12, A13 (the cases in two processes).
 #include <sys/event.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "kqueue.hpp"
 #include "pipe.hpp"
@@ -46,6 +48,21 @@ TEST_F(Pipe_Processes, BytesFlowBothWaysBetweenParentAndChild) {
   writer.join();
   EXPECT_EQ(back, sent);
   EXPECT_EQ(echo.wait(), 0);
+}
+
+// The number was a queue's, and nobody heard that it was closed.
+TEST_F(Pipe_Processes, AChildKeepsAPipeOnAQueuesFormerNumber) {
+  const int queue_was = ::kqueue();
+  ASSERT_GE(queue_was, 0);
+  ::syscall(SYS_close, queue_was);
+  pipe_pair p;
+  ASSERT_TRUE(p.reader() == queue_was || p.writer() == queue_was);
+  child reader([&] {
+    die_in_time();
+    return take_text(p.reader(), 10) == "mine" ? 0 : 1;
+  });
+  put(p.writer(), "mine");
+  EXPECT_EQ(reader.wait(), 0);
 }
 
 TEST_F(Pipe_Processes, TheLastWritersExitIsTheEndOfFile) {
