@@ -60,9 +60,9 @@ inline constexpr std::uint32_t kRoomAwaited = 8;
 
 struct direction {
   alignas(kLine) host::shared_mutex writing;
-  std::uint64_t head_seen = 0;     // head was at least here
-  std::uint32_t window_owner = 0;  // thread that waits for its window: invariant 4
-  std::uint32_t reserved = 0;      // bytes behind tail
+  std::uint64_t head_seen = 0;                 // head was at least here
+  std::atomic<std::uint32_t> window_owner{0};  // thread that waits for its window: invariant 4
+  std::uint32_t reserved = 0;                  // bytes behind tail
   std::atomic<std::uint32_t> reserved_by{0};
   std::atomic<std::uint32_t> writer_cpu{kNowhere};
   std::atomic<std::int64_t> changed{0};  // mtime of the end that reads this, nanoseconds

@@ -139,7 +139,7 @@ class writer {
 
   // A window that was read, and whose writer has not come back from waiting for that.
   bool belongs_to_another() const noexcept {
-    const std::uint32_t owner = ring_.window_owner;
+    const std::uint32_t owner = ring_.window_owner.load(std::memory_order_relaxed);
     return owner != 0 && owner != host::thread_number() && host::thread_exists(owner);
   }
 
@@ -216,9 +216,12 @@ class writer {
 
   // The bytes go into the empty ring as a window, and the call waits until they are read.
   int write_directly() noexcept {
-    while (has_window() || holds_anything() || belongs_to_another()) {
+    for (;;) {
+      const bool occupied = has_window() || holds_anything();
+      if (!occupied && !belongs_to_another()) break;
       wake_writers_ = true;
-      if (const int error = wait_for_room(); error != 0) return error;
+      const int error = occupied ? wait_for_room() : wait_for_owner();
+      if (error != 0) return error;
       if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
     }
     const std::size_t n = std::min<std::size_t>(from_.left_here(), ring_.limit());
@@ -227,7 +230,7 @@ class writer {
     wake_writers_ = false;
     const std::uint64_t end = ring_.tail.load(std::memory_order_relaxed) + n;
     ring_.window_end.store(end, std::memory_order_release);
-    ring_.window_owner = host::thread_number();
+    ring_.window_owner.store(host::thread_number(), std::memory_order_relaxed);
     publish(n);
     from_.leave_used_up();
     int error = 0;
@@ -237,7 +240,7 @@ class writer {
                        [&] { return ring_.head.load(std::memory_order_acquire) >= end; });
     }
     if (!turn_.held() || error == EBADF || error == kPlain) return error;
-    ring_.window_owner = 0;
+    ring_.window_owner.store(0, std::memory_order_release);
     if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
     // An interrupted window stays as ordinary content; so does that of a descriptor that turned
     // out not to block.
@@ -260,6 +263,14 @@ class writer {
     return wait_for(how_to_sleep(), [this, head] {
       return ring_.head.load(std::memory_order_acquire) != head && !ring_.has_window() &&
              ring_.held() <= ring_.limit() / 2;
+    });
+  }
+
+  // Nothing in the ring moves when the owner of the window comes back: it is the owner that counts.
+  int wait_for_owner() noexcept {
+    const std::uint32_t owner = ring_.window_owner.load(std::memory_order_relaxed);
+    return wait_for(host::sleep::doubting, [this, owner] {
+      return ring_.window_owner.load(std::memory_order_acquire) != owner;
     });
   }
 
