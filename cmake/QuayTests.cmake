@@ -25,13 +25,19 @@ function(quay_add_gtest name)
                                         GTest::gmock_main)
   target_precompile_headers(${name} REUSE_FROM quay_test_support)
   if(QUAY_SANITIZE)
+    # A thread that is cancelled inside one of the thread sanitizer's interceptors is unwound past its end: from then on
+    # the sanitizer misses the thread's locks and reports races that are none.
+    set(left_out)
+    if(QUAY_SANITIZE STREQUAL "thread")
+      set(left_out "GTEST_FILTER=-*Cancel*.*")
+    endif()
     # A sanitizer's program takes long to start: a few processes run all tests of the program.
     foreach(shard RANGE 7)
       add_test(NAME "${arg_PREFIX}${name}/${shard}" COMMAND ${name} --gtest_brief=1)
       set_tests_properties(
         "${arg_PREFIX}${name}/${shard}"
-        PROPERTIES LABELS "${arg_LABEL}" TIMEOUT 1200 PROCESSORS ${arg_PROCESSORS} ENVIRONMENT
-                   "GTEST_TOTAL_SHARDS=8;GTEST_SHARD_INDEX=${shard}")
+        PROPERTIES LABELS "${arg_LABEL}" TIMEOUT 300 PROCESSORS ${arg_PROCESSORS} ENVIRONMENT
+                   "GTEST_TOTAL_SHARDS=8;GTEST_SHARD_INDEX=${shard};${left_out}")
     endforeach()
     return()
   endif()
