@@ -50,20 +50,22 @@ int system::find_duplicate(int fd, queue& q) noexcept {
 bool system::end_queue(int fd) noexcept {
   queue* q = queue_at(fd);
   slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+  // Closed unseen, the number may be another system's by now: its duplicates are no queues then.
+  const bool ours = !is_others(fd);
   if (s != nullptr && s->owner.exchange(nullptr, std::memory_order_acq_rel) != nullptr) {
     descriptors_.clear_owner(fd, *this);
   }
   if (q == nullptr) return false;
   int other = other_number_of(*q);
-  if (other < 0 && !env_.hooked) other = find_duplicate(fd, *q);
+  if (other < 0 && !env_.hooked && ours) other = find_duplicate(fd, *q);
   core::queue::section hold(*q);
-  if (q->closed_locked()) return true;
+  if (q->closed_locked()) return ours;
   if (other < 0) {
     q->close_locked();
   } else if (q->descriptor() == fd) {
     q->renumber_locked(other);
   }
-  return true;
+  return ours;
 }
 
 void system::duplicated(int from, int to) noexcept {

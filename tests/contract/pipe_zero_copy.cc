@@ -3,6 +3,8 @@
 // What: quay::pipe of <quay/pipe.hpp>, and working in a pipe's own memory.
 // Contract: include/quay/pipe.hpp; include/quay/quay.h, quay_pipe_reserve.
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <quay/pipe.hpp>
 
 #include <cstring>
@@ -262,6 +264,22 @@ TEST(Pipe_Face, EndsAreSentAndReceived) {
   std::error_code error;
   p.writer.send(-1, error);
   EXPECT_EQ(error.value(), EBADF);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST(Pipe_Passing, AnEndOnAQueuesFormerNumberKeepsItsDuplicate) {
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  const int first = quay_kqueue(QUAY_DIALECT_FREEBSD, 0);
+  const int second = quay_kqueue(QUAY_DIALECT_FREEBSD, 0);
+  syscall(SYS_close, first);  // nobody hears of it
+  syscall(SYS_close, second);
+  quay::pipe p;
+  p.writer.send(ends[0]);
+  p.writer = quay::pipe_end::receive(ends[1]);
+  EXPECT_EQ(p.writer.write(bytes_of("sent")), 4u);
+  EXPECT_EQ(text_of(p.reader.peek().bytes()), "sent");
   close(ends[0]);
   close(ends[1]);
 }
