@@ -26,10 +26,11 @@ function(quay_add_gtest name)
   target_precompile_headers(${name} REUSE_FROM quay_test_support)
   if(QUAY_SANITIZE)
     # A thread that is cancelled inside one of the thread sanitizer's interceptors is unwound past its end: from then on
-    # the sanitizer misses the thread's locks and reports races that are none.
+    # the sanitizer misses the thread's locks and reports races that are none. Its own fstat() stands before the hooks', and it
+    # runs handlers late, uncounted.
     set(left_out)
     if(QUAY_SANITIZE STREQUAL "thread")
-      set(left_out "GTEST_FILTER=-*Cancel*.*")
+      set(left_out "GTEST_FILTER=-*Cancel*.*:*WithTheHooksLibcAnswersTheSame*:*AStormAtManyThreads*")
     endif()
     # A sanitizer's program takes long to start: a few processes run all tests of the program.
     foreach(shard RANGE 7)

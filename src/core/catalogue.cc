@@ -42,15 +42,23 @@ void catalogue::open() noexcept {
   contents_->magic = kMagic;
 }
 
-// kMostKinds: there are too many.
+// kMostKinds: there are too many. Two threads may write down the same kind: then it is there twice. A
+// kind that has no fields yet is being written.
 std::uint32_t catalogue::kind_number(const kind& k) noexcept {
-  const std::uint32_t known = contents_->kinds.load(std::memory_order_acquire);
-  for (std::uint32_t n = 0; n < known && n < kMostKinds; ++n) {
-    if (std::strcmp(contents_->kind_at[n].name, k.name) == 0) return n;
+  const std::uint32_t known =
+      std::min(contents_->kinds.load(std::memory_order_acquire), kMostKinds);
+  for (std::uint32_t n = 0; n < known; ++n) {
+    kind& there = contents_->kind_at[n];
+    if (std::atomic_ref(there.fields).load(std::memory_order_acquire) == 0) continue;
+    if (std::strcmp(there.name, k.name) == 0) return n;
   }
   const std::uint32_t n = contents_->kinds.fetch_add(1, std::memory_order_acq_rel);
-  if (n < kMostKinds) contents_->kind_at[n] = k;
-  return std::min(n, kMostKinds);
+  if (n >= kMostKinds) return kMostKinds;
+  kind& made = contents_->kind_at[n];
+  std::memcpy(made.name, k.name, sizeof made.name);
+  std::memcpy(made.field_at, k.field_at, sizeof made.field_at);
+  std::atomic_ref(made.fields).store(k.fields, std::memory_order_release);
+  return n;
 }
 
 void catalogue::show(const description& d, const void* first, std::size_t stride,
