@@ -288,19 +288,20 @@ void system::end_gone(pair& p, std::uint32_t life, int end) noexcept {
     // Under the lock no writer resizes, and the memory stays. If it is ours already, we are that
     // writer.
     const host::shared_hold hold(s.to[end].writing);
-    if (s.gone[end].exchange(1) != 0) return;
+    if (p.life.load(std::memory_order_relaxed) != life || s.gone[end].exchange(1) != 0) return;
     direction& d = s.to[end];
     // What was left of a window goes with its readers; its writer counts it as written.
     if (d.has_window()) d.head.store(d.window_end.load());
     d.eof.store(1);
     if (p.counted) sizes_.give_back(d.size.load());
+    s.to[1 - end].eof.store(1);
+    // Still under the lock, which whoever recycles the pipe takes: afterwards it may be another.
+    for (direction& each : s.to) {
+      wake(each.readers);
+      wake(each.writers);
+    }
   }
-  s.to[1 - end].eof.store(1);
-  for (int e = 0; e < 2; ++e) {
-    wake(s.to[e].readers);
-    wake(s.to[e].writers);
-    announce(p, e, e);
-  }
+  for (int e = 0; e < 2; ++e) announce(p, e, e);
 }
 
 // --- sleeping -------------------------------------------------------------------------------------
