@@ -248,34 +248,13 @@ bool port::still_open(const slot& s) noexcept {
 }
 
 void port::forget(int fd) noexcept {
-  // Most ports know nothing of most numbers.
-  if (me_ == kNobody || state_->buckets[bucket_of(fd)].load(std::memory_order_acquire) == kNil) {
-    return;
-  }
-  section hold(*this);
-  if (hold.error() != 0) return;
-  slot_index i = state_->buckets[bucket_of(fd)].load(std::memory_order_relaxed);
-  while (i != kNil) {
-    const slot& s = state_->at(i);
-    const slot_index next = s.next_in_bucket;
-    if (s.fd == fd && s.owner == me_) drop_descriptor_locked(i, true);
-    i = next;
-  }
+  each_own(fd, [this](slot_index i) { drop_descriptor_locked(i, true); });
 }
 
 void port::verify(int fd) noexcept {
-  if (me_ == kNobody || state_->buckets[bucket_of(fd)].load(std::memory_order_acquire) == kNil) {
-    return;
-  }
-  section hold(*this);
-  if (hold.error() != 0) return;
-  slot_index i = state_->buckets[bucket_of(fd)].load(std::memory_order_relaxed);
-  while (i != kNil) {
-    const slot& s = state_->at(i);
-    const slot_index next = s.next_in_bucket;
-    if (s.fd == fd && s.owner == me_ && !still_open(s)) drop_descriptor_locked(i, false);
-    i = next;
-  }
+  each_own(fd, [this](slot_index i) {
+    if (!still_open(state_->at(i))) drop_descriptor_locked(i, false);
+  });
 }
 
 }  // namespace quay::port

@@ -43,16 +43,9 @@ void port::ask_owner_locked(slot_index i) noexcept {
 }
 
 void port::look_at(int fd) noexcept {
-  if (me_ == kNobody || state_->buckets[bucket_of(fd)].load(std::memory_order_acquire) == kNil) {
-    return;
-  }
-  section hold(*this);
-  if (hold.error() != 0) return;
-  slot_index i = state_->buckets[bucket_of(fd)].load(std::memory_order_relaxed);
-  for (; i != kNil; i = state_->at(i).next_in_bucket) {
-    const slot& s = state_->at(i);
-    if (s.fd == fd && s.owner == me_ && s.kernel == watch::owned) ask_owner_locked(i);
-  }
+  each_own(fd, [this](slot_index i) {
+    if (state_->at(i).kernel == watch::owned) ask_owner_locked(i);
+  });
 }
 
 }  // namespace quay::port

@@ -250,6 +250,10 @@ class port {
   int associate_again_locked(slot_index i, std::uint32_t wanted, void* user) noexcept;
   void arm_locked(slot_index i, std::uint32_t wanted, void* user) noexcept;
   void drop_descriptor_locked(slot_index i, bool from_kernel) noexcept;
+  // Calls f(slot index), with the lock, for each association that this process made on the number; f may
+  // take it off.
+  template <class F>
+  void each_own(int fd, F f) noexcept;
   bool may_leave_armed() const noexcept { return env_.hooked && !state_->shared; }
 
   environment& env_;
@@ -269,5 +273,21 @@ class port {
   event_source* sources_[kMostSources] = {};
   core::adaptive_spin spin_;
 };
+
+template <class F>
+void port::each_own(int fd, F f) noexcept {
+  if (me_ == kNobody) return;
+  // Most ports know nothing of most numbers.
+  const auto& bucket = state_->buckets[bucket_of(fd)];
+  if (bucket.load(std::memory_order_acquire) == kNil) return;
+  section hold(*this);
+  if (hold.error() != 0) return;
+  for (slot_index i = bucket.load(std::memory_order_relaxed); i != kNil;) {
+    const slot& s = state_->at(i);
+    const slot_index next = s.next_in_bucket;
+    if (s.fd == fd && s.owner == me_) f(i);
+    i = next;
+  }
+}
 
 }  // namespace quay::port
