@@ -78,6 +78,10 @@ class edge_listener {
 };
 inline constexpr int kFileEvents = 256;  // room that watcher_read needs
 
+// Rings of one bell that are taken back in a row, with nobody having slept, before one may stand;
+// docs/decisions/0005-late-bell.md.
+inline constexpr std::uint32_t kUnheardBells = 16;
+
 class host {
  public:
   virtual ~host() = default;

@@ -2,7 +2,7 @@
 //
 // What: finds a queue's notes that are not on a descriptor, by (filter, identifier).
 // Invariants: chains run through note.link; at most one note for each key; the number of buckets
-//             is a power of two and at least the number of notes, or memory was refused.
+//             is a power of two and at least twice the number of notes, or memory was refused.
 // Locking: the owning queue's mutex.
 #pragma once
 
@@ -29,7 +29,7 @@ class ident_table {
 
   // Room for one more; false when memory is refused and there is no table yet.
   [[nodiscard]] bool reserve() noexcept {
-    if (size_ < buckets_) return true;
+    if (size_ * 2 < buckets_) return true;
     const std::size_t wanted = buckets_ != 0 ? buckets_ * 2 : 64;
     growable<slot_index> fresh;
     if (!fresh.reserve(wanted)) return buckets_ != 0;

@@ -8,11 +8,12 @@
 //      wait (host/signal_handler.cc), and any other handler that interrupts it can see that waiting
 //      for a mutex might never end, and puts its work off (owe_work).
 //   3. A thread takes mutexes in rising rank only (debug builds assert it):
-//        registry (10)
-//          └─ queue (20)
-//               └─ arena (30)
-//        aio (40): the engine's, under none of the above
-//          └─ worker (50): what a pool of aio workers has to do
+//        making (10): of objects made at first use
+//          └─ registry (20)
+//               └─ queue (30)
+//                    └─ arena (40)
+//        aio (50): the engine's, under none of the above but making
+//          └─ worker (60): what a pool of aio workers has to do
 // Locking: nothing that can block is called while one is held; parking is the host's (park.cc).
 #pragma once
 
@@ -45,12 +46,19 @@
 
 namespace quay::core {
 
-enum class rank : std::uint8_t { registry = 10, queue = 20, arena = 30, aio = 40, worker = 50 };
-inline constexpr std::uint8_t kRanks = 5;
+enum class rank : std::uint8_t {
+  making = 10,
+  registry = 20,
+  queue = 30,
+  arena = 40,
+  aio = 50,
+  worker = 60,
+};
+inline constexpr std::uint8_t kRanks = 6;
 
 // Defined by the host layer: sleep while word == expected; wake one sleeper; spin hint.
 void park(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept;
-void unpark(std::atomic<std::uint32_t>& word) noexcept;
+[[gnu::cold]] void unpark(std::atomic<std::uint32_t>& word) noexcept;
 bool many_cpus() noexcept;
 
 inline void pause() noexcept {
@@ -74,7 +82,7 @@ struct thread_mark {
   std::uint32_t quiet;     // interruptions by signals that the program ignores
   std::uint64_t deferred;  // signals whose handlers wait until the count is zero; with owes
 
-  void settle() noexcept;
+  [[gnu::cold]] void settle() noexcept;
 };
 // initial-exec: one add from the thread pointer, no call, usable in signal handlers; constinit: no
 // question at every use whether it was constructed.
@@ -89,7 +97,7 @@ inline void enter_library() noexcept {
   mark.held.store(mark.held.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
-inline void leave_library() noexcept {
+[[gnu::always_inline]] inline void leave_library() noexcept {
   detail::thread_mark& mark = detail::this_thread_mark;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   const std::uint32_t left = mark.held.load(std::memory_order_relaxed) - 1;
@@ -172,7 +180,7 @@ class QUAY_CAPABILITY("mutex") mutex {
   // A process that has never had a second thread needs no locked instruction: half of what an
   // uncontended kevent() costs.
   static bool alone() noexcept { return __libc_single_threaded != 0; }
-  void lock_slowly() noexcept;
+  [[gnu::cold]] void lock_slowly() noexcept;
   void check_rank() const noexcept;
   void taken() noexcept;
   void released() noexcept;

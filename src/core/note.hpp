@@ -9,7 +9,8 @@
 //   3. An interest with no note has nothing registered, except for a one-shot note just delivered
 //      in a hooked process, whose registration waits to be taken up again.
 // Ownership: both live in arenas; a queue owns its notes and interests.
-// Locking: every field is guarded by the mutex of the owning queue.
+// Locking: every field is guarded by the mutex of the owning queue; generation and timing, by which
+//          stale names are told, may be read without.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,8 @@ inline constexpr std::uint16_t kForced = 0x10;    // to be delivered without ask
 inline constexpr std::uint16_t kFailed = 0x20;    // a modification failed; data holds the errno
 }  // namespace state
 
-struct note {
+// What is new with every life of the slot; see note.
+struct note_body {
   std::uintptr_t ident = 0;
   void* udata = nullptr;
   std::int64_t data = 0;   // report: what the event will carry
@@ -47,8 +49,6 @@ struct note {
   slot_index next = kNil;
   slot_index link = kNil;  // next note of the interest, next in the hash chain, next free slot
   slot_index ext = kNil;   // block of FreeBSD's ext[4], when the change brought any
-  std::uint32_t generation = 0;
-  std::uint32_t heap_place = 0;  // place in a timer heap, 0 = in none
   struct on_descriptor {
     slot_index interest;
     std::uint32_t reported;  // epoll events of the last report
@@ -84,7 +84,13 @@ struct note {
     on_process process;
   };
 
-  note() noexcept : descriptor{kNil, 0, 0, 0, 0, 0} {}
+  note_body() noexcept : descriptor{kNil, 0, 0, 0, 0, 0} {}
+};
+struct note : note_body {
+  std::uint32_t generation = 0;
+  std::uint32_t timing = 0;  // raised when a timer begins and ends; see timer_heap.hpp
+
+  void begin() noexcept { static_cast<note_body&>(*this) = note_body(); }
 };
 static_assert(sizeof(void*) != 8 || sizeof(note) <= 96, "a note stays within 96 bytes");
 

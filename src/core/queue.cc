@@ -161,11 +161,7 @@ void queue::start_timer_locked(slot_index i, std::int64_t deadline, bool wall) n
   ask_more_than_the_kernel_locked();
   timer_heap& heap = wall ? wall_timers_ : timers_;
   const bool was_earliest = heap.empty() || deadline < heap.earliest();
-  if (at(i).heap_place != 0) {
-    heap.move(i, deadline);
-  } else {
-    heap.insert(i, deadline);
-  }
+  heap.insert(i, deadline);
   // A sleeper of a private queue has no kernel timer behind it: it must look at the heap again.
   if (was_earliest && bell_.sleepers > 0 && !bell_.pollable && !bell_rung_) {
     bell_rung_ = true;
@@ -174,7 +170,7 @@ void queue::start_timer_locked(slot_index i, std::int64_t deadline, bool wall) n
 }
 
 void queue::stop_timer_locked(slot_index i, bool wall) noexcept {
-  if (at(i).heap_place != 0) (wall ? wall_timers_ : timers_).erase(i);
+  if (timer_heap::running(at(i))) (wall ? wall_timers_ : timers_).erase(i);
 }
 
 void queue::expire_due_locked() noexcept {
@@ -202,8 +198,7 @@ void queue::program_locked(int& timer, bool wall, std::int64_t& armed,
   }
 }
 
-void queue::sync_kernel_timers_locked() noexcept {
-  if (timers_.empty() && wall_timers_.empty()) return;
+void queue::sync_timers_locked() noexcept {
   // A deadline that has passed is served here: arming it would cost a timer interrupt.
   if (!timers_.empty() && timers_.earliest() < timer_armed_) {
     if (timers_.earliest() <= env_.os.monotonic()) expire_locked();

@@ -58,7 +58,6 @@ class queue {
   // Registrations that are the library's own: bell, timers, watcher, processes, mounts, inner
   // sets, own set.
   static constexpr std::uint32_t kOwnReports = 10;
-  static constexpr std::uint32_t kUnheardBells = 16;
   static constexpr std::uint32_t kOverlooked = 16;
   static constexpr int kReports = 256;  // most reports taken in one harvest
   static constexpr std::int64_t kNever = INT64_MAX;
@@ -131,6 +130,7 @@ class queue {
 
   // --- timers -------------------------------------------------------------------------------
   bool reserve_timer_locked(bool wall) noexcept QUAY_REQUIRES(lock_);
+  // The note is in no timer heap, and reserve_timer_locked() has made room.
   void start_timer_locked(slot_index i, std::int64_t deadline, bool wall) noexcept
       QUAY_REQUIRES(lock_);
   void stop_timer_locked(slot_index i, bool wall) noexcept QUAY_REQUIRES(lock_);
@@ -302,7 +302,8 @@ class queue {
 
  private:
   void leave() noexcept QUAY_RELEASE(lock_);
-  void leave_and_tell(bool ring) noexcept QUAY_RELEASE(lock_);
+  // Apart from leave(), which is kept short: most sections have nobody to tell.
+  [[gnu::noinline]] void leave_and_tell(bool ring) noexcept QUAY_RELEASE(lock_);
   void expire_due_locked() noexcept QUAY_REQUIRES(lock_);
   void take_new_signals_locked() noexcept QUAY_REQUIRES(lock_);
   void hear_signals_locked() noexcept QUAY_REQUIRES(lock_);
@@ -335,7 +336,10 @@ class queue {
       QUAY_REQUIRES(lock_);
   void take_inner_locked(int set, std::uint8_t s, int room) noexcept QUAY_REQUIRES(lock_);
   void take_own_report_locked(std::uint64_t name, int room) noexcept QUAY_REQUIRES(lock_);
-  void sync_kernel_timers_locked() noexcept QUAY_REQUIRES(lock_);
+  void sync_kernel_timers_locked() noexcept QUAY_REQUIRES(lock_) {
+    if (!timers_.empty() || !wall_timers_.empty()) sync_timers_locked();
+  }
+  [[gnu::noinline]] void sync_timers_locked() noexcept QUAY_REQUIRES(lock_);
   // Makes the kernel timer when there is none; false: the kernel refuses.
   bool demand_timer_locked(int& timer, bool wall) noexcept QUAY_REQUIRES(lock_);
   void program_locked(int& timer, bool wall, std::int64_t& armed, const timer_heap& heap) noexcept

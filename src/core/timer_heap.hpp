@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: the deadlines of one queue: a 4-ary heap with the keys inline.
-// Contract: the structure that measured best (13-90 times cheaper than re-arming a kernel timer
-//           each, exact to the nanosecond, 16 bytes a timer); docs/decisions/0003-timers.md.
-// Invariants: note.heap_place of a note in the heap is its index + 1; 0 means in no heap.
-// Locking: the owning queue's mutex.
+// What: the deadlines of one queue: a 4-ary heap with the keys inline. A timer that is stopped or
+//       armed anew leaves its item behind; the item is recognised as stale when it is met.
+// Contract: docs/decisions/0003-timers.md has the measurements: of a million timers, each touch of a
+//           note is a cache miss, and an exact heap touches one for every item that it moves.
+// Invariants:
+//   1. note.timing is odd while the note is in a heap. It changes whenever that begins or ends and
+//      survives the slot's lives, so an item is alive while its note's timing is the one it carries.
+//   2. The first item is alive, or there is none.
+//   3. Stale items stay below a quarter of the others, but for the few (kSlack) that do not matter
+//      and those that a sweep under way has yet to meet.
+// Locking: the owning queue's mutex; a stale item's note may be another queue's by now: only its
+//          timing is looked at, which is atomic.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -20,56 +28,80 @@ class timer_heap {
  public:
   explicit timer_heap(arena<note>& notes) noexcept : notes_(notes) {}
 
-  bool empty() const noexcept { return size_ == 0; }
-  std::size_t size() const noexcept { return size_; }
-  void show(catalogue::description& d, const char* size) const noexcept { d.add(size, size_); }
+  static bool running(const note& n) noexcept { return (n.timing & 1) != 0; }
+
+  bool empty() const noexcept { return alive_ == 0; }
+  std::size_t size() const noexcept { return alive_; }
+  std::size_t items() const noexcept { return size_; }  // those of stopped timers included
+  void show(catalogue::description& d, const char* size) const noexcept { d.add(size, alive_); }
   std::int64_t earliest() const noexcept { return items_[0].deadline; }
   slot_index first() const noexcept { return items_[0].note; }
 
   // Room for one more without allocating; see growable.hpp.
-  bool reserve() { return items_.reserve(size_ + 1); }
+  [[nodiscard]] bool reserve() noexcept {
+    if (items_.reserve(size_ + 1)) return true;
+    sweep(size_);
+    return size_ < items_.capacity();
+  }
 
+  // The note is in no heap, and there is room.
   void insert(slot_index i, std::int64_t deadline) noexcept {
-    place(size_, {deadline, i});
-    ++size_;
-    sift_up(size_ - 1);
+    std::uint32_t& timing = notes_.at(i).timing;
+    std::atomic_ref(timing).store(timing + 1, std::memory_order_relaxed);
+    items_[size_] = {deadline, i, timing};
+    ++alive_;
+    sift_up(size_++);
+    if (size_ - alive_ > alive_ / 4 + kSlack) sweep(kSwept);
   }
 
   void erase(slot_index i) noexcept {
-    const std::size_t hole = notes_.at(i).heap_place - 1;
-    notes_.at(i).heap_place = 0;
-    --size_;
-    if (hole == size_) return;
-    place(hole, items_[size_]);
-    settle(hole);
-  }
-
-  void move(slot_index i, std::int64_t deadline) noexcept {
-    const std::size_t at = notes_.at(i).heap_place - 1;
-    items_[at].deadline = deadline;
-    settle(at);
-  }
-
-  std::int64_t deadline_of(slot_index i) const noexcept {
-    return items_[notes_.at(i).heap_place - 1].deadline;
+    std::uint32_t& timing = notes_.at(i).timing;
+    std::atomic_ref(timing).store(timing + 1, std::memory_order_relaxed);
+    if (--alive_ == 0) {
+      size_ = 0;
+    } else if (items_[0].note == i) {
+      while (!is_alive(items_[0])) remove(0);
+    }
   }
 
  private:
   struct item {
     std::int64_t deadline;
     slot_index note;
+    std::uint32_t timing;
   };
   static constexpr std::size_t kArity = 4;
+  static constexpr std::size_t kSlack = 64;  // stale items that are not worth a sweep
+  static constexpr std::size_t kSwept = 4;   // items that an insertion looks at
 
-  void place(std::size_t at, item v) noexcept {
-    items_[at] = v;
-    notes_.at(v.note).heap_place = static_cast<std::uint32_t>(at + 1);
+  bool is_alive(const item& v) const noexcept {
+    return std::atomic_ref(notes_.at(v.note).timing).load(std::memory_order_relaxed) == v.timing;
   }
-  void settle(std::size_t at) noexcept {
-    if (at > 0 && items_[at].deadline < items_[(at - 1) / kArity].deadline) {
-      sift_up(at);
+
+  // Looks at the next `n` items and takes out those that are stale. The neighbours of what is looked
+  // at were just used; only the notes are far, and asked for ahead.
+  void sweep(std::size_t n) noexcept {
+    for (; n > 0; --n) {
+      if (swept_ >= size_) swept_ = 0;
+      if (size_ == 0) return;
+      if (swept_ + kSwept < size_)
+        __builtin_prefetch(&notes_.at(items_[swept_ + kSwept].note).timing);
+      if (is_alive(items_[swept_])) {
+        ++swept_;
+      } else {
+        remove(swept_);
+      }
+    }
+  }
+
+  void remove(std::size_t hole) noexcept {
+    --size_;
+    if (hole == size_) return;
+    items_[hole] = items_[size_];
+    if (hole > 0 && items_[hole].deadline < items_[(hole - 1) / kArity].deadline) {
+      sift_up(hole);
     } else {
-      sift_down(at);
+      sift_down(hole);
     }
   }
   void sift_up(std::size_t at) noexcept {
@@ -77,10 +109,10 @@ class timer_heap {
     while (at > 0) {
       const std::size_t parent = (at - 1) / kArity;
       if (items_[parent].deadline <= moving.deadline) break;
-      place(at, items_[parent]);
+      items_[at] = items_[parent];
       at = parent;
     }
-    place(at, moving);
+    items_[at] = moving;
   }
   void sift_down(std::size_t at) noexcept {
     const item moving = items_[at];
@@ -93,15 +125,17 @@ class timer_heap {
         if (items_[c].deadline < items_[least].deadline) least = c;
       }
       if (items_[least].deadline >= moving.deadline) break;
-      place(at, items_[least]);
+      items_[at] = items_[least];
       at = least;
     }
-    place(at, moving);
+    items_[at] = moving;
   }
 
   arena<note>& notes_;
   growable<item> items_;
-  std::size_t size_ = 0;
+  std::size_t size_ = 0;   // items, the stale ones included
+  std::size_t alive_ = 0;  // items that are not
+  std::size_t swept_ = 0;  // where the next sweep goes on
 };
 
 }  // namespace quay::core

@@ -81,6 +81,6 @@ int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent*
   if (nevents > 0) pthread_testcancel();
   quay::kqueue::system* sys = quay::faces::existing_system();
   if (sys == nullptr) sys = &quay::faces::process_system();
-  return finish(quay::kqueue::kevent(*sys, kq, kClassic, {changelist, nchanges, eventlist, nevents},
-                                     timeout));
+  return finish(quay::kqueue::kevent<kClassic>(*sys, kq, {changelist, nchanges, eventlist, nevents},
+                                               timeout));
 }

@@ -48,9 +48,8 @@ constexpr quay::kqueue::layout kExtended = {sizeof(struct kevent), load_ext, sto
 int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
            int nevents, const struct timespec* timeout) {
   if (nevents > 0) pthread_testcancel();
-  const quay::kqueue::outcome r =
-      quay::kqueue::kevent(quay::faces::process_system(), kq, kExtended,
-                           {changelist, nchanges, eventlist, nevents}, timeout);
+  const quay::kqueue::outcome r = quay::kqueue::kevent<kExtended>(
+      quay::faces::process_system(), kq, {changelist, nchanges, eventlist, nevents}, timeout);
   if (r.error != 0) errno = r.error;
   return r.value;
 }

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "faces/process_system.hpp"
+
 namespace {
 
 int finish(int error) noexcept {
@@ -27,10 +29,14 @@ extern "C" const struct filterops seltrue_filtops = {0, seltrue_attach, seltrue_
 
 int kfilter_register(const char* name, const struct filterops* ops, int* retfilter) {
   if (ops == nullptr || ops->f_attach == nullptr || ops->f_event == nullptr) return finish(EINVAL);
+  quay::faces::process_system();  // which frees the names for a child of fork
   return finish(quay::kqueue::register_filter(name, *ops, retfilter));
 }
 
-int kfilter_unregister(const char* name) { return finish(quay::kqueue::unregister_filter(name)); }
+int kfilter_unregister(const char* name) {
+  quay::faces::process_system();
+  return finish(quay::kqueue::unregister_filter(name));
+}
 
 void knote(struct klist* list, long hint) {
   for (struct knote* kn = list->slh_first; kn != nullptr;) {

@@ -21,6 +21,7 @@
 #include <memory>
 #include <new>
 
+#include "faces/first_use.hpp"
 #include "faces/hook_points.hpp"
 #include "faces/process_system.hpp"
 #include "host/linux_host.hpp"
@@ -80,12 +81,12 @@ class listener final : public descriptor_owner {
 };
 
 void enlist() noexcept {
-  static listener only;
-  static const bool once = [] {
-    descriptors().enroll(only);
-    return true;
-  }();
-  static_cast<void>(once);
+  static constinit quay::faces::first_use<listener> only;
+  only.get([](void* storage) {
+    auto* made = ::new (storage) listener;
+    descriptors().enroll(*made);
+    return made;
+  });
 }
 
 class waiting {

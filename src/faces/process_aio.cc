@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <new>
 
+#include "faces/first_use.hpp"
 #include "faces/port_notify.hpp"
 #include "faces/process_system.hpp"
 #include "kqueue/completions.hpp"
@@ -27,8 +28,8 @@ struct route {
 };
 
 core::completion_target& kqueue_target() noexcept {
-  static kqueue::completions only(process_system());
-  return only;
+  static constinit first_use<kqueue::completions> only;
+  return only.get([](void* at) { return ::new (at) kqueue::completions(process_system()); });
 }
 
 int read_kevent(const sigevent& from, core::completion_order& to) {
@@ -39,8 +40,8 @@ int read_kevent(const sigevent& from, core::completion_order& to) {
 }
 
 core::completion_target& port_target() noexcept {
-  static port::completions only(process_ports());
-  return only;
+  static constinit first_use<port::completions> only;
+  return only.get([](void* at) { return ::new (at) port::completions(process_ports()); });
 }
 
 int read_port(const sigevent& from, core::completion_order& to) {
@@ -58,27 +59,22 @@ constexpr route kRoutes[] = {
 };
 static_assert(std::size(kRoutes) <= aio::engine::kMostTargets);
 
-alignas(aio::engine) unsigned char g_storage[sizeof(aio::engine)];
+constinit first_use<aio::engine> g_engine;
 
 // Targets are enrolled in the order of the routes: a route's number is its place, from 1. They are
 // made before the engine, whose lock comes below those of their systems at a fork.
-aio::engine* make() noexcept {
+aio::engine* make(void* storage) noexcept {
   kqueue::system& sys = process_system();
   for (const route& r : kRoutes) r.target();
-  auto* engine =
-      ::new (static_cast<void*>(g_storage)) aio::engine(descriptors(), sys.tune(), sys.hooked());
+  auto* engine = ::new (storage) aio::engine(descriptors(), sys.tune(), sys.hooked());
   for (const route& r : kRoutes) engine->enroll(r.target());
   engine->show(catalogue());
-  watch_forks();
   return engine;
 }
 
 }  // namespace
 
-aio::engine& process_aio() noexcept {
-  static aio::engine* const only = make();
-  return *only;
-}
+aio::engine& process_aio() noexcept { return g_engine.get(make); }
 
 int read_sigevent(const sigevent* from, aio::notification& to) noexcept {
   using way = aio::notification::way;

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <new>
 
+#include "faces/first_use.hpp"
 #include "host/linux_host.hpp"
 #include "host/signals.hpp"
 
@@ -58,14 +59,16 @@ bool acceptable(const name_of_tunable& t, long value) noexcept {
          value > process_system().tune().pipe_buf.load(std::memory_order_relaxed);
 }
 
-std::atomic<system*> g_system{nullptr};
-// Never destroyed: threads may be inside kevent() while the process exits.
-alignas(system) unsigned char g_storage[sizeof(system)];
+constinit first_use<system> g_system;
+constinit first_use<port::system> g_ports;
+constinit first_use<pipe::system> g_pipes;
+constinit first_use<pipe::named> g_fifos;
 
-std::atomic<port::system*> g_ports{nullptr};
-alignas(port::system) unsigned char g_ports_storage[sizeof(port::system)];
+constinit core::mutex g_making{core::rank::making};
+std::atomic<const void*> g_maker{nullptr};  // the thread that holds it
+int g_making_depth = 0;                     // the maker's
 
-std::atomic<int> g_pid{0};
+std::atomic<int> g_pid{0};  // 0: nothing of ours is in the process
 
 constinit core::descriptor_table g_descriptors;
 constinit core::catalogue g_catalogue;
@@ -76,36 +79,42 @@ void show_tunables(const core::tunables& all) noexcept {
   g_catalogue.show(d);
 }
 
-// Those whose locks the forking thread holds: another may enroll meanwhile. Guarded by these locks.
-int g_forking = 0;
-
-void before_fork() {
+void before_fork() QUAY_NO_ANALYSIS {
   core::ranks_wait_for_fork(true);
-  int n = 0;
-  for (; n < g_descriptors.enrolled(); ++n) g_descriptors.owner(n).before_fork();
-  g_forking = n;
+  g_making.lock();  // nobody enrolls meanwhile
+  for (int n = 0; n < g_descriptors.enrolled(); ++n) g_descriptors.owner(n).before_fork();
   host::signal_engine::instance().before_fork();
 }
 
-void after_in_parent() {
+void after_in_parent() QUAY_NO_ANALYSIS {
   host::signal_engine::instance().after_fork_in_parent();
-  for (int n = g_forking; n > 0; --n) {
+  for (int n = g_descriptors.enrolled(); n > 0; --n) {
     g_descriptors.owner(n - 1).after_fork_in_parent();
   }
+  g_making.unlock();
   core::ranks_wait_for_fork(false);
 }
 
 void after_in_child() {
-  g_pid.store(static_cast<int>(syscall(SYS_getpid)), std::memory_order_relaxed);
   core::holds_nothing();
-  g_descriptors.unwatch_all();  // before the owners: what they copy is watched again
+  leave_making_in_child();
+  if (g_pid.load(std::memory_order_relaxed) != 0) {
+    g_pid.store(static_cast<int>(syscall(SYS_getpid)), std::memory_order_relaxed);
+    g_descriptors.unwatch_all();  // before the owners: what they copy is watched again
+  }
   host::signal_engine::instance().after_fork_in_child();
   for (int n = g_descriptors.enrolled(); n > 0; --n) {
     g_descriptors.owner(n - 1).after_fork_in_child();
   }
-  host::mark_process();
+  if (g_pid.load(std::memory_order_relaxed) != 0) host::mark_process();
   core::ranks_wait_for_fork(false);
   if (core::detail::this_thread_mark.deferred != 0) core::run_deferred_handlers();
+}
+
+// From the time the library is there, so that the first use of all is covered.
+[[gnu::constructor]] void watch_forks() {
+  host::linux_host::instance();
+  pthread_atfork(before_fork, after_in_parent, after_in_child);
 }
 
 void apply_environment(system& sys) noexcept {
@@ -125,84 +134,85 @@ void apply_environment(system& sys) noexcept {
   }
 }
 
-system* make() noexcept {
+system* make(void* storage) noexcept {
+  g_pid.store(getpid(), std::memory_order_relaxed);
+  host::mark_process();
   const bool hooked = host::hooks_are_present();
   host::mappings_are_announced(hooked);
-  auto* sys = ::new (static_cast<void*>(g_storage))
-      system(host::linux_host::instance(), g_descriptors, hooked);
+  auto* sys = ::new (storage) system(host::linux_host::instance(), g_descriptors, hooked);
   apply_environment(*sys);
   g_catalogue.open();
   show_tunables(sys->tune());
   sys->show(g_catalogue);
-  watch_forks();
-  g_system.store(sys, std::memory_order_release);
   return sys;
-}
-
-port::system* make_ports() noexcept {
-  system& sys = process_system();
-  auto* ports = ::new (static_cast<void*>(g_ports_storage))
-      port::system(sys.os(), g_descriptors, sys.tune(), sys.count(), sys.hooked());
-  ports->show_in(g_catalogue);
-  g_ports.store(ports, std::memory_order_release);
-  return ports;
 }
 
 }  // namespace
 
-port::system& process_ports() noexcept {
-  static port::system* const only = make_ports();
-  return *only;
+making::making() noexcept QUAY_NO_ANALYSIS {
+  if (g_maker.load(std::memory_order_relaxed) != core::this_thread()) {
+    g_making.lock();
+    g_maker.store(core::this_thread(), std::memory_order_relaxed);
+  }
+  ++g_making_depth;
 }
-
-port::system* existing_ports() noexcept { return g_ports.load(std::memory_order_acquire); }
+making::~making() QUAY_NO_ANALYSIS {
+  if (--g_making_depth != 0) return;
+  g_maker.store(nullptr, std::memory_order_relaxed);
+  g_making.unlock();
+}
+void leave_making_in_child() noexcept {
+  g_making.reset_after_fork();
+  g_maker.store(nullptr, std::memory_order_relaxed);
+  g_making_depth = 0;
+}
 
 system& process_system() noexcept {
-  static system* const only = make();
+  system& sys = g_system.get(make);
   notice_fork();
-  return *only;
+  return sys;
 }
 
+system* existing_system() noexcept {
+  notice_fork();
+  return g_system.existing();
+}
+
+port::system& process_ports() noexcept {
+  return g_ports.get([](void* storage) {
+    system& sys = process_system();
+    auto* ports = ::new (storage)
+        port::system(sys.os(), g_descriptors, sys.tune(), sys.count(), sys.hooked());
+    ports->show_in(g_catalogue);
+    return ports;
+  });
+}
+
+port::system* existing_ports() noexcept { return g_ports.existing(); }
+
 pipe::system& process_pipes() noexcept {
-  // Never destroyed, like the queues.
-  alignas(pipe::system) static unsigned char storage[sizeof(pipe::system)];
-  static pipe::system* const only = [] {
+  process_system();
+  return g_pipes.get([](void* storage) {
     system& queues = process_system();
-    auto* pipes = ::new (static_cast<void*>(storage))
-        pipe::system(host::linux_host::instance(), g_descriptors, queues.tune());
+    auto* pipes =
+        ::new (storage) pipe::system(host::linux_host::instance(), g_descriptors, queues.tune());
     pipes->show(g_catalogue);
     return pipes;
-  }();
-  return *only;
+  });
 }
 
 pipe::named& process_fifos() noexcept {
   process_system();
-  static pipe::named only(g_descriptors);
-  return only;
+  return g_fifos.get([](void* storage) { return ::new (storage) pipe::named(g_descriptors); });
 }
 
 void notice_fork() noexcept {
   if (!host::process_is_marked()) after_in_child();
 }
 
-system* existing_system() noexcept {
-  notice_fork();
-  return g_system.load(std::memory_order_acquire);
-}
-
 core::descriptor_table& descriptors() noexcept { return g_descriptors; }
 
 core::catalogue& catalogue() noexcept { return g_catalogue; }
-
-void watch_forks() noexcept {
-  static const bool once = [] {
-    g_pid.store(getpid(), std::memory_order_relaxed);
-    host::mark_process();
-    return pthread_atfork(before_fork, after_in_parent, after_in_child) == 0;
-  }();
-  static_cast<void>(once);
-}
 
 int system_pid() noexcept { return g_pid.load(std::memory_order_relaxed); }
 

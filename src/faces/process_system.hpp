@@ -27,9 +27,6 @@ core::descriptor_table& descriptors() noexcept;
 // Where other processes find what there is; see core/catalogue.hpp.
 core::catalogue& catalogue() noexcept;
 
-// Tells forks to every system that enrolled in descriptors(), once each is made: call it when
-// making one.
-void watch_forks() noexcept;
 // In the child of a fork that ran no handlers: does what they do. Else one load.
 void notice_fork() noexcept;
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <new>
 
+#include "faces/first_use.hpp"
 #include "faces/process_system.hpp"
 #include "host/linux_host.hpp"
 #include "host/signal_files.hpp"
@@ -15,14 +16,12 @@
 namespace {
 
 quay::signalfd::system& process_signalfds() noexcept {
-  // Never destroyed: threads may read while the process exits.
-  alignas(quay::signalfd::system) static unsigned char storage[sizeof(quay::signalfd::system)];
-  static quay::signalfd::system* const only = [] {
+  static constinit quay::faces::first_use<quay::signalfd::system> only;
+  return only.get([](void* storage) {
     const bool hooked = quay::faces::process_system().hooked();
-    return ::new (static_cast<void*>(storage)) quay::signalfd::system(
-        quay::host::linux_host::instance(), quay::faces::descriptors(), hooked);
-  }();
-  return *only;
+    return ::new (storage) quay::signalfd::system(quay::host::linux_host::instance(),
+                                                  quay::faces::descriptors(), hooked);
+  });
 }
 
 }  // namespace

@@ -46,23 +46,24 @@ bool many_cpus() noexcept {
   return n > 1;
 }
 
-// A huge page would be touched for one slot; but where there are tens of thousands of them, every
-// access to a small page would miss the translation buffer too.
-static void prefer_huge_pages_after_the_first(void* p, std::size_t bytes) noexcept {
+// Where there are tens of thousands of slots, every access to a small page would miss the translation
+// buffer too. The first `small` bytes stay in small pages: a huge one would be touched for one slot.
+static void prefer_huge_pages(void* p, std::size_t bytes, std::size_t small) noexcept {
   constexpr std::uintptr_t kHuge = std::uintptr_t{2} << 20;
   const auto begin = reinterpret_cast<std::uintptr_t>(p);
-  const std::uintptr_t from = (begin + 2 * kHuge - 1) & ~(kHuge - 1);
-  if (bytes < 4 * kHuge) return;
+  const std::uintptr_t from = (begin + small + kHuge - 1) & ~(kHuge - 1);
+  if (bytes < small + 2 * kHuge) return;
   madvise(p, from - begin, MADV_NOHUGEPAGE);
   madvise(reinterpret_cast<void*>(from), begin + bytes - from, MADV_HUGEPAGE);
 }
+constexpr std::size_t kSmallPages = std::size_t{2} << 20;
 
 void* reserve_memory(std::size_t bytes) noexcept {
   quay::host::errno_guard keep;
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) return nullptr;
-  prefer_huge_pages_after_the_first(p, bytes);
+  prefer_huge_pages(p, bytes, kSmallPages);
   return p;
 }
 
@@ -70,7 +71,7 @@ void* map_memory(std::size_t bytes) noexcept {
   quay::host::errno_guard keep;
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return nullptr;
-  prefer_huge_pages_after_the_first(p, bytes);
+  prefer_huge_pages(p, bytes, 0);
   return p;
 }
 

@@ -52,28 +52,40 @@ bool page_writes(std::uintptr_t at) noexcept {
          errno != EFAULT;
 }
 
-// Ranges this thread found good, in whole pages; see the invariants. Changes, events and timeouts
-// usually lie on different ones; the oldest makes room for a new one.
-struct remembered {
-  std::uintptr_t begin;
-  std::uintptr_t end;
-  std::uint32_t generation;
-};
-constexpr std::size_t kPlaces = 4;
-struct memory_of_ranges {
-  remembered places[kPlaces];
-  std::uint32_t next;
-};
-thread_local memory_of_ranges t_reads __attribute__((tls_model("initial-exec"))) = {};
-thread_local memory_of_ranges t_writes __attribute__((tls_model("initial-exec"))) = {};
-
 std::atomic<bool> g_announced{false};        // mapping changes are announced
 std::atomic<std::uint32_t> g_generation{1};  // raised by every announced change
 
-bool recalled(const remembered& r, std::uintptr_t at, std::size_t n) noexcept {
-  return at >= r.begin && at + n <= r.end && at + n >= at &&
-         r.generation == g_generation.load(std::memory_order_acquire);
-}
+// Ranges this thread found good, in whole pages; see the invariants. Changes, events and timeouts
+// usually lie on different ones; the oldest makes room for a new one.
+class memory_of_ranges {
+ public:
+  bool holds(std::uintptr_t at, std::size_t n) const noexcept {
+    if (generation_ != g_generation.load(std::memory_order_acquire)) return false;
+    for (const range& r : places_) {
+      if (n <= r.size && at - r.begin <= r.size - n) return true;
+    }
+    return false;
+  }
+  // Found good while `generation` was the current one.
+  void keep(std::uintptr_t at, std::size_t n, std::uint32_t generation) noexcept {
+    if (generation_ != generation) *this = memory_of_ranges();
+    generation_ = generation;
+    const std::uintptr_t begin = at & ~(kPage - 1);
+    places_[next_++ % kPlaces] = {begin, ((at + n + kPage - 1) & ~(kPage - 1)) - begin};
+  }
+
+ private:
+  static constexpr std::size_t kPlaces = 4;
+  struct range {
+    std::uintptr_t begin;
+    std::size_t size;
+  };
+  range places_[kPlaces] = {};
+  std::uint32_t generation_ = 0;  // of all of them
+  std::uint32_t next_ = 0;
+};
+constinit thread_local memory_of_ranges t_reads __attribute__((tls_model("initial-exec")));
+constinit thread_local memory_of_ranges t_writes __attribute__((tls_model("initial-exec")));
 
 template <class Probe>
 std::size_t prefix(std::uintptr_t begin, std::size_t n, Probe probe) noexcept {
@@ -88,15 +100,12 @@ std::size_t prefix(std::uintptr_t begin, std::size_t n, Probe probe) noexcept {
 }
 
 template <class Probe>
-std::size_t ask(memory_of_ranges& memory, std::uintptr_t at, std::size_t n, Probe probe) noexcept {
-  for (const remembered& r : memory.places) {
-    if (recalled(r, at, n)) return n;
-  }
+[[gnu::cold]] std::size_t ask(memory_of_ranges& memory, std::uintptr_t at, std::size_t n,
+                              Probe probe) noexcept {
   const std::uint32_t generation = g_generation.load(std::memory_order_acquire);
   const std::size_t good = prefix(at, n, probe);
   if (good == n && n != 0 && g_announced.load(std::memory_order_relaxed)) {
-    memory.places[memory.next++ % kPlaces] = {at & ~(kPage - 1),
-                                              (at + n + kPage - 1) & ~(kPage - 1), generation};
+    memory.keep(at, n, generation);
   }
   return good;
 }
@@ -108,12 +117,14 @@ void mapping_changed() noexcept { g_generation.fetch_add(1, std::memory_order_re
 
 std::size_t linux_host::readable_prefix(const void* p, std::size_t n) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(p);
-  return in_callers_frames(at, n) ? n : ask(t_reads, at, n, page_reads);
+  if (in_callers_frames(at, n) || t_reads.holds(at, n)) return n;
+  return ask(t_reads, at, n, page_reads);
 }
 
 std::size_t linux_host::writable_prefix(void* p, std::size_t n) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(p);
-  return in_callers_frames(at, n) ? n : ask(t_writes, at, n, page_writes);
+  if (in_callers_frames(at, n) || t_writes.holds(at, n)) return n;
+  return ask(t_writes, at, n, page_writes);
 }
 
 }  // namespace quay::host

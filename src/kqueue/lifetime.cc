@@ -49,7 +49,7 @@ int system::find_duplicate(int fd, queue& q) noexcept {
 
 bool system::end_queue(int fd) noexcept {
   queue* q = queue_at(fd);
-  slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+  slot* s = find_slot(fd);
   // Closed unseen, the number may be another system's by now: its duplicates are no queues then.
   const bool ours = !is_others(fd);
   if (s != nullptr && s->owner.exchange(nullptr, std::memory_order_acq_rel) != nullptr) {
@@ -94,7 +94,7 @@ queue* system::adopt(int fd) noexcept {
 // --- the numbers that queues watch ----------------------------------------------------------------
 
 void system::closing(int fd) noexcept {
-  slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+  slot* s = find_slot(fd);
   if (s == nullptr) return;
   end_queue(fd);
   const std::uint64_t watchers = s->watchers.exchange(0);
@@ -104,7 +104,7 @@ void system::closing(int fd) noexcept {
 }
 
 void system::closed(int fd) noexcept {
-  slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+  slot* s = find_slot(fd);
   if (s == nullptr) return;
   const std::uint64_t watchers = s->watchers.load();
   if (watchers != 0)

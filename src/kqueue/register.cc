@@ -42,8 +42,6 @@ int queue::apply_locked(event& change) noexcept {
     const int error = find_on_descriptor_locked(change, i);
     if (error != 0) return error;
   } else {
-    // What has expired by now happened before this change.
-    if (change.filter == EVFILT_TIMER) expire_locked();
     i = idents_.find(change.filter, change.ident);
   }
   if (i == kNil) return (flags & EV_ADD) ? create_locked(change, f) : ENOENT;
@@ -52,6 +50,8 @@ int queue::apply_locked(event& change) noexcept {
     drop_locked(i, false);
     return 0;
   }
+  // What has expired by now happened before this change.
+  if (change.filter == EVFILT_TIMER) expire_locked();
   return modify_locked(i, change, f);
 }
 
@@ -111,9 +111,7 @@ int queue::create_locked(event& change, filter& f) noexcept {
     return ENOMEM;
   }
   note& n = at(i);
-  const std::uint32_t generation = n.generation;
-  n = note();
-  n.generation = generation;
+  n.begin();
   n.ident = change.ident;
   n.udata = change.udata;
   n.sdata = change.data;
@@ -188,6 +186,7 @@ int queue::modify_locked(slot_index i, event& change, filter& f) noexcept {
 
 void queue::set_enabled_locked(slot_index i, std::uint16_t flags, bool evaluated,
                                filter& f) noexcept {
+  if ((flags & (EV_ENABLE | EV_DISABLE)) == 0) return;
   note& n = at(i);
   if (flags & EV_DISABLE) n.status |= state::kDisabled;
   if (!(flags & EV_ENABLE)) return;

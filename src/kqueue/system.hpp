@@ -41,7 +41,7 @@ class system final : public core::descriptor_owner, private core::edge_listener 
   // The queue behind a number, null when it is none. The caller locks it and checks
   // matches_locked().
   queue* queue_at(int fd) const noexcept {
-    const slot* s = fd >= 0 ? find_slot(fd) : nullptr;
+    const slot* s = find_slot(fd);
     queue* q = s != nullptr ? s->owner.load(std::memory_order_acquire) : nullptr;
     // A number closed unseen may still name an object that serves another queue by now.
     return q != nullptr && s->life.load(std::memory_order_relaxed) == q->life() ? q : nullptr;
@@ -54,10 +54,10 @@ class system final : public core::descriptor_owner, private core::edge_listener 
   bool is_queue(int fd, const queue& q) const noexcept { return queue_at(fd) == &q; }
   // The number is no queue any more (the caller closes it); its queue ends with its last number.
   // False: not a queue.
-  bool end_queue(int fd) noexcept;
+  [[gnu::cold]] bool end_queue(int fd) noexcept;
   // The same for a number that nobody announced: a duplicate made behind our back, if the kernel
   // says that it is one.
-  queue* adopt(int fd) noexcept;
+  [[gnu::cold]] queue* adopt(int fd) noexcept;
 
   // A queue's file operations (file_operations.cc): semantics/kqueue.md section 6.
   long read(int fd, const iovec* parts, int count) noexcept override;
@@ -132,7 +132,7 @@ class system final : public core::descriptor_owner, private core::edge_listener 
   static constexpr std::uint32_t kChunks = 1u << 14;  // numbers below 16 million
 
   slot* find_slot(int fd) const noexcept {
-    const auto n = static_cast<std::uint32_t>(fd);
+    const auto n = static_cast<std::uint32_t>(fd);  // below zero: far above
     if (n >> kChunkBits >= kChunks) return nullptr;
     slot* chunk = chunks_[n >> kChunkBits].load(std::memory_order_acquire);
     return chunk != nullptr ? &chunk[n & (kChunkSlots - 1)] : nullptr;

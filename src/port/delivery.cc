@@ -193,7 +193,7 @@ unsigned port::take_locked(port_event_t* list, unsigned max, std::uint32_t since
     i = next;
   }
   if (st.bell_rung && st.pollable && st.queued.load(std::memory_order_relaxed) == 0 &&
-      st.leader == 0) {
+      st.leader == 0 && !bell_may_stand_locked(stored)) {
     lower_bell_locked();
   }
   return stored;

@@ -38,6 +38,14 @@ void port::harvest_locked(bool narrow) noexcept {
   } while (n == kReports && state_->queued.load(std::memory_order_relaxed) < kReports);
 }
 
+// Whether the bell of the queue just emptied may wait for the call that finds nothing: when rings
+// were taken back again and again without anybody having slept (docs/decisions/0005-late-bell.md).
+bool port::bell_may_stand_locked(unsigned stored) noexcept {
+  if (stored == 0) unheard_bells_ = 0;
+  if (stored == 0 || state_->shared || state_->watched != 0) return false;
+  return ++unheard_bells_ > core::kUnheardBells;
+}
+
 // The queue is empty: nobody may find the descriptor readable for it.
 void port::lower_bell_locked() noexcept {
   if (!state_->shared) {

@@ -23,10 +23,10 @@ struct deferred_sends {
     int events;
     void* user;
   };
-  std::atomic<int> count;  // a handler writes, the interrupted thread reads
-  entry entries[kMost];
+  std::atomic<int> count{0};  // a handler writes, the interrupted thread reads
+  entry entries[kMost] = {};
 };
-thread_local deferred_sends t_deferred __attribute__((tls_model("initial-exec")));
+constinit thread_local deferred_sends t_deferred __attribute__((tls_model("initial-exec")));
 
 }  // namespace
 
@@ -278,6 +278,9 @@ int port::examine(figures& out) noexcept {
   if (hold.error() != 0) return hold.error();
   shared_state& st = *state_;
   look_first_locked();
+  if (st.bell_rung && st.queued.load(std::memory_order_relaxed) == 0 && st.leader == 0) {
+    lower_bell_locked();  // it may stand for nothing; see take_locked()
+  }
   std::uint32_t waiters = 0;
   for (std::uint16_t w = st.first_waiter; w != 0; w = st.waiter_at(w).next) ++waiters;
   out = {st.queued.load(std::memory_order_relaxed),

@@ -181,22 +181,22 @@ class port {
   int enter() noexcept;
   void leave() noexcept;
   int lock_again() noexcept;
-  void take_deferred() noexcept;
-  bool pass_deferred(int events, void* user) noexcept;
+  [[gnu::cold]] void take_deferred() noexcept;
+  [[gnu::cold]] bool pass_deferred(int events, void* user) noexcept;
 
   // --- queue (slots.cc) ---
   void unlink_locked(slot_index i) noexcept;
   void withdraw_locked(slot_index i) noexcept;  // queued -> idle
   void put_back_locked(slot_index i) noexcept;  // idle -> queued, in its place
   void link_in_order_locked(slot_index i) noexcept;
-  slot_index first_behind_locked(std::uint64_t order) noexcept;
-  void repair_locked() noexcept;
+  [[gnu::cold]] slot_index first_behind_locked(std::uint64_t order) noexcept;
+  [[gnu::cold]] void repair_locked() noexcept;
 
   // --- processes (processes.cc) ---
-  int introduce_locked() noexcept;
-  void reap_locked() noexcept;
+  [[gnu::cold]] int introduce_locked() noexcept;
+  [[gnu::cold]] void reap_locked() noexcept;
   void drop_process_locked(std::uint32_t p) noexcept;
-  void settle_down_locked() noexcept;  // lazily armed registrations become one-shot
+  [[gnu::cold]] void settle_down_locked() noexcept;  // lazily armed registrations become one-shot
   bool deliverable_locked(const slot& s) noexcept;
   std::uint32_t available_locked(std::uint32_t most) noexcept;
   bool same_file(const slot& s) noexcept;
@@ -217,7 +217,7 @@ class port {
   // --- delivery (delivery.cc) ---
   unsigned take_locked(port_event_t* list, unsigned max, std::uint32_t since) noexcept;
   bool deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) noexcept;
-  bool deliver_if_wanted_locked(slot_index i, port_event_t& out) noexcept;
+  [[gnu::cold]] bool deliver_if_wanted_locked(slot_index i, port_event_t& out) noexcept;
   void refresh_locked(slot& s) noexcept;
   static void store_alert(port_event_t& out, const alert_record& a) noexcept;
 
@@ -227,6 +227,7 @@ class port {
   void look_first_locked() noexcept {
     if (state_->watched != 0 && state_->leader == 0) harvest_locked(false);
   }
+  bool bell_may_stand_locked(unsigned stored) noexcept;
   void lower_bell_locked() noexcept;
   void hear_sources_locked(std::uint32_t numbers) noexcept;
   void take_reports_locked(const epoll_event* reports, int n, bool narrow) noexcept;
@@ -266,6 +267,7 @@ class port {
   std::atomic<std::uint32_t> inside_{0};    // threads that wait
   std::atomic<bool> forked_{false};         // a child may have the memory: it is not recycled
   bool settled_down_ = false;               // this process made its registrations one-shot
+  std::uint32_t unheard_bells_ = 0;         // taken back in a row
   bool noise_ = false;                      // a report that this process cannot silence
   bool asks_ = false;                       // this process may have a slot with kOwnView
   std::atomic<std::uint32_t> me_{kNobody};  // changes under the lock

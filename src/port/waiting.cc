@@ -139,6 +139,7 @@ class port::asleep {
     shared_state& st = *port_.state_;
     st.waiter_at(number_).word.store(kAwake, std::memory_order_relaxed);
     port_.noise_ = false;
+    port_.unheard_bells_ = 0;
     if (st.leader == number_) st.leader = 0;
     return 0;
   }

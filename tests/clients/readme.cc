@@ -12,9 +12,8 @@ namespace {
 
 TEST(Readme, ShowsTheProgramThatIsBuilt) {
   QUAY_SKIP_UNLESS_BUILT(example("hello_kqueue"));
-  const std::filesystem::path here = std::filesystem::path(__FILE__).parent_path();
-  program check(
-      {here / "readme_program.sh", here.parent_path().parent_path(), example("hello_kqueue")});
+  const std::filesystem::path root = QUAY_SOURCE_DIR;
+  program check({root / "tests/clients/readme_program.sh", root, example("hello_kqueue")});
   const std::string said = check.read_all();
   EXPECT_EQ(check.exit_status(), 0) << said;
 }

@@ -109,8 +109,7 @@ TEST_F(Quay_Trace, TheExitStatusIsTheProgramsOwn) {
 }
 
 TEST_F(Quay_Trace, BashCompletesSubcommandsAndOptions) {
-  const auto script = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() /
-                      "tools/completion/quay.bash";
+  const auto script = std::filesystem::path(QUAY_SOURCE_DIR) / "tools/completion/quay.bash";
   const auto complete = [&](const std::string& words, int at) {
     const std::string tried = "PATH=" + tool().parent_path().string() + ":$PATH; source '" +
                               script.string() + "'; COMP_WORDS=(" + words +

@@ -11,6 +11,7 @@
 #include "support/child.hpp"
 #include "support/dialects.hpp"
 #include "support/matchers.hpp"
+#include "support/processes.hpp"
 #include "support/threads.hpp"
 
 namespace quay::test {
@@ -248,6 +249,23 @@ TEST(Kqueue_KfilterNames, AreUniqueAndTheSystemsAreTaken) {
   EXPECT_EQ(kfilter_register("EVFILT_READ", &kSourceOps, nullptr), EEXIST);
   EXPECT_EQ(kfilter_unregister("EVFILT_READ"), EINVAL);
   EXPECT_EQ(kfilter_unregister("never"), ENOENT);
+}
+
+TEST(Kqueue_KfilterNames, AreFreeInAChildWhoeverLookedThemUp) {
+  ASSERT_EQ(kfilter_unregister("never"), ENOENT);
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    while (!done) kfilter_unregister("never");
+  });
+  for (int n = 0; n < 100; ++n) {
+    EXPECT_EQ(in_child([] {
+                ::alarm(60);
+                return kfilter_unregister("never") == ENOENT ? 0 : 1;
+              }),
+              0);
+  }
+  done = true;
+  other.join();
 }
 
 TEST(Kqueue_KfilterNames, ANumberIsNeverGivenAgain) {

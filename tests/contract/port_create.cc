@@ -130,6 +130,20 @@ TEST(Port_Create, PollsReadableExactlyWhileEventsAreQueued) {
   EXPECT_FALSE(readable(port));
 }
 
+// Not after every event taken, lest a program that takes what it sends itself pays for nobody; but the
+// call that finds nothing sees to it.
+TEST(Port_Create, IsNotReadableOnceACallHasFoundNothing) {
+  const test_port port;
+  for (int round = 0; round < 100; ++round) {
+    ASSERT_THAT(::port_send(port, round, nullptr), Works());
+    ASSERT_EQ(taken(port).size(), 1U);
+  }
+  EXPECT_TRUE(taken(port).empty());
+  EXPECT_FALSE(readable(port));
+  ASSERT_THAT(::port_send(port, 1, nullptr), Works());
+  EXPECT_TRUE(readable(port));
+}
+
 TEST(Port_Create, AlertAloneIsNotReadable) {
   const test_port port;
   ::port_alert(port, PORT_ALERT_SET, 1, nullptr);

@@ -7,6 +7,7 @@
 #include <quay/quay.h>
 #include <sys/ioctl.h>
 
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -259,6 +260,36 @@ TEST_F(Signal_Fd, AMaskReplacedThroughADuplicateOrByAChildHoldsForAll) {
   const std::vector<int> got = read_records();
   EXPECT_THAT(got, testing::Contains(SIGUSR2));
   quay_close(copy);
+}
+
+// A mask that is emptied while records are being read ends the read with what it has; the rest stays.
+TEST_F(Signal_Fd, AMaskEmptiedDuringAReadLosesNoRecord) {
+  constexpr int kRecords = 2000;
+  const sigset_t none = signals({});
+  const sigset_t queued = signals({SIGRTMIN + 2});
+  ASSERT_EQ(quay_signalfd(fd, &queued, 0), fd);
+  std::atomic<bool> done{false};
+  std::thread changer([&] {
+    while (!done) {
+      quay_signalfd(fd, &none, 0);
+      quay_signalfd(fd, &queued, 0);
+    }
+  });
+  int sent = 0;
+  for (int next = 0; next < kRecords;) {
+    if (sent < kRecords && sigqueue(getpid(), SIGRTMIN + 2, sigval{sent}) == 0) ++sent;
+    signalfd_siginfo records[8];
+    const ssize_t n = quay_read(fd, records, sizeof records);
+    if (n < 0) {
+      ASSERT_THAT(errno, testing::AnyOf(EAGAIN, EINVAL));  // nothing there; the mask is empty
+      continue;
+    }
+    ASSERT_EQ(n % 128, 0);
+    ASSERT_GT(n, 0);
+    for (ssize_t k = 0; k * 128 < n; ++k, ++next) ASSERT_EQ(records[k].ssi_int, next);
+  }
+  done = true;
+  changer.join();
 }
 
 TEST_F(Signal_Fd, AThreadDoesNotSeeWhatIsDirectedAtAnother) {

@@ -97,41 +97,65 @@ TEST_F(Core_Containers, ReadyListIsAFifoUnderRandomRemoval) {
 TEST_F(Core_Containers, TimerHeapHandsOutDeadlinesInOrder) {
   timer_heap heap(notes_);
   std::multiset<std::int64_t> model;
-  std::vector<slot_index> alive;
-  for (int step = 0; step < 20000; ++step) {
-    const auto what = random_() % 5;
+  std::vector<std::pair<slot_index, std::int64_t>> alive;
+  for (int step = 0; step < 60000; ++step) {
+    // Stopping and starting anew is the most frequent for a while, then handing out.
+    const auto what = random_() % (step / 10000 % 2 == 0 ? 9 : 5);
     const auto deadline = static_cast<std::int64_t>(random_() % 1000);
     if (what <= 1 || alive.empty()) {
       const slot_index i = make();
       ASSERT_TRUE(heap.reserve());
       heap.insert(i, deadline);
-      alive.push_back(i);
+      alive.push_back({i, deadline});
       model.insert(deadline);
-    } else if (what == 2) {
-      const std::size_t at = random_() % alive.size();
-      model.erase(model.find(heap.deadline_of(alive[at])));
-      heap.move(alive[at], deadline);
+    } else if (what == 2 || what > 4) {
+      auto& [i, before] = alive[random_() % alive.size()];
+      model.erase(model.find(before));
+      heap.erase(i);
+      ASSERT_TRUE(heap.reserve());
+      heap.insert(i, deadline);
+      before = deadline;
       model.insert(deadline);
     } else if (what == 3) {
-      const std::size_t at = random_() % alive.size();
-      model.erase(model.find(heap.deadline_of(alive[at])));
-      heap.erase(alive[at]);
-      EXPECT_EQ(notes_.at(alive[at]).heap_place, 0u);
-      notes_.release(alive[at]);
-      alive.erase(alive.begin() + static_cast<std::ptrdiff_t>(at));
+      const auto at = alive.begin() + static_cast<std::ptrdiff_t>(random_() % alive.size());
+      model.erase(model.find(at->second));
+      heap.erase(at->first);
+      EXPECT_FALSE(timer_heap::running(notes_.at(at->first)));
+      notes_.release(at->first);
+      alive.erase(at);
     } else {
       ASSERT_EQ(heap.earliest(), *model.begin());
       const slot_index first = heap.first();
+      ASSERT_TRUE(timer_heap::running(notes_.at(first)));
       heap.erase(first);
       model.erase(model.begin());
       notes_.release(first);
-      alive.erase(std::find(alive.begin(), alive.end(), first));
+      alive.erase(std::find_if(alive.begin(), alive.end(),
+                               [first](const auto& each) { return each.first == first; }));
     }
     ASSERT_EQ(heap.size(), model.size());
     if (!model.empty()) {
       ASSERT_EQ(heap.earliest(), *model.begin());
     }
   }
+}
+
+// A timer that is stopped leaves something behind; however often, it must not add up.
+TEST_F(Core_Containers, TimersArmedAnewTakeNoMoreRoomInTheHeap) {
+  timer_heap heap(notes_);
+  std::vector<slot_index> timers;
+  const auto start = [&](slot_index i) {
+    ASSERT_TRUE(heap.reserve());
+    heap.insert(i, static_cast<std::int64_t>(random_() % 1000000));
+  };
+  for (int n = 0; n < 1000; ++n) start(timers.emplace_back(make()));
+  for (int n = 0; n < 100000; ++n) {
+    const slot_index i = timers[random_() % timers.size()];
+    heap.erase(i);
+    start(i);
+  }
+  EXPECT_EQ(heap.size(), 1000u);
+  EXPECT_LT(heap.items(), 2000u);
 }
 
 TEST_F(Core_Containers, IdentTableFindsWhatIsInItAndNothingElse) {

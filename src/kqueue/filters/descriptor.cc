@@ -145,7 +145,7 @@ std::uint32_t descriptor_filter::events_now(queue& q, slot_index i) noexcept {
 
 void descriptor_filter::check_again(queue& q, slot_index i) noexcept {
   note& n = q.at(i);
-  if (n.heap_place != 0 || !q.reserve_timer_locked(false)) return;
+  if (core::timer_heap::running(n) || !q.reserve_timer_locked(false)) return;
   const unsigned next = n.descriptor.backoff * 2u;
   n.descriptor.backoff = static_cast<std::uint16_t>(next < kFirstCheck  ? kFirstCheck
                                                     : next < kLastCheck ? next

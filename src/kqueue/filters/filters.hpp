@@ -48,6 +48,6 @@ const char* name_of_filter(const dialect& d, std::int32_t number) noexcept;
 int filter_named(const dialect& d, const char* name) noexcept;
 
 // The errno for a change of a filter that cannot be registered.
-int refuse(core::event& change, queue& q) noexcept;
+[[gnu::cold]] int refuse(core::event& change, queue& q) noexcept;
 
 }  // namespace quay::kqueue

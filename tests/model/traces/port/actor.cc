@@ -104,6 +104,7 @@ actor::actor(double stretch) : stretch_(stretch) {
 }
 
 int actor::number(const std::string& name) const {
+  const std::lock_guard hold(names_);
   const auto found = numbers_.find(name);
   return found != numbers_.end() ? found->second : kNeverOpen;
 }
@@ -112,6 +113,7 @@ json actor::describe(const port_event_t& e) const {
   json out{{"user", cookie_name(e.portev_user)}};
   switch (e.portev_source) {
     case PORT_SOURCE_FD: {
+      const std::lock_guard hold(names_);
       const auto found = objects_.find(static_cast<int>(e.portev_object));
       out["src"] = "FD";
       out["obj"] = found != objects_.end() ? found->second : "unknown";
@@ -265,6 +267,7 @@ void actor::open_socket(const std::string& name) {
   must(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0, "socketpair");
   const int small = 4096;
   ::setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+  const std::lock_guard hold(names_);
   numbers_[name] = ends[0];
   peers_[name] = ends[1];
   objects_[ends[0]] = name;
@@ -310,6 +313,7 @@ json actor::perform(const json& step) {
   if (op == "create") {
     const int port = ::port_create();
     if (port < 0) return returned(port);
+    const std::lock_guard hold(names_);
     numbers_[step.at("port")] = port;
     return {{"ret", 0}};
   }
@@ -350,11 +354,13 @@ json actor::perform(const json& step) {
   if (op == "dup") {
     const int made = ::dup(number(step.at("fd")));
     must(made >= 0, "dup");
+    const std::lock_guard hold(names_);
     numbers_[step.at("new")] = made;
     return nullptr;
   }
   if (op == "close") {
     const json out = returned(::quay_close(number(step.at("fd"))));
+    const std::lock_guard hold(names_);
     numbers_.erase(step.at("fd"));
     return out;
   }
@@ -362,6 +368,7 @@ json actor::perform(const json& step) {
 }
 
 void actor::become_child() {
+  ::new (static_cast<void*>(&names_)) std::mutex;  // whoever held it
   // Never destroyed: their threads do not exist here.
   new std::map<std::string, sleeper>(std::move(sleepers_));
   sleepers_.clear();

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <list>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -52,6 +53,7 @@ class actor {
   bool on_socket(const std::string& op, const json& step);
 
   const double stretch_;
+  mutable std::mutex names_;  // sleepers look names up: numbers_ and objects_
   std::map<std::string, int> numbers_;
   std::map<std::string, int> peers_;
   std::map<int, std::string> objects_;

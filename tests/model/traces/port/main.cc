@@ -37,57 +37,59 @@ bool has_operation(const nlohmann::json& sequence, const std::string& op) {
 }
 
 struct tally {
-  int all = 0;
   int matching = 0;
   int skipped = 0;
 };
 
-// Plays the sequences whose number leaves `share` when divided by `shares`.
-tally replay_share(const std::vector<nlohmann::json>& sequences, size_t share, size_t shares,
-                   const std::string& left_out) {
-  tally count;
-  for (size_t n = share; n < sequences.size(); n += shares) {
-    const auto& sequence = sequences[n];
-    if (!left_out.empty() && has_operation(sequence, left_out)) {
-      ++count.skipped;
-      continue;
-    }
-    quay::traces::port::verdict v;
-    const int attempts = depends_on_time(sequence) ? kAttempts : 1;
-    for (int attempt = 0; attempt < attempts; ++attempt) {
-      v = quay::traces::port::play(sequence, 1 << attempt);
-      if (v.matches) break;
-    }
-    ++count.all;
-    count.matching += v.matches;
-    if (!v.matches) fmt::print("  sequence {}: {}\n", sequence.at("seq").dump(), v.why);
+// What a process tells of a sequence: its place in the list.
+struct report {
+  size_t place;
+  bool skipped;
+  bool matches;
+};
+
+quay::traces::port::verdict play_patiently(const nlohmann::json& sequence) {
+  const int attempts = depends_on_time(sequence) ? kAttempts : 1;
+  for (int attempt = 0;; ++attempt) {
+    auto v = quay::traces::port::play(sequence, 1 << attempt);
+    if (v.matches || attempt + 1 == attempts) return v;
   }
-  ::fflush(stdout);
-  return count;
 }
 
-// Sequences are mostly spent asleep: several processes play them side by side.
+// Sequences are mostly spent asleep: several processes play them side by side, each those whose
+// place leaves its own number when divided by `jobs`. On a busy machine they can be in each other's
+// way: what did not match is played once more, alone.
 tally replay_side_by_side(const std::vector<nlohmann::json>& sequences, size_t jobs,
                           const std::string& left_out) {
   int ends[2];
   if (::pipe(ends) != 0) throw std::runtime_error("cannot make a pipe");
   for (size_t job = 0; job < jobs; ++job) {
     if (::fork() != 0) continue;
-    const tally mine = replay_share(sequences, job, jobs, left_out);
-    ::_exit(::write(ends[1], &mine, sizeof mine) == sizeof mine ? 0 : 1);
+    for (size_t n = job; n < sequences.size(); n += jobs) {
+      report r{n, !left_out.empty() && has_operation(sequences[n], left_out), false};
+      if (!r.skipped) r.matches = play_patiently(sequences[n]).matches;
+      if (::write(ends[1], &r, sizeof r) != sizeof r) ::_exit(1);
+    }
+    ::_exit(0);
   }
   ::close(ends[1]);
-  tally sum;
-  // One that dies reports nothing: its sequences are missing then.
-  for (tally each; ::read(ends[0], &each, sizeof each) == sizeof each;) {
-    sum.all += each.all;
-    sum.matching += each.matching;
-    sum.skipped += each.skipped;
+  tally count;
+  std::vector<bool> done(sequences.size());  // one that dies reports nothing
+  for (report r; ::read(ends[0], &r, sizeof r) == sizeof r;) {
+    done[r.place] = r.skipped || r.matches;
+    count.skipped += r.skipped;
+    count.matching += r.matches;
   }
   ::close(ends[0]);
   while (::wait(nullptr) > 0) {
   }
-  return sum;
+  for (size_t n = 0; n < sequences.size(); ++n) {
+    if (done[n]) continue;
+    const quay::traces::port::verdict v = play_patiently(sequences[n]);
+    count.matching += v.matches;
+    if (!v.matches) fmt::print("  sequence {}: {}\n", sequences[n].at("seq").dump(), v.why);
+  }
+  return count;
 }
 
 bool replay(const std::string& path, int only, size_t jobs, const std::string& left_out) {
@@ -106,7 +108,7 @@ bool replay(const std::string& path, int only, size_t jobs, const std::string& l
     fmt::print("  left out: {} sequences with {}\n", count.skipped, left_out);
   }
   ::fflush(stdout);
-  return count.matching == wanted && count.all > 0;
+  return count.matching == wanted && wanted > 0;
 }
 
 }  // namespace
