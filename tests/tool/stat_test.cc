@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <port.h>
 #include <quay/quay.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -229,7 +230,8 @@ TEST_F(Tool_Stat, WatchingEndsWithTheProcess) {
     put(ready.writer, "x");
     for (;;) ::pause();
   }
-  take(ready.reader, 1);
+  pollfd said{ready.reader, POLLIN, 0};
+  ASSERT_EQ(::poll(&said, 1, -1), 1);
   FILE* out =
       ::popen((QUAY_TOOL " stat --watch --every 5ms --json " + std::to_string(child)).c_str(), "r");
   ASSERT_NE(out, nullptr);
