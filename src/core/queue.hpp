@@ -148,9 +148,11 @@ class queue {
     int most = 0;    // that were asked for
     epoll_event reports[kRoom];
   };
+  bool worth_a_glance() const noexcept {
+    return kernel_knows_all_.load(std::memory_order_acquire) && ready_count() == 0;
+  }
   // False: take the mutex, and take_glance_locked() before anything else.
   bool nothing_at(glance& g, int room) noexcept {
-    if (!kernel_knows_all_.load(std::memory_order_acquire) || ready_count() != 0) return false;
     g.most = room < glance::kRoom ? room : glance::kRoom;
     g.count = env_.os.set_wait(public_.load(std::memory_order_relaxed), g.reports, g.most, 0);
     return g.count == 0;

@@ -56,6 +56,16 @@ void store_classic(void* to, const event& from) {
 
 constexpr quay::kqueue::layout kClassic = {sizeof(struct kevent), load_classic, store_classic};
 
+// Apart from kevent(), which ends with it: a poll in vain returns from one function only, as after a
+// system call every return is mispredicted.
+[[gnu::noinline]] int look(quay::kqueue::system& sys, quay::kqueue::queue& q, int kq,
+                           struct kevent* eventlist, int nevents, const struct timespec* timeout) {
+  quay::core::queue::glance seen;
+  if (quay::kqueue::finds_nothing(sys, q, nevents, timeout, seen)) return 0;
+  return finish(quay::kqueue::kevent<kClassic>(sys, &q, kq, {nullptr, 0, eventlist, nevents},
+                                               timeout, &seen));
+}
+
 }  // namespace
 
 int kqueue(void) { return make_queue(false, false, false); }
@@ -81,6 +91,10 @@ int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent*
   if (nevents > 0) pthread_testcancel();
   quay::kqueue::system* sys = quay::faces::existing_system();
   if (sys == nullptr) sys = &quay::faces::process_system();
-  return finish(quay::kqueue::kevent<kClassic>(*sys, kq, {changelist, nchanges, eventlist, nevents},
-                                               timeout));
+  quay::kqueue::queue* const q = sys->queue_at(kq);
+  if (nchanges == 0 && timeout != nullptr && q != nullptr && q->worth_a_glance()) {
+    return look(*sys, *q, kq, eventlist, nevents, timeout);
+  }
+  return finish(quay::kqueue::kevent<kClassic>(
+      *sys, q, kq, {changelist, nchanges, eventlist, nevents}, timeout));
 }

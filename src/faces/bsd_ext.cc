@@ -48,8 +48,9 @@ constexpr quay::kqueue::layout kExtended = {sizeof(struct kevent), load_ext, sto
 int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
            int nevents, const struct timespec* timeout) {
   if (nevents > 0) pthread_testcancel();
+  quay::kqueue::system& sys = quay::faces::process_system();
   const quay::kqueue::outcome r = quay::kqueue::kevent<kExtended>(
-      quay::faces::process_system(), kq, {changelist, nchanges, eventlist, nevents}, timeout);
+      sys, sys.queue_at(kq), kq, {changelist, nchanges, eventlist, nevents}, timeout);
   if (r.error != 0) errno = r.error;
   return r.value;
 }

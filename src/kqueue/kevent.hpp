@@ -45,11 +45,11 @@ struct outcome {
 template <const layout& Shape>
 class call {
  public:
-  call(system& sys, int fd, const lists& io) noexcept
-      : sys_(sys), os_(sys.os()), fd_(fd), io_(io) {}
+  // `seen`: what finds_nothing() saw.
+  call(system& sys, int fd, const lists& io, const core::queue::glance* seen) noexcept
+      : sys_(sys), os_(sys.os()), fd_(fd), io_(io), seen_(seen) {}
 
-  outcome run(const timespec* timeout) {
-    queue* q = sys_.queue_at(fd_);
+  [[gnu::always_inline]] outcome run(queue* q, const timespec* timeout) {
     if (q == nullptr) q = sys_.adopt(fd_);
     if (timeout != nullptr && os_.readable_prefix(timeout, sizeof *timeout) < sizeof *timeout) {
       return fail(q == nullptr && fd_ < 0 ? EBADF : EFAULT);
@@ -166,8 +166,6 @@ class call {
     if (io_.change_count == 0) q.count_call();
     const bool poll =
         left != nullptr && (left->tv_sec < 0 || (left->tv_sec == 0 && left->tv_nsec <= 0));
-    core::queue::glance seen;
-    if (poll && q.nothing_at(seen, io_.event_count)) return {0, 0};
 
     // No more entries than notes can be filled: no more need be asked about.
     const int most =
@@ -182,10 +180,10 @@ class call {
       core::queue::section hold(q);
       if (!q.matches_locked(fd_)) return fail(EBADF);
       if (!all) {
-        q.take_glance_locked(&seen, most);
+        q.take_glance_locked(seen_, most);
         error = scan_short_list(q, out, poll, deadline);
       } else {
-        error = poll ? q.collect_locked(out, &seen) : q.wait_locked(out, deadline);
+        error = poll ? q.collect_locked(out, seen_) : q.wait_locked(out, deadline);
       }
     }
     if (error == 0) return {out.filled, 0};
@@ -231,19 +229,34 @@ class call {
   core::host& os_;
   const int fd_;
   lists io_;
+  const core::queue::glance* const seen_;
   int posted_ = 0;
   int writable_ = 0;  // leading entries of the eventlist known to be writable
   outcome end_{0, 0};
 };
 
-// A cancellation point when there is room for events.
+// `found`: what queue_at(fd) says; `seen`: what finds_nothing() saw, if it was asked. A cancellation
+// point when there is room for events.
 template <const layout& Shape>
-outcome kevent(system& sys, int fd, const lists& io, const timespec* timeout) {
+[[gnu::always_inline]] inline outcome kevent(system& sys, queue* found, int fd, const lists& io,
+                                             const timespec* timeout,
+                                             const core::queue::glance* seen = nullptr) {
   // Also when the thread is cancelled in its wait.
   struct at_the_end {
     ~at_the_end() { run_detaches(); }
   } dropped;
-  return call<Shape>(sys, fd, io).run(timeout);
+  return call<Shape>(sys, fd, io, seen).run(found, timeout);
+}
+
+// Whether a call without changes, with room for events, only looks and finds nothing: then it has
+// cost one look at the kernel and hardly more. Worth a try when q.worth_a_glance().
+inline bool finds_nothing(system& sys, queue& q, int room, const timespec* timeout,
+                          core::queue::glance& seen) noexcept {
+  if (!sys.hooked() || room <= 0) return false;
+  if (sys.os().readable_prefix(timeout, sizeof *timeout) < sizeof *timeout) return false;
+  if (timeout->tv_sec != 0 || timeout->tv_nsec != 0 || !q.nothing_at(seen, room)) return false;
+  q.count_call();
+  return true;
 }
 
 }  // namespace quay::kqueue
