@@ -56,9 +56,15 @@ class arena {
     return i;
   }
 
+  // From now on no name given so far finds the slot. By its owner, or under the lock.
+  void rename(slot_index i) noexcept {
+    std::uint32_t& generation = base_[i].generation;
+    std::atomic_ref(generation).store(generation + 1, std::memory_order_relaxed);
+  }
+
   void release(slot_index i) noexcept {
     guard hold(lock_);
-    std::atomic_ref(base_[i].generation).fetch_add(1, std::memory_order_relaxed);
+    rename(i);
     base_[i].link = free_;
     free_ = i;
     --live_;

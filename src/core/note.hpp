@@ -7,7 +7,8 @@
 //   1. queued is set exactly while the note is linked in its queue's ready list.
 //   2. A descriptor's notes hang off its interest; all others off the queue's identifier table.
 //   3. An interest with no note has nothing registered, except for a one-shot note just delivered
-//      in a hooked process, whose registration waits to be taken up again.
+//      in a hooked process, whose registration waits to be taken up again. Only in a hooked process
+//      is there such an interest at all: it waits for notes to come, or its descriptor to be closed.
 // Ownership: both live in arenas; a queue owns its notes and interests.
 // Locking: every field is guarded by the mutex of the owning queue; generation and timing, by which
 //          stale names are told, may be read without.

@@ -98,7 +98,10 @@ class queue {
   int arm_locked(slot_index i, direction d, bool evaluate) noexcept QUAY_REQUIRES(lock_);
   // Drops the registration of one direction. Returns the errno of the removal.
   int unregister_locked(slot_index i, direction d) noexcept QUAY_REQUIRES(lock_);
-  // Frees an interest that has no notes left.
+  // Takes away what an interest without notes has registered; reports under way are not its any more.
+  // In a hooked process it stays so until its descriptor is closed: notes usually come again.
+  void rest_interest_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);
+  // The same, and frees it.
   void drop_interest_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);
   // Unhooked mode: whether the interest's number still names the object that was registered.
   // Returns 0, EBADF (closed) or ENOENT (closed and reused).
@@ -312,6 +315,7 @@ class queue {
   bool unheard_locked() const noexcept QUAY_REQUIRES(lock_);
   int drain_locked(int room) noexcept QUAY_REQUIRES(lock_);
   class asleep;
+  static bool at_rest(const interest& it) noexcept;
   int make_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   void rebuild_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
   bool has_registrations_locked() const noexcept QUAY_REQUIRES(lock_) {

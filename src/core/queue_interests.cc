@@ -25,16 +25,28 @@ slot_index queue::demand_interest_locked(int fd) noexcept {
     if (i == kNil) return kNil;
     interest_at(i).begin(fd);
     place = i;
+  } else if (at_rest(interest_at(place))) {
+    interest_at(place).begin(fd);
   }
   return place;
 }
 
-void queue::drop_interest_locked(slot_index i) noexcept {
+bool queue::at_rest(const interest& it) noexcept {
+  return it.first == kNil && (it.dir[kIn].armed | it.dir[kOut].armed | it.dir[kOther].armed) == 0;
+}
+
+void queue::rest_interest_locked(slot_index i) noexcept {
   interest& it = interest_at(i);
   for (std::uint32_t d = 0; d < kDirections; ++d) {
-    unregister_locked(i, static_cast<direction>(d));
+    if (it.dir[d].armed != 0) unregister_locked(i, static_cast<direction>(d));
   }
   while (it.files != 0) unlink_file_locked(it, it.files);
+  env_.interests.rename(i);
+}
+
+void queue::drop_interest_locked(slot_index i) noexcept {
+  rest_interest_locked(i);
+  const interest& it = interest_at(i);
   descriptors_[static_cast<std::size_t>(it.descriptor)] = kNil;
   env_.interests.release(i);
 }

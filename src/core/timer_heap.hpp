@@ -8,8 +8,8 @@
 //   1. note.timing is odd while the note is in a heap. It changes whenever that begins or ends and
 //      survives the slot's lives, so an item is alive while its note's timing is the one it carries.
 //   2. The first item is alive, or there is none.
-//   3. Stale items stay below a quarter of the others, but for the few (kSlack) that do not matter
-//      and those that a sweep under way has yet to meet.
+//   3. There are about as many stale items as others at most, but for a few (kSlack) that do not
+//      matter and those that a sweep under way has yet to meet.
 // Locking: the owning queue's mutex; a stale item's note may be another queue's by now: only its
 //          timing is looked at, which is atomic.
 #pragma once
@@ -51,7 +51,7 @@ class timer_heap {
     items_[size_] = {deadline, i, timing};
     ++alive_;
     sift_up(size_++);
-    if (size_ - alive_ > alive_ / 4 + kSlack) sweep(kSwept);
+    if (size_ - alive_ > alive_ + kSlack) sweep(kSwept);
   }
 
   void erase(slot_index i) noexcept {
@@ -61,6 +61,8 @@ class timer_heap {
       size_ = 0;
     } else if (items_[0].note == i) {
       while (!is_alive(items_[0])) remove(0);
+      // The next ones to come.
+      for (std::size_t c = 1; c <= kArity && c < size_; ++c) fetch_ahead(items_[c]);
     }
   }
 
@@ -72,10 +74,14 @@ class timer_heap {
   };
   static constexpr std::size_t kArity = 4;
   static constexpr std::size_t kSlack = 64;  // stale items that are not worth a sweep
-  static constexpr std::size_t kSwept = 4;   // items that an insertion looks at
+  static constexpr std::size_t kSwept = 3;   // items that an insertion looks at
 
   bool is_alive(const item& v) const noexcept {
     return std::atomic_ref(notes_.at(v.note).timing).load(std::memory_order_relaxed) == v.timing;
+  }
+
+  void fetch_ahead(const item& v) const noexcept {
+    __builtin_prefetch(&notes_.at(v.note).timing, 1);
   }
 
   // Looks at the next `n` items and takes out those that are stale. The neighbours of what is looked
@@ -84,8 +90,7 @@ class timer_heap {
     for (; n > 0; --n) {
       if (swept_ >= size_) swept_ = 0;
       if (size_ == 0) return;
-      if (swept_ + kSwept < size_)
-        __builtin_prefetch(&notes_.at(items_[swept_ + kSwept].note).timing);
+      if (swept_ + 2 * kSwept < size_) fetch_ahead(items_[swept_ + 2 * kSwept]);
       if (is_alive(items_[swept_])) {
         ++swept_;
       } else {

@@ -100,8 +100,10 @@ int queue::create_locked(event& change, filter& f) noexcept {
   if (f.on_descriptor()) {
     const int fd = static_cast<int>(change.ident);
     // A number nobody has open must not grow the table.
-    if (interest_of_locked(fd) == kNil && fd > 4096 && !os().is_open(fd)) return EBADF;
-    if (env().hooked || system_.is_others(fd)) system_.mark_watched(fd, *this);
+    const bool known = interest_of_locked(fd) != kNil;
+    if (!known && fd > 4096 && !os().is_open(fd)) return EBADF;
+    // An interest goes when the close of its number is announced, and so does the mark.
+    if (env().hooked ? !known : system_.is_others(fd)) system_.mark_watched(fd, *this);
     on = demand_interest_locked(fd);
     if (on == kNil) return ENOMEM;
   }
@@ -227,7 +229,7 @@ void queue::unlink_locked(slot_index i, bool keep_registration) noexcept {
       shared = shared || at(o).dir == dir;
     }
     if (it.first == kNil && !keep_registration) {
-      drop_interest_locked(on);
+      env().hooked ? rest_interest_locked(on) : drop_interest_locked(on);
     } else if (!shared && !keep_registration) {
       unregister_locked(on, dir);
     }
@@ -242,7 +244,7 @@ void queue::on_vanished_locked(slot_index on) noexcept {
     const slot_index i = interest_at(on).first;
     const bool last = at(i).link == kNil;
     drop_locked(i, false);
-    if (last) return;  // the interest went with its last note
+    if (last && !env().hooked) return;  // the interest went with its last note
   }
   drop_interest_locked(on);
 }

@@ -39,7 +39,7 @@ void system::show(core::catalogue& c) noexcept {
   core::counters& n_of = count_;
   c.show(core::catalogue::description("process", this)
              .add("hooked", env_.hooked)
-             .add("timers", callouts_)
+             .add("timers", count_.timers)
              .add("limited_user_events", user_events_)
              .add("sleeps", n_of.sleeps)
              .add("spin_hits", n_of.spin_hits)

@@ -126,18 +126,14 @@ void system::return_user_event(const dialect& d) noexcept {
 bool system::take_callout(const dialect& d) noexcept {
   if (!take_user_event(d)) return false;
   const long most = tune_.kq_calloutmax.load(std::memory_order_relaxed) - d.timer_limit_margin;
-  if (callouts_.fetch_add(1, std::memory_order_relaxed) >= most) {
-    callouts_.fetch_sub(1, std::memory_order_relaxed);
-    return_user_event(d);
-    return false;
-  }
-  core::bump(count_.timers);
-  return true;
+  const std::uint64_t before = count_.timers.fetch_add(1, std::memory_order_relaxed);
+  if (static_cast<long>(before) < most) return true;
+  return_callout(d);
+  return false;
 }
 
 void system::return_callout(const dialect& d) noexcept {
   return_user_event(d);
-  callouts_.fetch_sub(1, std::memory_order_relaxed);
   count_.timers.fetch_sub(1, std::memory_order_relaxed);
 }
 

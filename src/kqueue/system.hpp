@@ -181,8 +181,7 @@ class system final : public core::descriptor_owner, private core::edge_listener 
   core::arena<core::ext_block> ext_;
   core::environment env_;
   core::catalogue* catalogue_ = nullptr;  // set while starting
-  std::atomic<long> callouts_{0};
-  std::atomic<long> user_events_{0};  // of dialects that limit them
+  std::atomic<long> user_events_{0};      // of dialects that limit them
   core::mutex registry_{core::rank::registry};
   std::atomic<slot*> chunks_[kChunks] = {};
   core::growable<queue*> queues_ QUAY_GUARDED_BY(registry_);

@@ -3,9 +3,9 @@
 // What: `quay stat` looks into this process from another, which gets no help from it.
 // Contract: tools/quay/stat.cc; core/catalogue.hpp.
 #include <fcntl.h>
+#include <poll.h>
 #include <port.h>
 #include <quay/quay.h>
-#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>

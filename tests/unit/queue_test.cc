@@ -42,7 +42,8 @@ class Queue : public ::testing::Test {
             {0, 0, 0, 0}};
   }
   void apply(const event& e) {
-    const kqueue::outcome r = kqueue::kevent<kPlain>(system_, system_.queue_at(queue_), queue_, {&e, 1, nullptr, 0}, nullptr);
+    const kqueue::outcome r = kqueue::kevent<kPlain>(system_, system_.queue_at(queue_), queue_,
+                                                     {&e, 1, nullptr, 0}, nullptr);
     ASSERT_EQ(r.value, 0);
     ASSERT_EQ(r.error, 0);
   }
@@ -50,8 +51,8 @@ class Queue : public ::testing::Test {
   std::vector<event> events(std::int64_t ns = 0) {
     std::array<event, 16> out{};
     const timespec t{static_cast<time_t>(ns / 1000000000), static_cast<long>(ns % 1000000000)};
-    const kqueue::outcome r =
-        kqueue::kevent<kPlain>(system_, system_.queue_at(queue_), queue_, {nullptr, 0, out.data(), 16}, &t);
+    const kqueue::outcome r = kqueue::kevent<kPlain>(system_, system_.queue_at(queue_), queue_,
+                                                     {nullptr, 0, out.data(), 16}, &t);
     EXPECT_GE(r.value, 0);
     return {out.begin(), out.begin() + std::max(r.value, 0)};
   }
@@ -147,7 +148,10 @@ TEST_F(Queue, AClosedNumberLosesItsNotesWithoutAnEvent) {
   system_.closed(5);
   EXPECT_TRUE(events().empty());
   const event gone = change(5, EVFILT_READ, EV_DELETE);
-  EXPECT_EQ(kqueue::kevent<kPlain>(system_, system_.queue_at(queue_), queue_, {&gone, 1, nullptr, 0}, nullptr).error, EBADF);
+  EXPECT_EQ(kqueue::kevent<kPlain>(system_, system_.queue_at(queue_), queue_,
+                                   {&gone, 1, nullptr, 0}, nullptr)
+                .error,
+            EBADF);
 }
 
 }  // namespace
