@@ -53,7 +53,7 @@ std::string to_page(const bench_results& results) {
     out += "<tr>" + cell("", row.name) + cell("", row.subject) + cell("", row.baseline) +
            cell("", row.unit) + cell("number", time_text(row.base)) +
            cell("number", time_text(row.ours)) + cell("number", time_text(row.p99)) +
-           cell("number", ratio_text(row.ratio)) + cell("number", ratio_text(row.target)) +
+           cell("number", ratio_text(row.ratio)) + cell("number", target_text(row)) +
            cell(class_of(row), verdict_text(row)) + "</tr>\n";
     if (!row.note.empty())
       notes += fmt::format("<li>{}: {}</li>\n", escaped(row.name), escaped(row.note));

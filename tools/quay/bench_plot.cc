@@ -83,16 +83,19 @@ class chart {
   // The whole picture. `unit` follows the numbers of the axis.
   std::string finish(const char* unit) const {
     const double height = y_ + kBottom;
+    const bool crowded = high_ / low_ > 1000;
     std::string axis;
     for (double decade = std::pow(10, std::floor(std::log10(low_))); decade <= high_;
          decade *= 10) {
       for (const double step : {1.0, 2.0, 5.0}) {
         const double value = decade * step;
         if (value < low_ * 0.999 || value > high_ * 1.001) continue;
+        axis += fmt::format("<path d=\"M{:.1f} {}V{}\" stroke=\"#ddd\"/>\n", x(value), kTop - 4,
+                            y_ + 4);
+        if (crowded && step != 1.0) continue;
         axis += fmt::format(
-            "<path d=\"M{0:.1f} {1}V{2}\" stroke=\"#ddd\"/>"
-            "<text x=\"{0:.1f}\" y=\"{3}\" text-anchor=\"middle\" fill=\"#555\">{4:g}{5}</text>\n",
-            x(value), kTop - 4, y_ + 4, y_ + 20, value, unit);
+            "<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\" fill=\"#555\">{:g}{}</text>\n",
+            x(value), y_ + 20, value, unit);
       }
     }
     return fmt::format(
@@ -143,7 +146,7 @@ std::string ratio_plot(const bench_results& results) {
     picture.bar(1, *row.ratio, middle, colour_of(row));
     if (row.quarter && row.three_quarters) picture.line(*row.quarter, *row.three_quarters, middle);
     if (row.target) picture.mark(*row.target, middle);
-    const std::string promise = row.target ? fmt::format(" (≤ {})", ratio_text(row.target)) : "";
+    const std::string promise = row.target ? fmt::format(" (≤ {})", target_text(row)) : "";
     picture.end_row(ratio_text(row.ratio) + promise + (row.met && !*row.met ? " missed" : ""),
                     middle);
   }
@@ -167,7 +170,7 @@ std::string time_plot(const bench_results& results) {
     picture.line(*row.base, *row.ours, middle);
     picture.dot(*row.base, middle, "white");
     picture.dot(*row.ours, middle, "#2f6fb0");
-    picture.end_row(fmt::format("{} of {} ns", time_text(row.ours), time_text(row.base)), middle);
+    picture.end_row(fmt::format("{} / {} ns", time_text(row.ours), time_text(row.base)), middle);
   }
   return picture.finish(" ns");
 }

@@ -19,6 +19,10 @@ std::string ratio_text(const std::optional<double>& value) {
   return *value < 0.1 ? fmt::format("{:.4f}", *value) : fmt::format("{:.2f}", *value);
 }
 
+std::string target_text(const bench_row& row) {
+  return row.target ? fmt::format("{:g}", *row.target) : "-";
+}
+
 std::string verdict_text(const bench_row& row) {
   if (!row.met) return "-";
   return *row.met ? "yes" : "NO";
@@ -59,7 +63,7 @@ std::string to_terminal(const bench_results& results, const palette& colours) {
       {"case", "unit", "baseline", "ours", "p99", "ratio", "target", "met"}};
   for (const bench_row& row : results.rows()) {
     lines.push_back({row.name, row.unit, time_text(row.base), time_text(row.ours),
-                     time_text(row.p99), ratio_text(row.ratio), ratio_text(row.target),
+                     time_text(row.p99), ratio_text(row.ratio), target_text(row),
                      verdict_text(row)});
   }
   std::array<std::size_t, kColumns> widths{};
@@ -95,7 +99,7 @@ std::string to_markdown(const bench_results& results) {
     out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", row.name,
                        row.subject, row.baseline, row.unit, time_text(row.base),
                        time_text(row.ours), time_text(row.p99), ratio_text(row.ratio),
-                       row.target ? "≤ " + ratio_text(row.target) : "-", verdict_text(row),
+                       row.target ? "≤ " + target_text(row) : "-", verdict_text(row),
                        ratio_text(row.whole_ratio));
     if (!row.note.empty()) notes += fmt::format("- {}: {}\n", row.name, row.note);
   }

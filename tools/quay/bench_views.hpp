@@ -28,6 +28,7 @@ std::string to_page(const bench_results& results);
 // The figures as all of them print them: three significant digits are what the method is good for.
 std::string time_text(const std::optional<double>& value);
 std::string ratio_text(const std::optional<double>& value);
+std::string target_text(const bench_row& row);
 std::string verdict_text(const bench_row& row);
 std::string summary_text(const bench_results& results);
 // `text` as it may stand in XML and HTML.
