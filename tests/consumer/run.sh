@@ -76,6 +76,6 @@ done
 say "uninstall"
 touch "$prefix/include/others.h"
 "$here/../../scripts/uninstall.sh" "$build" "$prefix"
-left=$(find "$prefix" -type f -printf '%P ')
-[ "$left" = "include/others.h " ] || die "left behind: $left"
+left=$(find "$prefix" -mindepth 1 -printf '%P ')
+[ "$left" = "include include/others.h " ] || die "left behind: $left"
 say "all consumers build and run"
