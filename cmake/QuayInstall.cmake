@@ -101,6 +101,13 @@ foreach(name quay quay-bsd quay-illumos libkqueue)
   install(FILES "${PROJECT_BINARY_DIR}/pkgconfig/${name}.pc" DESTINATION "${pkgconfig_dir}")
 endforeach()
 
+# libkqueue's names, for programs that look for it without pkg-config.
+if(TARGET quay-hooks)
+  install(FILES "${PROJECT_SOURCE_DIR}/cmake/libkqueue.ld" RENAME libkqueue.so DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+endif()
+install(FILES "${PROJECT_SOURCE_DIR}/cmake/libkqueue-event.h" RENAME event.h
+        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/kqueue/sys")
+
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/quay")
 install(EXPORT quay-targets NAMESPACE quay:: DESTINATION "${package_dir}")
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/quayConfig.cmake.in" "${PROJECT_BINARY_DIR}/quayConfig.cmake"
