@@ -19,9 +19,10 @@ configure: deps
 deps:
 	scripts/install-deps.sh build
 
-demo: ## build, then a BSD kqueue server and the tool at work
+demo: ## build what it needs, then a BSD kqueue server and the tool at work
 	scripts/install-deps.sh demo
-	+$(MAKE) --no-print-directory build
+	+$(MAKE) --no-print-directory configure
+	cmake --build $(BUILD) -j $(JOBS) --target demo
 	scripts/demo.sh $(BUILD)
 
 test: build ## build, then every test
@@ -29,10 +30,12 @@ test: build ## build, then every test
 
 bench: ## build, then measure every promise against the raw mechanism
 	scripts/install-deps.sh bench
-	+$(MAKE) --no-print-directory build
+	+$(MAKE) --no-print-directory configure
+	cmake --build $(BUILD) -j $(JOBS) --target benchmarks
 	bench/run.sh $(BUILD)
 
-install: build ## install below PREFIX (/usr/local)
+install: configure ## build what it takes, install below PREFIX (/usr/local)
+	cmake --build $(BUILD) -j $(JOBS) --target installable
 	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: the promise that the C++ face costs what the C calls under it cost.
-// Contract: a user event is triggered, fetched and told apart by its kind: by quay::kqueue, typed events and visit(), or by
-//   kevent(), EV_SET and a switch. The same library does the same work below both.
+// What: the promise that the C++ face costs what the C calls under it cost; and, without a promise, what a C++ program pays
+//   that comes from epoll.
+// Contract: user events and readable sockets are fetched and told apart by their kind: by quay::kqueue, typed events and
+//   visit(), or by kevent(), EV_SET and a switch. The same library does the same work below both.
 
 #include <quay/kqueue.hpp>
 
@@ -10,8 +11,7 @@
 #include <memory>
 #include <stdexcept>
 
-#include "support/harness.hpp"
-#include "support/queue.hpp"
+#include "support/rounds.hpp"
 
 namespace quay::bench {
 namespace {
@@ -86,6 +86,91 @@ variant_factory turns(int batches, int per_batch) {
   };
 }
 
+// --- readable sockets -----------------------------------------------------------------------------
+
+class read_by_face {
+ public:
+  explicit read_by_face(const std::vector<channel>& channels) {
+    static_cast<void>(queue_.native_handle());  // pollable, as the other sides are
+    for (const channel& each : channels) queue_.add(readable(each.reader.get()));
+  }
+  std::size_t consume() {
+    std::size_t count = 0;
+    for (const quay::event& e : queue_.wait(room_)) {
+      count += e.visit(
+          [](const readable_event& r) {
+            read_byte(r.fd());
+            return std::size_t{1};
+          },
+          [](const auto&) { return std::size_t{0}; });
+    }
+    return count;
+  }
+
+ private:
+  quay::kqueue queue_;
+  std::array<quay::event, kMaxEvents> room_;
+};
+
+class read_by_calls {
+ public:
+  explicit read_by_calls(const std::vector<channel>& channels) {
+    for (const channel& each : channels) {
+      queue_.apply(bench::change(static_cast<std::uintptr_t>(each.reader.get()), EVFILT_READ,
+                                 EV_ADD, QUAY_NOTE_NODATA));
+    }
+  }
+  std::size_t consume() {
+    const std::size_t count = queue_.get_events(room_.data(), room_.size(), nullptr);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (room_[i].filter == EVFILT_READ) read_byte(static_cast<int>(room_[i].ident));
+    }
+    return count;
+  }
+
+ private:
+  kernel_queue queue_;
+  std::array<struct ::kevent, kMaxEvents> room_;
+};
+
+class read_by_epoll {
+ public:
+  explicit read_by_epoll(const std::vector<channel>& channels) {
+    for (const channel& each : channels) queue_.control(EPOLL_CTL_ADD, each.reader.get(), EPOLLIN);
+  }
+  std::size_t consume() {
+    const std::size_t count = queue_.get_events(room_.data(), room_.size(), -1);
+    for (std::size_t i = 0; i < count; ++i) read_byte(room_[i].data.fd);
+    return count;
+  }
+
+ private:
+  epoll_queue queue_;
+  std::array<epoll_event, kMaxEvents> room_;
+};
+
+void compare_reads(context& ctx) {
+  pin_to_last();
+  raise_descriptor_limit();
+  const round_sizes sizes = sizes_of_rounds(ctx);
+  comparison row;
+  row.name = "face.read.calls";
+  row.subject = "quay::kqueue: wait, visit; 1,000 sockets, 50 ready";
+  row.baseline = "kevent(): get, compare filter";
+  row.target = 1.02;
+  row.repetitions = 500;
+  row.ours = rounds_of<read_by_face>(sizes, object_kind::unix_socket);
+  row.base = rounds_of<read_by_calls>(sizes, object_kind::unix_socket);
+  ctx.compare(row);
+  row.name = "face.read.epoll";
+  row.baseline = "epoll LT";
+  row.target.reset();
+  row.base = rounds_of<read_by_epoll>(sizes, object_kind::unix_socket);
+  ctx.compare(row);
+}
+
+// --- user events ----------------------------------------------------------------------------------
+
 void compare_turns(context& ctx) {
   pin_to_last();
   comparison row;
@@ -105,5 +190,5 @@ void compare_turns(context& ctx) {
 int main(int argc, char** argv) {
   using namespace quay::bench;
   return bench_main(argc, argv, "The C++ face against the C calls under it",
-                    {{"face.user", compare_turns}});
+                    {{"face.user", compare_turns}, {"face.read", compare_reads}});
 }

@@ -10,7 +10,7 @@ set -euo pipefail
 build=(g++ cmake ninja-build pkg-config libgtest-dev libgmock-dev libfmt-dev libcli11-dev nlohmann-json3-dev libasio-dev
   binutils gzip)
 demo=(curl)
-bench=(gnuplot-nox)
+bench=(libevent-dev libuv1-dev libev-dev)
 docs=(mandoc)
 package=(debhelper dpkg-dev lintian git)
 format=(clang-format-16 git)
@@ -21,7 +21,7 @@ case ${1-build} in
   demo) wanted=("${build[@]}" "${demo[@]}") ;;
   bench) wanted=("${build[@]}" "${bench[@]}") ;;
   docs) wanted=("${docs[@]}") ;;
-  package) wanted=("${build[@]}" "${package[@]}") ;;
+  package) wanted=("${build[@]}" "${bench[@]}" "${package[@]}") ;;
   format) wanted=("${format[@]}") ;;
   lint) wanted=("${build[@]}" "${lint[@]}") ;;
   # The clang builds take the sanitizers' runtime with them, so that their presets work after this too.

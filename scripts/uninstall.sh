@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # What: removes an installed quay again: every file that an installation of this build would put below the prefix, then
-#   the folders that were quay's alone.
-# Contract: uninstall.sh BUILD_DIR PREFIX. Exit status 0 also when nothing was there. Files of others are left alone.
+#   the folders that are empty without it.
+# Contract: uninstall.sh BUILD_DIR PREFIX. Exit status 0 also when nothing was there. Files of others are left alone, and so
+#   are the folders that /usr and /usr/local have of themselves.
 set -euo pipefail
 
 if [ $# -ne 2 ] || [ ! -d "$1" ]; then
@@ -22,8 +23,11 @@ while IFS= read -r -d '' file; do
     count=$((count + 1))
   fi
 done < <(cd "$stage" && find . \( -type f -o -type l \) -printf '%P\0')
-# Deepest first, and only those with our name in the path: /usr/local/lib is not ours to remove.
-while IFS= read -r folder; do
-  case $folder in *quay*) rmdir "$prefix/$folder" 2>/dev/null || true ;; esac
-done < <(cd "$stage" && find . -mindepth 1 -depth -type d -printf '%P\n')
+case $prefix in
+  /usr | /usr/ | /usr/local | /usr/local/) ours=(-path '*quay*') ;;
+  *) ours=(-true) ;;
+esac
+while IFS= read -r folder; do # deepest first, the prefix itself last
+  rmdir "$prefix/$folder" 2>/dev/null || true
+done < <(cd "$stage" && find . -depth -type d "${ours[@]}" -printf '%P\n')
 printf 'uninstall: %d files removed below %s\n' "$count" "$prefix"

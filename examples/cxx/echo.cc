@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: an echo server and its clients as coroutines, on one queue, in two threads.
-// Shows: scheduler, task, co_await q.readable(), writable(), after(), child(), on().
+// Shows: scheduler, task, co_await q.readable(), writable(), after(), child(), within().
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <cstdio>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -21,7 +22,7 @@ using namespace std::chrono_literals;
 namespace {
 
 quay::task<std::string> read_some(quay::scheduler& q, int fd) {
-  co_await q.readable(fd);
+  if (!co_await q.readable(fd).within(1min)) throw std::runtime_error("the other side is gone");
   std::array<char, 256> data;
   const ssize_t n = ::read(fd, data.data(), data.size());
   co_return std::string(data.data(), n > 0 ? static_cast<std::size_t>(n) : 0);

@@ -6,6 +6,7 @@
 //     const quay::readable_event r = co_await q.readable(fd);
 //     ...
 //     co_await q.after(1s);
+//     if (const auto more = co_await q.readable(fd).within(250ms)) ...  // std::optional: empty when the time was over
 //   }
 //   quay::scheduler q;
 //   q.spawn(echo(q, fd));
@@ -13,7 +14,9 @@
 //
 // Contract: each co_await is one registration, which its event ends; a refused one is a std::system_error there. A
 //           registration is known by its kind and descriptor, process or signal, so no two tasks may wait for the same
-//           at the same time; of timers there may be as many as kq_calloutmax allows (quay_tunable_set).
+//           at the same time; of timers, within() among them, there may be as many as kq_calloutmax allows
+//           (quay_tunable_set). An event that has come is never lost to the time. A descriptor that a task waits for is
+//           not to be closed: nothing wakes the task then, no time either.
 // Ownership: the scheduler owns spawned tasks; those that have not ended when it is destroyed are destroyed then. No
 //            thread may be in run() at that time.
 // Locking: mutex_ guards the list of tasks and their end. A task runs in one thread at a time; what is between its
@@ -21,6 +24,7 @@
 #ifndef QUAY_SCHEDULER_HPP_
 #define QUAY_SCHEDULER_HPP_
 
+#include <quay/detail/awaiters.hpp>
 #include <quay/kqueue.hpp>
 #include <quay/task.hpp>
 
@@ -32,97 +36,6 @@
 
 namespace quay {
 inline namespace v0 {
-namespace detail {
-
-// What a registration's tag points to: a coroutine and where its event goes.
-struct suspended {
-  std::coroutine_handle<> coroutine;
-  record happened;
-};
-
-template <class Interest>
-struct event_of;
-template <>
-struct event_of<readable> {
-  using type = readable_event;
-};
-template <>
-struct event_of<writable> {
-  using type = writable_event;
-};
-template <>
-struct event_of<drained> {
-  using type = drained_event;
-};
-template <>
-struct event_of<urgent> {
-  using type = urgent_event;
-};
-template <>
-struct event_of<file> {
-  using type = file_event;
-};
-template <>
-struct event_of<child> {
-  using type = child_event;
-};
-template <>
-struct event_of<child_of> {
-  using type = child_event;
-};
-template <>
-struct event_of<signal> {
-  using type = signal_event;
-};
-template <>
-struct event_of<mounts> {
-  using type = mount_event;
-};
-template <>
-struct event_of<user> {
-  using type = user_event;
-};
-template <>
-struct event_of<after> {
-  using type = timer_event;
-};
-template <>
-struct event_of<at> {
-  using type = timer_event;
-};
-
-// Between suspension and the registration's success another thread may already have resumed the
-// coroutine: from the registration on nothing of *this is touched.
-template <class Interest>
-class awaiter : suspended {
- public:
-  awaiter(kqueue& queue, const Interest& what) noexcept : queue_(queue), what_(what) {}
-  awaiter(const awaiter&) = delete;
-  awaiter& operator=(const awaiter&) = delete;
-
-  bool await_ready() const noexcept { return false; }
-  bool await_suspend(std::coroutine_handle<> self) noexcept {
-    coroutine = self;
-    record wanted = change(what_.once().tag(static_cast<suspended*>(this))).native();
-    if (wanted.filter == kTimer) wanted.ident = reinterpret_cast<std::uintptr_t>(this);
-    std::error_code error;
-    queue_.add(change(wanted), error);
-    if (error) error_ = error;
-    return !error;
-  }
-  typename event_of<Interest>::type await_resume() const {
-    if (error_) raise(error_, "co_await");
-    return typename event_of<Interest>::type(happened);
-  }
-
- private:
-  kqueue& queue_;
-  const Interest what_;
-  std::error_code error_;
-};
-
-}  // namespace detail
-
 class scheduler {
  public:
   scheduler() { queue_.add(end_); }
@@ -151,10 +64,9 @@ class scheduler {
     while (!over()) {
       // Several threads share what happens; one takes what there is.
       for (const event& e : queue_.wait({room.data(), runners_ > 1 ? 1 : room.size()})) {
-        auto* const next = e.tag<detail::suspended>();
+        auto* const next = e.tag<detail::expectant>();
         if (next == nullptr) continue;  // the end, or a look whether it is
-        next->happened = e.native();
-        next->coroutine.resume();
+        next->arrived(e.native());
       }
     }
     const std::lock_guard hold(mutex_);
@@ -168,7 +80,7 @@ class scheduler {
     queue_.trigger(kEnd);
   }
 
-  // --- to co_await; each gives the interest's event ------------------------------------------
+  // --- to co_await; each gives the interest's event, and .within(time) that or nothing ---------
   template <class Interest>
   [[nodiscard]] detail::awaiter<Interest> on(const Interest& what) {
     return {queue_, what};

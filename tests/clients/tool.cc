@@ -211,6 +211,8 @@ TEST_F(Quay_Watch, ExitStatusTellsNothingSeenFromWrongUsage) {
   EXPECT_EQ(status_of({"watch"}), 2);
   EXPECT_EQ(status_of({"watch", "--timer", "5 parsecs"}), 2);
   EXPECT_EQ(status_of({"watch", "--user", "one"}), 2);
+  EXPECT_EQ(status_of({"watch", "--timer", "1ms", "--count", "0"}), 2);
+  EXPECT_EQ(status_of({"watch", "--timer", "1ms", "--count", "many"}), 2);
   EXPECT_EQ(status_of({"watch", "--process", "one"}), 2);
   EXPECT_EQ(status_of({"watch", "--file", "/nowhere"}), 1);
   EXPECT_EQ(status_of({"watch", "--timer", "1s", "--dialect", "plan9"}), 2);
@@ -221,7 +223,9 @@ TEST_F(Quay_Watch, ExitStatusTellsNothingSeenFromWrongUsage) {
 TEST_F(Quay_Watch, HelpIsEverywhere) {
   EXPECT_EQ(status_of({"--help"}), 0);
   EXPECT_EQ(status_of({"watch", "--help"}), 0);
-  EXPECT_EQ(status_of({"doctor", "--help"}), 0);
+  for (const char* command : {"run", "trace", "stat", "doctor", "bench"}) {
+    EXPECT_EQ(status_of({command, "--help"}), 0) << command;
+  }
 }
 
 TEST_F(Quay_Doctor, FindsThisSystemFit) {
@@ -258,6 +262,8 @@ TEST_F(Quay_Run, BecomesTheProgram) {
   EXPECT_EQ(it.read_all(), "--help -x\n");
   EXPECT_EQ(it.exit_status(), 3);
   EXPECT_EQ(status_of({"run"}), 2);
+  EXPECT_EQ(status_of({"run", "--pipe", "true"}), 2) << "an option that there is not, no program";
+  EXPECT_EQ(status_of({"trace", "-z", "true"}), 2);
   EXPECT_EQ(status_of({"run", "/no/such/program"}), 127);
   EXPECT_EQ(status_of({"run", "/"}), 126);
 }

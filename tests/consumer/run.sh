@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # What: installs the build into a new prefix, moves the prefix, and there builds and runs programs as users do: through
-#   pkg-config (quay-bsd, its alias libkqueue, quay alone, static) and through find_package (C++ with quay::bsd and
+#   pkg-config (quay-bsd, its alias libkqueue, quay alone, static), by -lkqueue and through find_package (C++ with quay::bsd and
 #   quay::static, and a project that knows only C). Then uninstalls it.
 # Contract: run.sh BUILD-DIR CMAKE CC CXX; exit status 0 iff every program builds, links the right libraries and runs.
 set -euo pipefail
@@ -51,6 +51,9 @@ strict=(-Wall -Wextra -Werror)
     "$cxx" "${strict[@]}" "$here/pipe_event.cc" -o "$work/cc" $(pkg-config --cflags --libs "$package")
     runs "$work/cc" libquay.so.0 libquay-hooks.so.0
   done
+  say "-lkqueue, as for libkqueue without pkg-config"
+  "$cc" "${strict[@]}" "$here/pipe_event.c" -I"$prefix/include/kqueue" -o "$work/plain" -L"$libdir" -lkqueue
+  runs "$work/plain" libquay.so.0
   say "pkg-config quay: the C++ face"
   "$cxx" -std=c++20 "${strict[@]}" "$here/cxx_face.cc" -o "$work/cxx-face" $(pkg-config --cflags --libs quay)
   runs "$work/cxx-face" libquay.so.0
@@ -76,6 +79,6 @@ done
 say "uninstall"
 touch "$prefix/include/others.h"
 "$here/../../scripts/uninstall.sh" "$build" "$prefix"
-left=$(find "$prefix" -type f -printf '%P ')
-[ "$left" = "include/others.h " ] || die "left behind: $left"
+left=$(find "$prefix" -mindepth 1 -printf '%P ')
+[ "$left" = "include include/others.h " ] || die "left behind: $left"
 say "all consumers build and run"

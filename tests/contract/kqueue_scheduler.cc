@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -132,6 +133,95 @@ TEST_F(Kqueue_Scheduler, ARefusedWaitIsAnExceptionThere) {
   }(s, error));
   s.run();
   EXPECT_EQ(error, std::errc::bad_file_descriptor);
+}
+
+TEST_F(Kqueue_Scheduler, AWaitWithATimeGivesTheEventThatCameFirst) {
+  const auto ends = make_pipe();
+  ASSERT_EQ(::write(ends.writer, "abc", 3), 3);
+  size_t bytes = 0;
+  s.spawn([](scheduler& q, int fd, size_t& found) -> task<> {
+    const std::optional<readable_event> r = co_await q.readable(fd).within(1h);
+    found = r ? r->bytes() : 0;
+  }(s, ends.reader, bytes));
+  s.run();
+  EXPECT_EQ(bytes, 3U);
+}
+
+TEST_F(Kqueue_Scheduler, AWaitWithATimeGivesNothingWhenTheTimeIsOver) {
+  const auto ends = make_pipe();
+  s.spawn([](scheduler& q, int fd, int writer, std::vector<std::string>& story) -> task<> {
+    for (int i = 0; i < 3; ++i) {
+      if (!co_await q.readable(fd).within(1ms)) story.emplace_back("over");
+    }
+    EXPECT_EQ(::write(writer, "x", 1), 1);
+    co_await q.readable(fd);
+    story.emplace_back("read");
+  }(s, ends.reader, ends.writer, story));
+  s.run();
+  EXPECT_THAT(story, ElementsAre("over", "over", "over", "read"));
+}
+
+TEST_F(Kqueue_Scheduler, AnEventAndATimeAtOnceAreTheEvent) {
+  const auto ends = make_pipe();
+  ASSERT_EQ(::write(ends.writer, "x", 1), 1);
+  bool came = false;
+  s.spawn([](scheduler& q, int fd, bool& came) -> task<> {
+    came = (co_await q.readable(fd).within(0ns)).has_value();
+  }(s, ends.reader, came));
+  s.run();
+  EXPECT_TRUE(came);
+}
+
+TEST_F(Kqueue_Scheduler, ARefusedWaitWithATimeIsAnExceptionAndLeavesNoTimer) {
+  std::error_code error;
+  s.spawn([](scheduler& q, std::error_code& error) -> task<> {
+    try {
+      co_await q.readable(1000000).within(1ms);
+    } catch (const std::system_error& e) {
+      error = e.code();
+    }
+    co_await q.after(3ms);
+  }(s, error));
+  s.run();
+  EXPECT_EQ(error, std::errc::bad_file_descriptor);
+}
+
+TEST_F(Kqueue_Scheduler, AWaitWithATimeMayBeLeftBehind) {
+  const auto ends = make_pipe();
+  {
+    scheduler left;
+    left.spawn([](scheduler& q, int fd) -> task<> { co_await q.readable(fd).within(1h); }(
+                                            left, ends.reader));
+  }
+  ASSERT_EQ(::write(ends.writer, "x", 1), 1);
+}
+
+// Times that are over about when the bytes come, in several threads: each byte is read once, each wait ends once.
+TEST_F(Kqueue_Scheduler, EventsAndTimesMayMeetInAnyOrderInSeveralThreads) {
+  constexpr int kPipes = 4;
+  constexpr int kBytes = 200;
+  std::vector<decltype(make_pipe())> pipes;
+  std::vector<int> read(kPipes);
+  for (int i = 0; i < kPipes; ++i) pipes.push_back(make_pipe());
+  for (int i = 0; i < kPipes; ++i) {
+    s.spawn([](scheduler& q, int fd, int& read) -> task<> {
+      while (read < kBytes) {
+        const auto r = co_await q.readable(fd).within(20us);
+        if (!r) continue;
+        char byte = 0;
+        EXPECT_EQ(::read(fd, &byte, 1), 1);
+        ++read;
+      }
+    }(s, pipes[i].reader, read[i]));
+    s.spawn([](scheduler& q, int fd) -> task<> {
+      for (int n = 0; n < kBytes; ++n) {
+        co_await q.after(20us);
+        EXPECT_EQ(::write(fd, "x", 1), 1);
+      }
+    }(s, pipes[i].writer));
+  }
+  run_in(3);
+  EXPECT_THAT(read, testing::Each(kBytes));
 }
 
 task<int> sum_up_to(scheduler& s, int n) {

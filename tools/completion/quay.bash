@@ -33,6 +33,10 @@ _quay() {
       esac
       [[ $current == -* ]] || { mapfile -t COMPREPLY < <(compgen -c -- "$current"); return; }
       ;;
+    bench) [[ $current == -* || ${COMP_WORDS[COMP_CWORD - 1]} == --report || ${COMP_WORDS[COMP_CWORD - 1]} == --from ]] || {
+      mapfile -t COMPREPLY < <(compgen -W "$(quay bench --list 2>/dev/null | grep -v '^ ')" -- "$current")
+      return
+    } ;;
     stat) [[ $current == -* ]] || { mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && printf '%s\n' [0-9]*)" -- "$current"); return; } ;;
   esac
   if [[ $current == -* ]]; then

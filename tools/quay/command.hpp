@@ -8,8 +8,10 @@
 
 #include <CLI/CLI.hpp>
 
-#include <stdexcept>
 #include <string>
+#include <vector>
+
+#include "failure.hpp"
 
 namespace quay::tool {
 
@@ -20,18 +22,17 @@ inline constexpr int kUsage = 2;
 inline constexpr const char* kExitHelp =
     "Exit status: 0 done, 1 nothing seen or failed, 2 wrong usage.";
 
-// What a subcommand cannot do; main() prints it.
-struct failure : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
+// For CLI11's checks: empty when it is a whole number, 1 or more, otherwise what is wrong.
+std::string check_count(const std::string& text);
 
-// "what: strerror (ENAME)"
-[[nodiscard]] failure system_failure(const std::string& what, int error);
+// PROGRAM [ARGUMENT...], what is left of the words of `run` or `trace`. Throws what CLI11 reports.
+std::vector<std::string> program_words(const CLI::App& sub);
 
 void add_watch(CLI::App& app, int& status);
 void add_doctor(CLI::App& app, int& status);
 void add_run(CLI::App& app);
 void add_trace(CLI::App& app, int& status);
 void add_stat(CLI::App& app, int& status);
+void add_bench(CLI::App& app, int& status);
 
 }  // namespace quay::tool

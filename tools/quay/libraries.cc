@@ -10,13 +10,17 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <filesystem>
 
 namespace quay::tool {
 
+std::filesystem::path tool_folder() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+}
+
 std::string find_library(const char* name) {
   std::error_code error;
-  const auto here = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  const std::filesystem::path here = tool_folder();
   for (const char* folder : {"../lib", QUAY_LIB_FROM_BIN, QUAY_LIB_FROM_BIN "/quay"}) {
     const auto path = (here / folder / name).lexically_normal();
     if (std::filesystem::exists(path, error)) return path;

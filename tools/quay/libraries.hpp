@@ -4,6 +4,7 @@
 // becomes such a program.
 #pragma once
 
+#include <filesystem>
 #include <initializer_list>
 #include <string>
 #include <vector>
@@ -13,6 +14,9 @@ namespace quay::tool {
 inline constexpr const char* kLibrary = "libquay.so.0";
 inline constexpr const char* kHooksLibrary = "libquay-hooks.so.0";
 inline constexpr const char* kTraceLibrary = "libquay-trace.so";
+
+// Where the tool itself lies: everything that comes with it is found from there.
+std::filesystem::path tool_folder();
 
 // Beside the tool, as built or as installed; otherwise the bare name, which the loader's own search
 // finds or does not.

@@ -23,9 +23,9 @@ void add_run(CLI::App& app) {
   sub->footer("Exit status: the program's; 126 it cannot be started, 127 it cannot be found.");
   sub->prefix_command();
   sub->callback([sub, pipes] {
-    if (sub->remaining_size() == 0) throw CLI::RequiredError("PROGRAM");
+    const std::vector<std::string> words = program_words(*sub);
     if (*pipes) setenv("QUAY_PIPES", "1", 1);
-    become(sub->remaining(), "run", {kHooksLibrary, kLibrary});
+    become(words, "run", {kHooksLibrary, kLibrary});
   });
 }
 

@@ -146,7 +146,7 @@ void add_stat(CLI::App& app, int& status) {
           "(ptrace(2): its user, unless the system is stricter, and root).\n\n") +
       kExitHelp);
   sub->add_option("PID", s->pid, "The process; without it, every process is named that uses quay")
-      ->check(CLI::PositiveNumber);
+      ->check(check_count);
   sub->add_flag("-n,--notes", s->notes, "List what is registered in each kqueue");
   CLI::Option* watch =
       sub->add_flag("-w,--watch", s->watch, "Show it again and again, until it ends");

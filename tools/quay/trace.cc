@@ -130,10 +130,7 @@ void add_trace(CLI::App& app, int& status) {
   sub->add_option("-o,--output", s->output, "Where it goes, instead of standard error")
       ->type_name("FILE");
   sub->prefix_command();
-  sub->callback([s, sub, &status] {
-    if (sub->remaining_size() == 0) throw CLI::RequiredError("PROGRAM");
-    status = trace_program(*s, sub->remaining());
-  });
+  sub->callback([s, sub, &status] { status = trace_program(*s, program_words(*sub)); });
 }
 
 }  // namespace quay::tool

@@ -188,7 +188,7 @@ int watch(const settings& s) {
   std::vector<watched> all = make_watched(s);
   if (all.empty())
     throw CLI::ValidationError(
-        "watch", "nothing to watch: name a descriptor, a file, a process, a timer or a user event");
+        "nothing to watch: name a descriptor, a file, a process, a timer or a user event");
   const stop_pipe stop;
   const queue kq(kDialects.at(s.dialect));
   struct kevent change;
@@ -281,9 +281,7 @@ void add_watch(CLI::App& app, int& status) {
   sub->add_option("-d,--dialect", s->dialect, "Whose kqueue it is")
       ->check(CLI::IsMember({"freebsd", "netbsd", "dragonfly", "openbsd"}))
       ->capture_default_str();
-  sub->add_option("-n,--count", s->count, "End after N events")
-      ->type_name("N")
-      ->check(CLI::PositiveNumber);
+  sub->add_option("-n,--count", s->count, "End after N events")->type_name("N")->check(check_count);
   sub->add_option("--for", s->length, "End after TIME")->type_name("TIME")->check(check_duration);
   sub->add_flag("--level", s->level, "Level-triggered descriptors: an event as long as it holds");
   sub->add_flag("--drain", s->drain, "Read and throw away what arrives on --read");

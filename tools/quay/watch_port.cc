@@ -285,7 +285,7 @@ int watch_with_port(const watch_settings& s) {
   std::vector<subject> all = make_subjects(s);
   if (all.empty())
     throw CLI::ValidationError(
-        "watch", "nothing to watch: name a descriptor, a file, a timer or a user event");
+        "nothing to watch: name a descriptor, a file, a timer or a user event");
   const event_port port;
   for (size_t n = 0; n < all.size(); ++n) {
     subject& each = all[n];
