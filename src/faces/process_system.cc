@@ -19,6 +19,7 @@
 
 #include "faces/first_use.hpp"
 #include "host/linux_host.hpp"
+#include "host/shared_mutex.hpp"
 #include "host/signals.hpp"
 
 namespace quay::faces {
@@ -97,6 +98,7 @@ void after_in_parent() QUAY_NO_ANALYSIS {
 
 void after_in_child() {
   core::holds_nothing();
+  host::forget_thread_identity();
   leave_making_in_child();
   if (g_pid.load(std::memory_order_relaxed) != 0) {
     g_pid.store(static_cast<int>(syscall(SYS_getpid)), std::memory_order_relaxed);
@@ -188,7 +190,10 @@ port::system& process_ports() noexcept {
   });
 }
 
-port::system* existing_ports() noexcept { return g_ports.existing(); }
+port::system* existing_ports() noexcept {
+  notice_fork();
+  return g_ports.existing();
+}
 
 pipe::system& process_pipes() noexcept {
   process_system();

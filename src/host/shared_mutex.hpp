@@ -17,6 +17,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <utility>
 
 #include "core/mutex.hpp"
 
@@ -30,7 +31,7 @@ struct thread_identity {
 };
 extern constinit thread_local thread_identity this_thread_identity
     __attribute__((tls_model("initial-exec")));
-void learn_thread_identity() noexcept;
+[[gnu::cold]] void learn_thread_identity() noexcept;
 inline std::uint32_t thread_number() noexcept {
   if (this_thread_identity.number == 0) [[unlikely]]
     learn_thread_identity();
@@ -40,23 +41,53 @@ bool thread_exists(std::uint32_t number) noexcept;
 // A child of fork is a new thread.
 inline void forget_thread_identity() noexcept { this_thread_identity.number = 0; }
 
-class shared_mutex {
+class QUAY_CAPABILITY("shared") shared_mutex {
  public:
+  // `inherited`: the last holder died holding it, and the caller puts things right; `ours`: this very
+  // thread holds it, in a frame below a signal handler, and nothing was taken.
+  enum class outcome : std::uint8_t { taken, inherited, ours };
+
   shared_mutex() = default;
   shared_mutex(const shared_mutex&) = delete;
   shared_mutex& operator=(const shared_mutex&) = delete;
 
- private:
-  friend class shared_hold;
-  enum class outcome : std::uint8_t { taken, inherited, ours };
+  // `outer`, the thread's pending operation before (an outer lock's, or libc's own), is to be given
+  // back to unlock().
+  outcome lock(void*& outer) noexcept QUAY_NO_ANALYSIS {
+    core::enter_library();
+    const std::uint32_t number = thread_number();
+    outer = declare(reinterpret_cast<char*>(&word_) - this_thread_identity.offset);
+    if (try_take(number)) return outcome::taken;
+    const outcome how = take_slowly(number);
+    if (how == outcome::ours) {
+      declare(outer);
+      core::leave_library();
+    }
+    return how;
+  }
+  // A full barrier: what was stored before is seen before anything is loaded after.
+  void unlock(void* outer) noexcept QUAY_NO_ANALYSIS {
+    if (word_.exchange(0, std::memory_order_seq_cst) != this_thread_identity.number) wake_one();
+    declare(outer);
+    core::leave_library();
+  }
 
+ private:
+  static void* declare(void* operation) noexcept {
+    if (this_thread_identity.pending == nullptr) return nullptr;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    void* const before =
+        std::exchange(*const_cast<void* volatile*>(this_thread_identity.pending), operation);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    return before;
+  }
   bool try_take(std::uint32_t number) noexcept {
     std::uint32_t free = 0;
     return word_.compare_exchange_strong(free, number, std::memory_order_acquire,
                                          std::memory_order_relaxed);
   }
-  outcome take_slowly(std::uint32_t number) noexcept;
-  void wake_one() noexcept;
+  [[gnu::cold]] outcome take_slowly(std::uint32_t number) noexcept;
+  [[gnu::cold]] void wake_one() noexcept;
 
   std::atomic<std::uint32_t> word_{0};
 };
@@ -64,55 +95,31 @@ class shared_mutex {
 // One thread's turn with a shared_mutex. It can be put down, to sleep, and taken up again.
 class shared_hold {
  public:
-  explicit shared_hold(shared_mutex& m) noexcept
-      : mutex_(m), me_(identity()), outer_(me_.pending != nullptr ? *me_.pending : nullptr) {
-    take_up();
-  }
+  explicit shared_hold(shared_mutex& m) noexcept : mutex_(m) { take_up(); }
   ~shared_hold() {
     if (held_) put_down();
   }
   shared_hold(const shared_hold&) = delete;
   shared_hold& operator=(const shared_hold&) = delete;
 
-  // False: this very thread holds the lock, in a frame below a signal handler.
+  // False: shared_mutex::outcome::ours.
   bool held() const noexcept { return held_; }
   // The last holder died holding it: whoever asks puts things right.
   bool inherited() const noexcept { return inherited_; }
 
   void take_up() noexcept {
-    core::enter_library();
-    declare(reinterpret_cast<char*>(&mutex_.word_) - me_.offset);
-    shared_mutex::outcome how = shared_mutex::outcome::taken;
-    if (!mutex_.try_take(me_.number)) how = mutex_.take_slowly(me_.number);
+    const shared_mutex::outcome how = mutex_.lock(outer_);
     held_ = how != shared_mutex::outcome::ours;
     inherited_ = how == shared_mutex::outcome::inherited;
-    if (held_) return;
-    declare(outer_);
-    core::leave_library();
   }
-  // A full barrier: what was stored before is seen before anything is loaded after.
   void put_down() noexcept {
     held_ = false;
-    if (mutex_.word_.exchange(0, std::memory_order_seq_cst) != me_.number) mutex_.wake_one();
-    declare(outer_);
-    core::leave_library();
+    mutex_.unlock(outer_);
   }
 
  private:
-  static const thread_identity& identity() noexcept {
-    thread_number();
-    return this_thread_identity;
-  }
-  void declare(void* operation) noexcept {
-    if (me_.pending == nullptr) return;
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    *const_cast<void* volatile*>(me_.pending) = operation;
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-  }
-
   shared_mutex& mutex_;
-  const thread_identity& me_;
-  void* const outer_;  // the thread's pending operation before: an outer hold, or libc's own
+  void* outer_ = nullptr;
   bool held_ = false;
   bool inherited_ = false;
 };

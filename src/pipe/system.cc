@@ -429,7 +429,6 @@ void system::before_fork() noexcept {
 void system::after_fork_in_parent() noexcept { lock_.unlock(); }
 
 void system::after_fork_in_child() noexcept {
-  host::forget_thread_identity();
   lock_.reset_after_fork();
   core::guard hold(lock_);
   watch_.reset_after_fork();

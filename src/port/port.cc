@@ -64,7 +64,6 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
     const slot_index last = std::min<slot_index>(st.high_water, st.most_slots);
     for (slot_index i = 1; i <= last; ++i) st.at(i).state = slot_state::free;
   } else {
-    st.lock.reset();
     st.bytes = bytes;
   }
   st.magic = kMagic;
@@ -150,16 +149,13 @@ void port::expose() noexcept {
 // --- the door -------------------------------------------------------------------------------------
 
 int port::lock_again() noexcept {
-  switch (state_->lock.lock()) {
-    case robust_lock::taken::by_this_thread:
-      return EDEADLK;
-    case robust_lock::taken::owner_died:
-      repair_locked();
-      reap_locked();
-      state_->lock.recovered();
-      break;
-    case robust_lock::taken::yes:
-      break;
+  void* outer = nullptr;
+  const host::shared_mutex::outcome how = state_->lock.lock(outer);
+  if (how == host::shared_mutex::outcome::ours) return EDEADLK;
+  outer_ = outer;
+  if (how == host::shared_mutex::outcome::inherited) {
+    repair_locked();
+    reap_locked();
   }
   return 0;
 }
@@ -174,7 +170,7 @@ int port::enter() noexcept {
     settled_down_ = state_->shared;
     if (settled_down_) settle_down_locked();
   }
-  if (error != 0) state_->lock.unlock();
+  if (error != 0) state_->lock.unlock(outer_);
   return error;
 }
 
@@ -192,7 +188,7 @@ void port::leave() noexcept {
   if (ring) st.bell_rung = true;
   const int set = fd_.load(std::memory_order_relaxed);
   core::enter_library();  // a handler that leaves by a jump must not leave with a wake-up undone
-  st.lock.unlock();
+  st.lock.unlock(outer_);
   if (ring) env_.os.ring(set, false);
   if (wake) host::wake_sleeper(st.waiter_at(w).word);
   core::leave_library();

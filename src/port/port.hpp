@@ -8,7 +8,7 @@
 //      announced and no second process has used the port.
 // Ownership: made once, never freed and its memory never unmapped while some thread may be on its
 //            way to the lock; a port that nobody else can have is recycled for the next one.
-// Locking: the state's robust lock. Taken by `section`; its end wakes whoever has to wake.
+// Locking: the state's lock, which the death of its holder frees. Taken by `section`; its end wakes whoever has to wake.
 // Wakeups: settle_locked() chooses one waiter, the first whose request is met; the leader hears the
 //          bell of the epoll set, the others their word.
 #pragma once
@@ -267,6 +267,7 @@ class port {
   std::atomic<std::uint32_t> inside_{0};    // threads that wait
   std::atomic<bool> forked_{false};         // a child may have the memory: it is not recycled
   bool settled_down_ = false;               // this process made its registrations one-shot
+  void* outer_ = nullptr;                   // the holder's; see shared_mutex::lock()
   std::uint32_t unheard_bells_ = 0;         // taken back in a row
   bool noise_ = false;                      // a report that this process cannot silence
   bool asks_ = false;                       // this process may have a slot with kOwnView

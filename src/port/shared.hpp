@@ -21,7 +21,7 @@
 #include <cstdint>
 
 #include "core/slot.hpp"
-#include "port/robust_lock.hpp"
+#include "host/shared_mutex.hpp"
 
 namespace quay::port {
 
@@ -126,7 +126,7 @@ inline constexpr std::uint64_t kMagic = 0x3174726f70796175;
 struct shared_state {
   std::uint64_t magic;
   std::uint64_t bytes;
-  robust_lock lock;
+  host::shared_mutex lock;
   std::uint32_t life;  // raised each time the memory becomes a new port
   std::uint32_t most_slots;
   uid_t creator_uid;
