@@ -60,6 +60,8 @@ inline constexpr std::uint8_t kRanks = 6;
 void park(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept;
 [[gnu::cold]] void unpark(std::atomic<std::uint32_t>& word) noexcept;
 bool many_cpus() noexcept;
+// The longest time that a thread which spins for a mutex looks away, in pauses; it doubles from 1.
+inline constexpr int kMostPauses = 128;
 
 inline void pause() noexcept {
 #if defined(__x86_64__) || defined(__i386__)

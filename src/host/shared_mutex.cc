@@ -45,8 +45,7 @@ bool thread_exists(std::uint32_t number) noexcept {
 
 shared_mutex::outcome shared_mutex::take_slowly(std::uint32_t number) noexcept {
   errno_guard keep;
-  constexpr int kSpins = 200;
-  int spins = core::many_cpus() ? kSpins : 0;
+  int pauses = core::many_cpus() ? 1 : core::kMostPauses + 1;  // as core::mutex spins
   std::uint32_t waiters = 0;
   for (;;) {
     std::uint32_t seen = word_.load(std::memory_order_relaxed);
@@ -60,9 +59,9 @@ shared_mutex::outcome shared_mutex::take_slowly(std::uint32_t number) noexcept {
       return (seen & FUTEX_OWNER_DIED) != 0 ? outcome::inherited : outcome::taken;
     }
     if (holder == number) return outcome::ours;
-    if (spins > 0) {
-      --spins;
-      core::pause();
+    if (pauses <= core::kMostPauses) {
+      for (int i = 0; i < pauses; ++i) core::pause();
+      pauses *= 2;
       continue;
     }
     waiters = FUTEX_WAITERS;
