@@ -180,6 +180,8 @@ class queue final : public core::queue {
   bool copied_on_fork_ QUAY_GUARDED_BY(lock()) = false;
   std::atomic<long> sigio_owner_{0};  // process, negative: group, 0: nobody
   core::ident_table idents_ QUAY_GUARDED_BY(lock());
+  // Of the last note dropped: who drops one often makes another, and the arena is everybody's.
+  core::slot_index spare_ QUAY_GUARDED_BY(lock()) = core::kNil;
   std::atomic<std::uint32_t> notes_{0};  // written under the mutex
   std::atomic<std::uint64_t> calls_{0};
   std::uint64_t delivered_ QUAY_GUARDED_BY(lock()) = 0;

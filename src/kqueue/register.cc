@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <climits>
+#include <utility>
 
 #include "kqueue/filters/filters.hpp"
 #include "kqueue/kfilter.hpp"
@@ -107,7 +108,7 @@ int queue::create_locked(event& change, filter& f) noexcept {
     on = demand_interest_locked(fd);
     if (on == kNil) return ENOMEM;
   }
-  const slot_index i = env().notes.allocate();
+  const slot_index i = spare_ != kNil ? std::exchange(spare_, kNil) : env().notes.allocate();
   if (i == kNil) {
     if (on != kNil && interest_at(on).first == kNil) drop_interest_locked(on);
     return ENOMEM;
@@ -208,7 +209,6 @@ void queue::set_enabled_locked(slot_index i, std::uint16_t flags, bool evaluated
 void queue::drop_locked(slot_index i, bool keep_registration) noexcept {
   note& n = at(i);
   filter_of(n).detach(*this, i);
-  retire_locked(i);
   unlink_locked(i, keep_registration);
 }
 
@@ -235,7 +235,12 @@ void queue::unlink_locked(slot_index i, bool keep_registration) noexcept {
     }
   }
   if (n.ext != kNil) system_.ext_blocks().release(n.ext);
-  env().notes.release(i);
+  if (spare_ == kNil) {
+    env().notes.rename(i);
+    spare_ = i;
+  } else {
+    env().notes.release(i);
+  }
   notes_.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -278,6 +283,7 @@ void queue::close_locked() noexcept {
   for (slot_index i = idents_.any(); i != kNil; i = idents_.any()) drop_locked(i, false);
   each_interest_locked([this](slot_index on) QUAY_NO_ANALYSIS { on_vanished_locked(on); });
   idents_.reset();
+  if (spare_ != kNil) env().notes.release(std::exchange(spare_, kNil));
   shut_locked();
 }
 

@@ -73,6 +73,10 @@ class system final : public core::descriptor_owner, private core::edge_listener 
     core::descriptor_owner* other = descriptors_.owner_of(fd);
     return other != nullptr && other != this && other->observe(fd, writing, out);
   }
+  // Surely no queue's, and no other system's number.
+  bool is_nobodys(int fd) const noexcept {
+    return env_.hooked && descriptors_.owner_of(fd) == nullptr;
+  }
   bool is_others(int fd) const noexcept {
     const core::descriptor_owner* owner = descriptors_.owner_of(fd);
     return owner != nullptr && owner != this;

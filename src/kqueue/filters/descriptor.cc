@@ -68,7 +68,8 @@ void descriptor_filter::examine(queue& q, interest& it) noexcept {
 int descriptor_filter::attach(queue& q, slot_index i) noexcept {
   settle_question(q, q.at(i));
   interest& it = q.interest_of_note_locked(i);
-  if (q.owner().queue_at(it.descriptor) != nullptr &&
+  const bool nobodys = q.owner().is_nobodys(it.descriptor);
+  if (!nobodys && q.owner().queue_at(it.descriptor) != nullptr &&
       (q.env().hooked || q.os().is_set(it.descriptor))) {
     it.kind = object::kqueue;
   }
@@ -82,7 +83,7 @@ int descriptor_filter::attach(queue& q, slot_index i) noexcept {
   }
   const core::direction d = static_cast<core::direction>(q.at(i).dir);
   core::observation seen;
-  if (q.owner().observe_other(it.descriptor, d == core::kOut, seen)) {
+  if (!nobodys && q.owner().observe_other(it.descriptor, d == core::kOut, seen)) {
     it.kind = object::owned;
     it.dir[d].edge = true;
     q.at(i).descriptor.asks |= kOwnersEdges;
@@ -116,8 +117,11 @@ int descriptor_filter::evaluate(queue& q, slot_index i) noexcept {
   if (it.pollable) {
     if (it.kind == object::kqueue && q.owner().is_queue(it.descriptor, q)) return 0;
     if (it.kind == object::owned && observed(q, i)) q.activate_locked(i);
-    return q.arm_locked(q.at(i).descriptor.interest, static_cast<core::direction>(q.at(i).dir),
-                        true);
+    const note& n = q.at(i);
+    // A level that is disabled wants nothing more of the kernel; enabling it sees for itself.
+    const bool idle = (n.status & core::state::kDisabled) != 0 && !queue::wants_edges(n);
+    if (idle && it.dir[n.dir].armed != 0) return 0;
+    return q.arm_locked(n.descriptor.interest, static_cast<core::direction>(n.dir), true);
   }
   if (event(q, i)) q.activate_locked(i);
   return 0;
