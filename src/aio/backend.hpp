@@ -27,14 +27,19 @@ class client {
   ~client() = default;
 };
 
+enum class interruption : std::uint8_t {
+  none,       // it goes on, or has ended by itself
+  cancelled,  // it has ended, or ends at once, as cancelled
+  shortened,  // the same, but bytes were moved before, which are its result
+};
+
 class backend {
  public:
   virtual bool begin(request& r) noexcept = 0;
   // Takes back a request that the kernel has not seen yet.
   virtual bool withdraw(request& r) noexcept = 0;
-  // Asks the kernel to give up the request of that token. True: it has ended, or ends at once, as
-  // cancelled.
-  virtual bool interrupt(std::uintptr_t token) noexcept = 0;
+  // Asks the kernel to give up the request of that token.
+  virtual interruption interrupt(std::uintptr_t token) noexcept = 0;
 
   virtual void before_fork() noexcept = 0;
   virtual void after_fork_in_parent() noexcept = 0;

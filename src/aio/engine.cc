@@ -44,23 +44,6 @@ std::size_t sum(const iovec* parts, int count) noexcept {
   return bytes;
 }
 
-// Takes the first `moved` bytes off the request.
-void advance(request& r, long moved) noexcept {
-  r.moved += moved;
-  r.offset += moved;
-  auto left = static_cast<std::size_t>(moved);
-  while (left > 0) {
-    const std::size_t n = std::min(left, r.parts->iov_len);
-    r.parts->iov_base = static_cast<char*>(r.parts->iov_base) + n;
-    r.parts->iov_len -= n;
-    left -= n;
-    if (r.parts->iov_len == 0 && r.part_count > 1) {
-      ++r.parts;
-      --r.part_count;
-    }
-  }
-}
-
 }  // namespace
 
 engine::engine(core::descriptor_table& descriptors, core::tunables& tune, bool hooked) noexcept
@@ -210,20 +193,21 @@ int engine::begin_later(aiocb& block, operation op, const iovec* parts, int coun
   r.list = list;
   r.op = op;
   r.stream = stream;
+  r.whole = stream && op == operation::write && (flags & O_NONBLOCK) == 0;
   r.ordered = stream || (op == operation::write && (flags & O_APPEND) != 0);
-  r.polling = r.waiting = false;
+  r.polling = r.waiting = r.given_up = false;
   r.by_thread = tried.by_thread;
   r.by.store(nullptr, std::memory_order_relaxed);
   r.owner = owner;
   r.descriptor = fd;
-  r.parts = vectored ? r.storage : &r.whole;
+  r.parts = vectored ? r.storage : &r.single;
   r.part_count = count;
   std::copy_n(parts, count, r.parts);
   r.offset = is_sync(op) ? 0 : block.aio_offset;
   r.moved = 0;
   r.block = &block;
   r.tell = tell;
-  advance(r, tried.result);
+  r.advance(tried.result);
   if (list != kNil) lists_.at(list).left.fetch_add(1, std::memory_order_relaxed);
   const std::uintptr_t token = token_of(i, r.generation);
   r.token.store(token, std::memory_order_release);
@@ -298,7 +282,7 @@ void engine::declined(request& r) noexcept {
 }
 
 void engine::end(request& r, long result) noexcept {
-  // Part of it was moved at submission: an error now is the next request's to see.
+  // Part of it was moved: an error now is the next request's to see.
   if (r.moved > 0) result = r.moved + std::max(result, 0L);
   const notification tell = r.tell;
   const slot_index list = r.list;

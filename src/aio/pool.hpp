@@ -23,7 +23,7 @@ class pool final : public backend {
 
   bool begin(request& r) noexcept override;
   bool withdraw(request& r) noexcept override;
-  bool interrupt(std::uintptr_t) noexcept override { return false; }
+  interruption interrupt(std::uintptr_t) noexcept override { return interruption::none; }
   void show(core::catalogue::description& d) const noexcept QUAY_NO_ANALYSIS {
     d.add("pool_threads", threads_).add("pool_idle", idle_).add("pool_queued", unseen_);
   }

@@ -15,6 +15,7 @@
 #include <aio.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -60,23 +61,46 @@ struct request {
   core::slot_index list = core::kNil;
   operation op = operation::read;
   stage at = stage::held;
-  bool stream = false;     // has no offset
-  bool ordered = false;    // must not overtake its like: streams, and writes that append
-  bool polling = false;    // the ring waits until the stream is ready
-  bool waiting = false;    // in a worker's queue
+  bool stream = false;    // has no offset
+  bool whole = false;     // a write that blocks: it ends when all is written
+  bool ordered = false;   // must not overtake its like: streams, and writes that append
+  bool polling = false;   // the ring waits until the stream is ready
+  bool given_up = false;  // the ring was asked to: half done, it is over when the kernel returns it
+  bool waiting = false;   // in a worker's queue
   bool by_thread = false;  // the kernel would make a thread for it
   int descriptor = -1;
   int part_count = 0;
-  iovec whole = {};
-  iovec* parts = nullptr;  // what is still to be moved; &whole unless vectored
+  iovec single = {};
+  iovec* parts = nullptr;  // what is still to be moved; &single unless vectored
   iovec* storage = nullptr;
   std::int64_t offset = 0;
-  std::int64_t moved = 0;                   // bytes that were moved at submission
+  std::int64_t moved = 0;                   // bytes that were moved so far
   core::descriptor_owner* owner = nullptr;  // whose object the descriptor is; null: the kernel's
   std::uint64_t serial = 0;
   std::atomic<backend*> by{nullptr};  // whom it was handed to
   aiocb* block = nullptr;
   notification tell;
+
+  std::size_t left() const noexcept {
+    std::size_t bytes = 0;
+    for (int i = 0; i < part_count; ++i) bytes += parts[i].iov_len;
+    return bytes;
+  }
+  // Takes the first bytes off, which have been moved.
+  void advance(long bytes) noexcept {
+    moved += bytes;
+    offset += bytes;
+    while (bytes > 0) {
+      const auto n = std::min(static_cast<std::size_t>(bytes), parts->iov_len);
+      parts->iov_base = static_cast<char*>(parts->iov_base) + n;
+      parts->iov_len -= n;
+      bytes -= static_cast<long>(n);
+      if (parts->iov_len == 0 && part_count > 1) {
+        ++parts;
+        --part_count;
+      }
+    }
+  }
 };
 
 // A list whose end is to be told (lio_listio with LIO_NOWAIT).

@@ -148,16 +148,20 @@ outcome engine::cancel(int fd, const aiocb* block) noexcept {
       ours = take_back_locked(*r);
       if (ours) freed = released_locked(fd);
     }
+    interruption how = interruption::cancelled;
     if (ours) {
+      if (r->moved > 0) how = interruption::shortened;
       end(*r, -ECANCELED);
       start_all(freed);
-    } else if (ring_.interrupt(token)) {
-      await_end(token);
     } else {
-      result = AIO_NOTCANCELED;
-      continue;
+      how = ring_.interrupt(token);
+      if (how != interruption::none) await_end(token);
     }
-    if (result == AIO_ALLDONE) result = AIO_CANCELED;
+    if (how != interruption::cancelled) {
+      result = AIO_NOTCANCELED;
+    } else if (result == AIO_ALLDONE) {
+      result = AIO_CANCELED;
+    }
   }
 }
 
@@ -178,7 +182,7 @@ void engine::closing(int fd) noexcept {
     }
     if (ours) {
       end(*r, -ECANCELED);
-    } else if (interrupts && ring_.interrupt(token)) {
+    } else if (interrupts && ring_.interrupt(token) != interruption::none) {
       await_end(token);
     }
   }

@@ -88,18 +88,18 @@ bool ring::withdraw(request& r) noexcept {
   return jobs_.remove(r);
 }
 
-bool ring::interrupt(std::uintptr_t token) noexcept {
+interruption ring::interrupt(std::uintptr_t token) noexcept {
   question q{token, nullptr, kAsked};
   {
     core::guard hold(lock_);
-    if (!running_ || lost_ || !wake_locked()) return false;
+    if (!running_ || lost_ || !wake_locked()) return interruption::none;
     q.next = questions_;
     questions_ = &q;
   }
   while (q.answer.load(std::memory_order_acquire) == kAsked) {
     host::sleep_on(q.answer, kAsked, INT64_MAX);
   }
-  return q.answer.load(std::memory_order_relaxed) == kYes;
+  return static_cast<interruption>(q.answer.load(std::memory_order_relaxed));
 }
 
 // What is queued under the same lock is found by the thread, which takes the lock to look.
@@ -197,6 +197,12 @@ int ring::submit_locked() noexcept {
     if (e == nullptr) break;
     e->opcode = IORING_OP_ASYNC_CANCEL;
     e->addr = questions_->token;
+    // Only this thread moves on what the kernel has begun: nothing that it cancels moves further.
+    request& asked = client_.under_way(questions_->token);
+    const bool ours = asked.token.load(std::memory_order_relaxed) == questions_->token &&
+                      asked.by.load(std::memory_order_relaxed) == this;
+    if (ours) asked.given_up = true;
+    questions_->yes = ours && asked.moved > 0 ? interruption::shortened : interruption::cancelled;
     questions_ = questions_->next;
     ++under_way_;
   }
@@ -212,22 +218,29 @@ void ring::settle(const host::io_ring::result& c) noexcept {
   }
   --under_way_;
   if ((c.name & kQuestion) != 0) {
-    answer(*reinterpret_cast<question*>(c.name & ~kQuestion), c.value == 0 ? kYes : kNo);
+    question& q = *reinterpret_cast<question*>(c.name & ~kQuestion);
+    answer(q, c.value == 0 ? q.yes : interruption::none);
     return;
   }
   request& r = client_.under_way(static_cast<std::uintptr_t>(c.name));
   const bool ready = r.polling && c.value >= 0;
-  const bool again = !r.polling && c.value == -EAGAIN && r.stream;
+  // The kernel writes to a stream what it takes at once.
+  const bool part =
+      !r.polling && r.whole && c.value > 0 && static_cast<std::size_t>(c.value) < r.left();
+  const bool again = part || (!r.polling && c.value == -EAGAIN && r.stream);
   if (!ready && !again && c.value != -EINTR) return client_.finished(r, c.value);
-  // A stream that does not block is awaited before it is tried again.
+  if (part) r.advance(c.value);
+  // Between two steps the kernel had nothing to cancel.
+  if (r.given_up && r.moved > 0 && (ready || again)) return client_.finished(r, -ECANCELED);
+  // A stream is awaited before it is tried again.
   r.polling = again;
   core::guard hold(lock_);
   jobs_.push(r);
 }
 
-void ring::answer(question& q, std::uint32_t what) noexcept {
+void ring::answer(question& q, interruption what) noexcept {
   std::atomic<std::uint32_t>& word = q.answer;
-  word.store(what, std::memory_order_release);
+  word.store(static_cast<std::uint32_t>(what), std::memory_order_release);
   host::wake_all(word);  // by address: the question itself may be gone
 }
 
@@ -254,7 +267,7 @@ void ring::decline_all() noexcept {
         if (r == nullptr) return;
       }
     }
-    if (asked != nullptr) answer(*asked, kNo);
+    if (asked != nullptr) answer(*asked, interruption::none);
     if (r != nullptr) client_.declined(*r);
   }
 }

@@ -31,7 +31,7 @@ class ring final : public backend {
 
   bool begin(request& r) noexcept override;
   bool withdraw(request& r) noexcept override;
-  bool interrupt(std::uintptr_t token) noexcept override;
+  interruption interrupt(std::uintptr_t token) noexcept override;
   void show(core::catalogue::description& d) const noexcept QUAY_NO_ANALYSIS {
     d.add("ring_running", running_).add("ring_forbidden", forbidden_);
     d.add("ring_entries", under_way_);
@@ -45,11 +45,10 @@ class ring final : public backend {
   struct question {
     std::uintptr_t token;
     question* next;
-    std::atomic<std::uint32_t> answer;  // kAsked, kYes or kNo
+    std::atomic<std::uint32_t> answer;      // an interruption, or kAsked
+    interruption yes = interruption::none;  // the thread's: what it is if the kernel agrees
   };
-  static constexpr std::uint32_t kAsked = 0;
-  static constexpr std::uint32_t kYes = 1;
-  static constexpr std::uint32_t kNo = 2;
+  static constexpr std::uint32_t kAsked = ~std::uint32_t{0};
 
   static constexpr std::uint32_t kSettled = 0;
   static constexpr std::uint32_t kOpening = 1;
@@ -66,7 +65,7 @@ class ring final : public backend {
   // Hands queued requests and questions to the kernel; what it does not take stays queued.
   int submit_locked() noexcept QUAY_REQUIRES(lock_);
   void settle(const host::io_ring::result& c) noexcept;
-  static void answer(question& q, std::uint32_t what) noexcept;
+  static void answer(question& q, interruption what) noexcept;
   // Without a ring: gives away what the kernel was never told of.
   void decline_all() noexcept;
   bool stop_if_idle() noexcept;

@@ -142,7 +142,9 @@ class host {
   virtual int examine(int fd, object_facts& out) noexcept = 0;
   virtual std::uint32_t poll_now(int fd, std::uint32_t events) noexcept = 0;
   virtual std::int64_t bytes_to_read(int fd, object kind) noexcept = 0;  // -1: no such figure
-  virtual std::int64_t backlog(int fd) noexcept = 0;                     // listening sockets
+  // A TCP socket whose next byte is an urgent one: what a read gives, which is not in the figure above.
+  virtual std::int64_t bytes_behind_mark(int fd) noexcept = 0;
+  virtual std::int64_t backlog(int fd) noexcept = 0;  // listening sockets
   virtual std::int64_t room_to_write(int fd, object kind) noexcept = 0;
   virtual std::int64_t unsent(int fd) noexcept = 0;           // bytes in the send buffer, -1: none
   virtual bool sending_is_shut(int fd) noexcept = 0;          // own shutdown(SHUT_WR)

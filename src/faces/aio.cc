@@ -94,6 +94,7 @@ int quay_lio_listio(int mode, struct aiocb* const blocks[], int count, struct si
   notification whole;
   if (mode == LIO_NOWAIT) {
     if (const int error = read_sigevent(event, whole); error != 0) return finish(error);
+    whole.order.flags = 0;  // those are a request's: FreeBSD does not look at a list's
     if (whole.order.object == 0) whole.order.object = reinterpret_cast<std::uintptr_t>(blocks);
   }
   quay::core::slot_index list = quay::core::kNil;

@@ -107,5 +107,11 @@ int quay_hook_sigaction(int number, const struct sigaction* act, struct sigactio
 int quay_hook_posts_ignored(int number, pid_t process) {
   return signal_engine::instance().post_ignored(number, process) ? 1 : 0;
 }
+std::uint64_t quay_hook_before_post(int number) {
+  return signal_engine::instance().before_post(number);
+}
+void quay_hook_after_post(int number, pid_t process, std::uint64_t before) {
+  signal_engine::instance().after_post(number, process, before);
+}
 void quay_hook_signal_taken(int number) { signal_engine::instance().consumed(number); }
 void quay_hook_after_exec(void) { signal_engine::instance().after_exec(); }

@@ -47,5 +47,8 @@ QUAY_HOOK_POINT int quay_hook_sigaction(int number, const struct sigaction* act,
                                         struct sigaction* old);
 // The program posts a watched signal to itself, or (0) to the calling thread. Not 0: that is all.
 QUAY_HOOK_POINT int quay_hook_posts_ignored(int number, pid_t process);
+// Around libc's call, if it is not; after_post only when that succeeded, with what before_post gave.
+QUAY_HOOK_POINT std::uint64_t quay_hook_before_post(int number);
+QUAY_HOOK_POINT void quay_hook_after_post(int number, pid_t process, std::uint64_t before);
 QUAY_HOOK_POINT void quay_hook_signal_taken(int number);  // by sigwait() and the like
 QUAY_HOOK_POINT void quay_hook_after_exec(void);          // it returned

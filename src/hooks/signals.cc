@@ -25,6 +25,7 @@ using handler = void (*)(int);
 
 constinit original<int(pid_t, int)> libc_kill{"kill"};
 constinit original<int(int)> libc_raise{"raise"};
+constinit original<int(pid_t, int, sigval)> libc_sigqueue{"sigqueue"};
 constinit original<int(const sigset_t*, int*)> libc_sigwait{"sigwait"};
 constinit original<int(const sigset_t*, siginfo_t*)> libc_sigwaitinfo{"sigwaitinfo"};
 constinit original<int(const sigset_t*, siginfo_t*, const timespec*)> libc_sigtimedwait{
@@ -55,6 +56,7 @@ QUAY_HANDLER_SAFE int libc_sigaction(int number, const struct sigaction* act,
   libc_sigaction(SIGKILL, nullptr, nullptr);
   libc_kill.get();
   libc_raise.get();
+  libc_sigqueue.get();
   libc_sigwait.get();
   libc_sigwaitinfo.get();
   libc_sigtimedwait.get();
@@ -141,16 +143,35 @@ QUAY_HOOK handler sigset(int number, handler h) noexcept {
 
 // --- posting to oneself ---------------------------------------------------------------------------
 
+namespace {
+
+// To `process`, or to the calling thread (0). `post`: libc's call.
+template <class F>
+int post_watched(pid_t process, int number, F post) noexcept {
+  const std::uint64_t before = quay_hook_before_post(number);
+  const int result = post();
+  if (result == 0) quay_hook_after_post(number, process, before);
+  return result;
+}
+
+}  // namespace
+
 QUAY_HOOK int kill(pid_t process, int number) noexcept {
-  if (process > 0 && quay_hook_watches_signal(number) && quay_hook_posts_ignored(number, process)) {
-    return 0;
-  }
-  return libc_kill.get()(process, number);
+  const auto post = [=] { return libc_kill.get()(process, number); };
+  if (process <= 0 || !quay_hook_watches_signal(number)) return post();
+  return quay_hook_posts_ignored(number, process) ? 0 : post_watched(process, number, post);
 }
 
 QUAY_HOOK int raise(int number) noexcept {
-  if (quay_hook_watches_signal(number) && quay_hook_posts_ignored(number, 0)) return 0;
-  return libc_raise.get()(number);
+  const auto post = [=] { return libc_raise.get()(number); };
+  if (!quay_hook_watches_signal(number)) return post();
+  return quay_hook_posts_ignored(number, 0) ? 0 : post_watched(0, number, post);
+}
+
+QUAY_HOOK int sigqueue(pid_t process, int number, sigval value) noexcept {
+  const auto post = [=] { return libc_sigqueue.get()(process, number, value); };
+  if (process <= 0 || !quay_hook_watches_signal(number)) return post();
+  return post_watched(process, number, post);
 }
 
 // --- taking what is pending -----------------------------------------------------------------------

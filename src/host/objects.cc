@@ -19,6 +19,7 @@
 #include <linux/sockios.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 
@@ -212,6 +213,14 @@ std::uint32_t linux_host::poll_now(int fd, std::uint32_t events) noexcept {
 std::int64_t linux_host::bytes_to_read(int fd, object) noexcept {
   int n = 0;
   return system_call(SYS_ioctl, fd, FIONREAD, &n) == 0 ? n : -1;
+}
+
+std::int64_t linux_host::bytes_behind_mark(int fd) noexcept {
+  errno_guard keep;
+  int at_mark = 0;
+  if (ioctl(fd, SIOCATMARK, &at_mark) != 0 || at_mark == 0) return 0;
+  const ssize_t n = recv(fd, nullptr, INT_MAX, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+  return n > 0 ? n : 0;
 }
 
 std::int64_t linux_host::backlog(int fd) noexcept {

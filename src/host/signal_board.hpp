@@ -4,10 +4,10 @@
 //       both take.
 // Contract: semantics/pipes-signalfd.md B8, rules 3 and 7.
 // Invariants:
-//   1. entry.count is {count, generation, counted}: count in the high 32 bits, `counted` the lowest.
-//      `counted` is set while a pending signal was counted by a look: its delivery is then not a
-//      second posting. The generation, raised by every delivery, keeps a look from marking as
-//      counted what was delivered while it looked.
+//   1. entry.count is {count, generation, counted}: 32, 24 and 8 bits. `counted` is how many postings
+//      of what is pending were counted already: their deliveries are then no second ones. A signal
+//      that does not queue is pending once, however often it was posted. The generation, raised by
+//      every delivery, keeps a look from marking as counted what was delivered while it looked.
 //   2. The lock is taken with all signals blocked: no handler ever runs in its holder.
 //   3. In a child of vfork, which is not `owner`, no word changes: they are the parent's.
 // Locking: words through core::shared; what is said to be guarded, by lock_board().
@@ -43,14 +43,22 @@ struct signal_board {
 
 extern signal_board g_board;
 
-inline constexpr std::uint64_t kCounted = 1;
-inline constexpr std::uint64_t kGeneration = 2;
+inline constexpr std::uint64_t kCounted = 0xff;
+inline constexpr std::uint64_t kGeneration = 0x100;
 inline constexpr std::uint64_t kOne = std::uint64_t{1} << 32;
 
+QUAY_HANDLER_SAFE constexpr bool queues(int number) noexcept { return number >= 32; }
+constexpr std::uint64_t generation_of(std::uint64_t count) noexcept {
+  return count & (kOne - kGeneration);
+}
+
 // The word after a posting ended: delivered, or taken.
-QUAY_HANDLER_SAFE constexpr std::uint64_t after_delivery(std::uint64_t was, bool counts) noexcept {
+QUAY_HANDLER_SAFE constexpr std::uint64_t after_delivery(int number, std::uint64_t was,
+                                                         bool counts) noexcept {
+  const std::uint64_t counted = was & kCounted;
+  const std::uint64_t left = queues(number) && counted != 0 ? counted - 1 : 0;
   const std::uint64_t low = (was + kGeneration) & (kOne - 1) & ~kCounted;
-  return (was & ~(kOne - 1)) + (counts ? kOne : 0) + low;
+  return (was & ~(kOne - 1)) + (counts ? kOne : 0) + low + left;
 }
 
 enum class usual : std::uint8_t { terminate, ignore, stop };  // what SIG_DFL does

@@ -83,7 +83,7 @@ QUAY_HANDLER_SAFE void count(int number, bool ignored) noexcept {
   for (;;) {
     const std::uint64_t was = shared::load(e.count);
     const bool fresh = (was & kCounted) == 0;
-    if (!shared::replace(e.count, was, after_delivery(was, fresh && !ignored))) continue;
+    if (!shared::replace(e.count, was, after_delivery(number, was, fresh && !ignored))) continue;
     if (!fresh) return;
     break;
   }

@@ -108,7 +108,7 @@ void signal_engine::watch(int number, bool ignored_too) noexcept {
     if (first || (asks && handler_of(e.wanted) == 1)) install_locked(number);
     if (first) {
       // What is pending already was posted before anybody asked.
-      const std::uint64_t counted = (pending_signals() & bit) != 0 ? kCounted : 0;
+      const std::uint64_t counted = (pending_signals() & bit) != 0 ? 1 : 0;
       shared::store(e.count, (e.count & ~kCounted) | counted);
     }
   }
@@ -160,7 +160,7 @@ void signal_engine::look(std::uint64_t signals) noexcept {
       return;
     }
     const bool ignored = shared::load(e.action) == 1;
-    if (!shared::replace(e.count, was, (was | kCounted) + (ignored ? 0 : kOne))) return;
+    if (!shared::replace(e.count, was, was + 1 + (ignored ? 0 : kOne))) return;
     if (ignored) shared::add(e.ignored, 1u);
     fresh |= signal_bit(n);
     shared::add(g_board.tally, std::uint64_t{1});
@@ -181,7 +181,7 @@ void signal_engine::consumed(int number) noexcept {
   for (;;) {
     const std::uint64_t was = shared::load(e.count);
     const bool counted = (was & kCounted) != 0;
-    if (!shared::replace(e.count, was, after_delivery(was, !counted))) continue;
+    if (!shared::replace(e.count, was, after_delivery(number, was, !counted))) continue;
     if (counted) return;
     break;
   }
@@ -206,6 +206,31 @@ bool signal_engine::post_ignored(int number, pid_t process) noexcept {
   shared::add(g_board.tally, std::uint64_t{1});
   ring_bells(signal_bit(number));
   return true;
+}
+
+std::uint64_t signal_engine::before_post(int number) noexcept {
+  return shared::load(g_board.of[number].count);
+}
+
+void signal_engine::after_post(int number, pid_t process, std::uint64_t before) noexcept {
+  if (process != 0 && process != shared::load(g_board.owner)) return;
+  signal_board::entry& e = g_board.of[number];
+  if (generation_of(shared::load(e.count)) != generation_of(before)) return;  // it was delivered
+  if (!in_owner()) return;
+  // It waits: as the first, which is seen as pending, or behind one that was counted.
+  if ((before & kCounted) == 0) return look(signal_bit(number));
+  const bool ignored = shared::load(e.action) == 1;
+  for (;;) {
+    const std::uint64_t was = shared::load(e.count);
+    const std::uint64_t counted = was & kCounted;
+    if (counted == 0) return;  // the others were taken meanwhile: this one is seen by itself
+    if (queues(number) && counted == kCounted) return;  // at its delivery
+    const std::uint64_t now = was + (ignored ? 0 : kOne) + (queues(number) ? 1 : 0);
+    if (shared::replace(e.count, was, now)) break;
+  }
+  if (ignored) shared::add(e.ignored, 1u);
+  shared::add(g_board.tally, std::uint64_t{1});
+  ring_bells(signal_bit(number));
 }
 
 int signal_engine::descriptor() noexcept {

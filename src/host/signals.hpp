@@ -38,6 +38,10 @@ class signal_engine final : public core::signal_counter {
   // The program posts a signal that it ignores to itself: to `process`, or to the calling thread (0).
   // True: it was counted, and the kernel, which would do nothing, need not be asked.
   bool post_ignored(int number, pid_t process) noexcept;
+  // Around any other posting to itself. One that waits behind a pending one is counted after it: the
+  // kernel merges the two, or queues it, and shows nothing of it.
+  std::uint64_t before_post(int number) noexcept;
+  void after_post(int number, pid_t process, std::uint64_t before) noexcept;
   // Around exec: what the program ignores is really ignored. Changes no memory: children of vfork
   // come here too.
   void before_exec() noexcept;

@@ -233,6 +233,21 @@ TEST_P(Aio_Notify, OnlyFreeBsdQueuesTakeRequests) {
 
 // --- lists ----------------------------------------------------------------------------------------
 
+TEST_P(Aio_Notify, TheFlagsOfAListAreNotLookedAt) {
+  request r = request::room_for(file, 4);
+  r.block.aio_lio_opcode = LIO_READ;
+  aiocb* list[] = {&r.block};
+  sigevent told{};
+  told.sigev_notify = SIGEV_KEVENT;
+  told.sigev_notify_kqueue = kq;
+  told.sigev_notify_kevent_flags = -1;
+  ASSERT_EQ(::lio_listio(LIO_NOWAIT, list, 1, &told), 0);
+  EXPECT_THAT(
+      await(kq),
+      ElementsAre(Event(reinterpret_cast<uintptr_t>(list), EVFILT_LIO).flags(EV_ONESHOT | EV_EOF)));
+  EXPECT_EQ(collect(r), 4);
+}
+
 TEST_P(Aio_Notify, TheEndOfAListIsAnEventOfTheList) {
   request a = request::room_for(file, 4);
   request b = request::room_for(pipe.reader, 1);

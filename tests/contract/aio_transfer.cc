@@ -3,6 +3,7 @@
 // What: reading, writing and syncing: what is moved, in which order, and what is refused.
 // Contract: aio_read(3), aio_write(3), aio_fsync(3) of POSIX and FreeBSD; every test with every way
 // of performing requests.
+#include <poll.h>
 #include <sys/uio.h>
 
 #include <thread>
@@ -150,6 +151,63 @@ TEST_P(Aio_Transfer, AStreamThatDoesNotBlockIsAwaited) {
   EXPECT_EQ(r.error(), EINPROGRESS);
   put(pair.there, "hello");
   EXPECT_EQ(r.finish(), 5);
+}
+
+// Reads until all is there, or the patience ends.
+std::string take_all(int fd, size_t count) {
+  std::string all;
+  pollfd ready{fd, POLLIN, 0};
+  while (all.size() < count &&
+         ::poll(&ready, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())) == 1) {
+    const std::string part = take(fd, count - all.size());
+    if (part.empty()) break;
+    all += part;
+  }
+  return all;
+}
+
+// What fits at once is not the end of a write that may block.
+void expect_whole(int from, int to) {
+  const std::string content = pattern(size_t{2} << 20);
+  ASSERT_EQ(::fcntl(to, F_SETFL, 0), 0);
+  request w(to, content);
+  ASSERT_EQ(::aio_write(&w.block), 0);
+  EXPECT_TRUE(take_all(from, content.size()) == content);
+  EXPECT_EQ(w.finish(), static_cast<ssize_t>(content.size()));
+}
+
+TEST_P(Aio_Transfer, AWriteToASocketThatBlocksIsWhole) {
+  const socket_pair pair = make_socketpair();
+  expect_whole(pair.here, pair.there);
+}
+
+TEST_P(Aio_Transfer, AWriteToAPipeThatBlocksIsWhole) {
+  const pipe_ends pipe = make_pipe();
+  expect_whole(pipe.reader, pipe.writer);
+}
+
+TEST_P(Aio_Transfer, AWriteToAStreamThatDoesNotBlockMayBeShort) {
+  const socket_pair pair = make_socketpair();
+  request w(pair.there, pattern(size_t{4} << 20));
+  ASSERT_EQ(::aio_write(&w.block), 0);
+  const ssize_t written = w.finish();
+  EXPECT_GT(written, 0);
+  EXPECT_LT(written, ssize_t{4} << 20);
+}
+
+// FreeBSD: what was written cannot be taken back.
+TEST_P(Aio_Transfer, CancellingAHalfDoneWriteLeavesAShortOne) {
+  if (GetParam() == by::threads) GTEST_SKIP() << "a thread that writes is not interrupted";
+  const socket_pair pair = make_socketpair();
+  ASSERT_EQ(::fcntl(pair.there, F_SETFL, 0), 0);
+  request w(pair.there, pattern(size_t{8} << 20));
+  ASSERT_EQ(::aio_write(&w.block), 0);
+  EXPECT_EQ(take_all(pair.here, 1'000'000).size(), 1'000'000U);
+  EXPECT_TRUE(w.in_progress());
+  EXPECT_EQ(::aio_cancel(pair.there, &w.block), AIO_NOTCANCELED);
+  const ssize_t written = w.finish();
+  EXPECT_GE(written, 1'000'000);
+  EXPECT_LT(written, ssize_t{8} << 20);
 }
 
 TEST_P(Aio_Transfer, ReadsOfAStreamKeepTheirOrder) {

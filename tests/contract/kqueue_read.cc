@@ -102,6 +102,33 @@ TEST_P(Kqueue_Read, FflagsCarryNoErrorThatWouldHaveToBeConsumed) {
   EXPECT_EQ(pending_socket_error(s.here), ECONNRESET);
 }
 
+// What Linux counts ends at the mark: between the two reads there is nothing to count.
+TEST_P(Kqueue_Read, BytesBehindUrgentDataAreReadToo) {
+  const socket_pair s = make_tcp_pair();
+  ASSERT_EQ(::send(s.there, "abc!", 4, MSG_OOB), 4);
+  put(s.there, "hello");
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ)}), Succeeds());
+  EXPECT_THAT(await(kq), ElementsAre(Event(s.here, EVFILT_READ).data(Ge(3))));
+  EXPECT_EQ(take(s.here, 100), "abc");
+  EXPECT_THAT(await(kq), ElementsAre(Event(s.here, EVFILT_READ).data(5)));
+  char urgent = 0;
+  ASSERT_EQ(::recv(s.here, &urgent, 1, MSG_OOB), 1);
+  EXPECT_THAT(poll(kq), ElementsAre(Event(s.here, EVFILT_READ).data(5)));
+  EXPECT_EQ(take(s.here, 100), "hello");
+  EXPECT_THAT(poll(kq), IsEmpty());
+}
+
+TEST_P(Kqueue_Read, EofBehindUrgentDataCountsWhatIsBeforeIt) {
+  socket_pair s = make_tcp_pair();
+  ASSERT_EQ(::send(s.there, "!", 1, MSG_OOB), 1);
+  put(s.there, "hello");
+  s.there.close();
+  pollfd ended{s.here, POLLRDHUP, 0};
+  ASSERT_EQ(::poll(&ended, 1, 10'000), 1);
+  ASSERT_THAT(alter(kq, {add(s.here, EVFILT_READ)}), Succeeds());
+  EXPECT_THAT(poll(kq), ElementsAre(Event(s.here, EVFILT_READ).data(5).flags(EV_EOF)));
+}
+
 TEST_P(Kqueue_Read, ARefusedDatagramIsReadyWithoutEof) {
   endpoint gone = bind_anywhere(AF_INET, SOCK_DGRAM);
   const unique_fd sender = connect_to(gone, SOCK_DGRAM);

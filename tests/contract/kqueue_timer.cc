@@ -308,6 +308,16 @@ TEST_P(Kqueue_TimerAbsolute, APastTimeFiresAtOnce) {
   }
 }
 
+TEST_P(Kqueue_TimerAbsolute, AWholeSecondHasComeForTimeAsWell) {
+  const time_t due = time(nullptr) + 1;
+  ASSERT_THAT(alter(kq, {add(1, EVFILT_TIMER, EV_ONESHOT)
+                             .fflags(NOTE_ABSTIME | NOTE_SECONDS)
+                             .data(static_cast<intptr_t>(due))}),
+              Succeeds());
+  EXPECT_THAT(await(kq), SizeIs(1));
+  EXPECT_GE(time(nullptr), due);
+}
+
 TEST_P(Kqueue_TimerAbsolute, AddAgainMovesTheDeadline) {
   if (is(QUAY_DIALECT_NETBSD)) GTEST_SKIP() << "a running timer keeps its expiry";
   ASSERT_THAT(alter(kq, {deadline(wall_clock(std::chrono::hours(1)), EV_ONESHOT)}), Succeeds());

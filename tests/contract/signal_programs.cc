@@ -177,7 +177,7 @@ TEST_F(Signal_Programs, WhatOneIgnoresAndBlocksStaysPending) {
   EXPECT_EQ(counted(), 1);
   EXPECT_TRUE(is_pending(SIGUSR1));
   raise(SIGUSR1);
-  EXPECT_EQ(counted(), 0) << "directed at a thread that blocks it";
+  EXPECT_EQ(counted(), hooked() ? 1 : 0) << "directed at a thread that blocks it";
 }
 
 TEST_F(Signal_Programs, WatchingChangesNoMask) {

@@ -116,6 +116,7 @@ class fake_host final : public core::host {
     return files[fd].events & (events | EPOLLHUP | EPOLLERR);
   }
   std::int64_t bytes_to_read(int fd, core::object) noexcept override { return files[fd].bytes; }
+  std::int64_t bytes_behind_mark(int) noexcept override { return 0; }
   std::int64_t backlog(int) noexcept override { return 1; }
   std::int64_t room_to_write(int, core::object) noexcept override { return 4096; }
   std::int64_t unsent(int) noexcept override { return 0; }

@@ -83,6 +83,9 @@ class read_filter_type final : public descriptor_filter {
     if (wants_data || lowat) {
       std::int64_t bytes = q.os().bytes_to_read(it.descriptor, it.kind);
       if (bytes < 0) bytes = figure(q, it);
+      if (bytes == 0 && (now & EPOLLIN) && !error && over_tcp(q, it)) {
+        bytes = q.os().bytes_behind_mark(it.descriptor);
+      }
       n.data = bytes;
       if (lowat && it.kind != object::listening_socket) enough = bytes >= n.sdata;
       // A level with nothing behind it: another thread read it, or the report was spurious.
@@ -115,6 +118,10 @@ class read_filter_type final : public descriptor_filter {
   }
 
   static bool tcp(queue&, const interest& it) noexcept { return it.identity == core::kInetMark; }
+  static bool over_tcp(queue& q, interest& it) noexcept QUAY_REQUIRES(q.lock()) {
+    examine(q, it);
+    return it.kind == object::stream_socket && tcp(q, it);
+  }
 
   static bool file(queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) {
     note& n = q.at(i);

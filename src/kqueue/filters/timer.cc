@@ -18,6 +18,8 @@ using core::slot_index;
 namespace state = core::state;
 
 constexpr std::int64_t kTick = 1000000;  // where a system counts ticks: 1 ms
+// Who waits for a whole second looks at it with time(), whose clock moves with the kernel's tick.
+constexpr std::int64_t kTimeLags = 10000000;
 constexpr std::int64_t kFarthest = INT64_MAX / 2;
 constexpr std::uint32_t kUnits = NOTE_SECONDS | NOTE_MSECONDS | NOTE_USECONDS | NOTE_NSECONDS;
 
@@ -158,7 +160,8 @@ class timer_filter_type final : public filter {
     note& n = q.at(i);
     n.timer.wall = absolute(q, n) ? 1 : 0;
     if (n.timer.wall != 0) {
-      q.start_timer_locked(i, saturating_multiply(n.sdata, unit_of(n.sfflags)), true);
+      const std::int64_t due = saturating_multiply(n.sdata, unit_of(n.sfflags));
+      q.start_timer_locked(i, due + ((n.sfflags & NOTE_SECONDS) != 0 ? kTimeLags : 0), true);
       return;
     }
     const bool at_once =

@@ -20,8 +20,8 @@ TEST_P(Signal_Model, EveryPostingCountsOnce) {
   EXPECT_EQ(explore(trial, operations_wanted(hooked()), 60), "");
 }
 
-// A blocked signal stays pending, and what merges with it is one posting.
-TEST_P(Signal_Model, BlockedSignalsCountOnceUntilTheyAreDelivered) {
+// A blocked signal stays pending, and its delivery is no second posting.
+TEST_P(Signal_Model, BlockedSignalsCountAtTheirPosting) {
   signal_trial trial(GetParam(), {.dispositions = hooked(), .blocking = true});
   EXPECT_EQ(explore(trial, operations_wanted(hooked()), 60), "");
 }

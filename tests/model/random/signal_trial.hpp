@@ -2,8 +2,8 @@
 //
 // What: random postings of signals, caught, ignored or blocked, with notes on them in two queues: how many does each
 //       note say there were?
-// Contract: EVFILT_SIGNAL of the BSD kernels, with the one departure that Linux forces: postings that merge with a
-//           pending one are not counted. Signals are directed at the process, whose only thread this is.
+// Contract: EVFILT_SIGNAL of the BSD kernels, with the one departure that Linux forces where kill() is not hooked:
+//           postings that merge with a pending one are not counted. Signals are directed at the process, whose only thread this is.
 #pragma once
 
 #include <array>
