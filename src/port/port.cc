@@ -35,6 +35,10 @@ constinit thread_local deferred_sends t_deferred __attribute__((tls_model("initi
 int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noexcept {
   const int set = env_.os.set_create(close_on_exec);
   if (set < 0) return set;
+  if (const int error = env_.os.bell_create(); error != 0) {
+    env_.os.discard(set);
+    return -error;
+  }
   // The bell hangs before any fork: one that only a child had hung would go with the child, and a
   // ring that its death overtakes with it.
   env_.os.ring(set, false);
@@ -92,6 +96,7 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
 int port::open_received(int set, int memory) noexcept {
   const std::size_t bytes = host::memory_size(memory);
   if (bytes < sizeof(shared_state)) return EBADMSG;
+  if (const int error = env_.os.bell_create(); error != 0) return error;
   void* base = host::memory_map(memory, bytes);
   if (base == nullptr) return ENOMEM;
   auto* st = static_cast<shared_state*>(base);
