@@ -26,7 +26,9 @@ namespace {
 constexpr failing_call kCalls[] = {
     {SYS_epoll_create1, "epoll_create1", {EMFILE, ENOMEM, 0}},
     {SYS_epoll_ctl, "epoll_ctl", {ENOMEM, ENOSPC, 0}},
+#ifdef SYS_epoll_wait
     {SYS_epoll_wait, "epoll_wait", {EINTR, 0, 0}},
+#endif
     {SYS_epoll_pwait, "epoll_pwait", {EINTR, 0, 0}},
 #ifdef SYS_epoll_pwait2
     {SYS_epoll_pwait2, "epoll_pwait2", {EINTR, ENOSYS, 0}},
