@@ -5,7 +5,8 @@
 #   no-exceptions  a C++ program with -fno-exceptions -fno-rtti on both C faces, by gcc and clang
 #   static         a program that is wholly static
 #   musl           the C faces' headers and programs compiled against musl (linking needs a C++ runtime built for it)
-#   m32            the library for 32-bit x86, and a program that uses it
+#   m32            the library and its tests for 32-bit x86, and a program in each width of time and offset it may have
+#   arm64          the same tests for 64-bit ARM, in qemu's user mode
 # Contract: exit status 0 iff none fails; one whose compiler is missing says so and is skipped. Needs build/release.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -45,31 +46,75 @@ musl() {
   mkdir "$work/kernel"
   ln -s /usr/include/linux /usr/include/asm-generic "/usr/include/$(gcc -print-multiarch)/asm" "$work/kernel"
   for file in tests/consumer/pipe_event.c tests/consumer/own_face.c examples/bsd/hello_kqueue.c tests/headers/*_alone.c; do
-    # Built on <sys/queue.h>, which musl does not have.
-    [[ $file != *kfilter* ]] || continue
     musl-gcc -std=gnu11 -Wall "${includes[@]}" -Itests/headers -idirafter "$work/kernel" -c "$file" -o "$work/musl.o" || return 1
   done
+  # A filter with its list of notes, for which <sys/queue.h> of the BSD face is enough.
+  printf '#include <quay/kfilter.h>\n#include <sys/queue.h>\nint f(struct klist *l, struct knote *n) {\n%s\n}\n' \
+    'SLIST_INSERT_HEAD(l, n, kn_selnext); SLIST_REMOVE(l, n, knote, kn_selnext); return SLIST_EMPTY(l);' |
+    musl-gcc -std=gnu11 -Wall -Werror "${includes[@]}" -x c -c - -o "$work/musl.o"
+}
+
+# count SCRIPT: the number that sed finds in the latest output, else 0.
+count() {
+  local found
+  found=$(sed -n "$1" "$work/out" | tail -1)
+  printf '%d' "${found:-0}"
+}
+
+# foreign NAME RUNNER [CMAKE ARGUMENT...]: the library and its tests for another machine, in build/NAME; what RUNNER runs of
+# them is in build/NAME/tests.log, and how many passed is said.
+foreign() {
+  local name=$1 runner=$2 program total=0 passed=0 skipped=0
+  shift 2
+  [ -d /usr/src/googletest ] || return 77
+  if ! { cmake -S . -B "build/$name" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DQUAY_FOREIGN=ON -DQUAY_BENCH=OFF -DQUAY_TOOLS=OFF \
+    -DQUAY_EXAMPLES=OFF "$@" && cmake --build "build/$name" -j "$(nproc)"; } >"$work/log" 2>&1; then
+    grep -B2 -A6 -m3 'error' "$work/log"
+    return 1
+  fi
+  : >"build/$name/tests.log"
+  for program in ${QUAY_FOREIGN_TESTS:-unit_tests model_tests contract_{kqueue,pipe,port,signal,aio}{,_unhooked}}; do
+    # shellcheck disable=SC2086 # a runner may have arguments
+    timeout 900 $runner "build/$name/tests/$program" --gtest_brief=1 >"$work/out" 2>&1
+    cat "$work/out" >>"build/$name/tests.log"
+    total=$((total + $(count 's/.*=\] \([0-9]*\) tests* from .* ran.*/\1/p')))
+    passed=$((passed + $(count 's/.*PASSED  \] \([0-9]*\) tests*.*/\1/p')))
+    skipped=$((skipped + $(count 's/.*SKIPPED \] \([0-9]*\) tests*.*/\1/p')))
+  done
+  printf '%-14s %d tests ran, %d passed, %d skipped\n' "$name" "$total" "$passed" "$skipped"
+  [ "$total" -gt 0 ] && [ "$total" -eq $((passed + skipped)) ]
 }
 
 m32() {
   printf 'int main(){}' | g++ -m32 -x c++ - -o "$work/m32" 2>/dev/null || return 77
-  if ! { CFLAGS=-m32 CXXFLAGS=-m32 LDFLAGS=-m32 cmake --preset release -B build/m32 -DQUAY_TESTS=OFF -DQUAY_TOOLS=OFF \
-    -DQUAY_BENCH=OFF -DQUAY_EXAMPLES=OFF -DQUAY_WERROR=OFF && cmake --build build/m32 -j "$(nproc)"; } >"$work/log" 2>&1; then
-    tail -20 "$work/log"
-    return 1
-  fi
-  g++ -m32 -D_FILE_OFFSET_BITS=64 "${includes[@]}" -x c tests/consumer/pipe_event.c -x none -o "$work/m32" -Lbuild/m32/lib -lquay \
-    -Wl,-rpath,"$PWD/build/m32/lib" && "$work/m32"
+  CFLAGS=-m32 CXXFLAGS=-m32 LDFLAGS=-m32 foreign m32 '' || return 1
+  # The three widths that a 32-bit program may have.
+  local width
+  for width in '' -D_FILE_OFFSET_BITS=64 '-D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64'; do
+    # shellcheck disable=SC2086
+    gcc -m32 -std=gnu11 -Wall -Werror $width "${includes[@]}" tests/consumer/widths.c -o "$work/m32" -Lbuild/m32/lib -lquay \
+      -Wl,-rpath,"$PWD/build/m32/lib" && "$work/m32" || return 1
+  done
+}
+
+# By clang, whose cross compiler may be installed beside gcc-multilib; the system's calls are translated by qemu.
+arm64() {
+  local root=/usr/aarch64-linux-gnu
+  { command -v qemu-aarch64 && command -v clang++-16 && [ -e "$root/lib/libc.so.6" ]; } >/dev/null || return 77
+  foreign arm64 "qemu-aarch64 -L $root" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+    -DCMAKE_C_COMPILER=clang-16 -DCMAKE_CXX_COMPILER=clang++-16 -DCMAKE_C_COMPILER_TARGET=aarch64-linux-gnu \
+    -DCMAKE_CXX_COMPILER_TARGET=aarch64-linux-gnu
 }
 
 names=("$@")
-[ "${#names[@]}" -gt 0 ] || names=(no-exceptions static musl m32)
+[ "${#names[@]}" -gt 0 ] || names=(no-exceptions static musl m32 arm64)
 for name in "${names[@]}"; do
   case $name in
     no-exceptions) no_exceptions ;;
     static) static ;;
     musl) musl ;;
     m32) m32 ;;
+    arm64) arm64 ;;
     *) false ;;
   esac
   case $? in

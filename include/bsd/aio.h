@@ -59,23 +59,39 @@
 extern "C" {
 #endif
 
-#define QUAY_AIO_CALL_(type, name, arguments) \
-  extern type name arguments __asm__("quay_" #name) __attribute__((__visibility__("default")))
+#define QUAY_AIO_AS_(type, name, arguments, suffix)        \
+  extern type name arguments __asm__("quay_" #name suffix) \
+      __attribute__((__visibility__("default")))
+#define QUAY_AIO_CALL_(type, name, arguments) QUAY_AIO_AS_(type, name, arguments, "")
+/* In a 32-bit program off_t and struct timespec have two sizes: the wide ones reach calls of other names. */
+#if defined(__USE_FILE_OFFSET64) && defined(__TIMESIZE) && __TIMESIZE == 32
+#define QUAY_AIO_OFFSET_(type, name, arguments) QUAY_AIO_AS_(type, name, arguments, "64")
+#else
+#define QUAY_AIO_OFFSET_ QUAY_AIO_CALL_
+#endif
+#if defined(__USE_TIME_BITS64) && defined(__TIMESIZE) && __TIMESIZE == 32
+#define QUAY_AIO_TIME_(type, name, arguments) QUAY_AIO_AS_(type, name, arguments, "_time64")
+#else
+#define QUAY_AIO_TIME_ QUAY_AIO_CALL_
+#endif
 
-QUAY_AIO_CALL_(int, aio_read, (struct aiocb * block));
-QUAY_AIO_CALL_(int, aio_write, (struct aiocb * block));
-QUAY_AIO_CALL_(int, aio_readv, (struct aiocb * block));
-QUAY_AIO_CALL_(int, aio_writev, (struct aiocb * block));
+QUAY_AIO_OFFSET_(int, aio_read, (struct aiocb * block));
+QUAY_AIO_OFFSET_(int, aio_write, (struct aiocb * block));
+QUAY_AIO_OFFSET_(int, aio_readv, (struct aiocb * block));
+QUAY_AIO_OFFSET_(int, aio_writev, (struct aiocb * block));
 QUAY_AIO_CALL_(int, aio_fsync, (int op, struct aiocb* block));
 QUAY_AIO_CALL_(int, aio_error, (const struct aiocb* block));
 QUAY_AIO_CALL_(ssize_t, aio_return, (struct aiocb * block));
-QUAY_AIO_CALL_(int, aio_suspend,
+QUAY_AIO_TIME_(int, aio_suspend,
                (const struct aiocb* const blocks[], int count, const struct timespec* timeout));
 QUAY_AIO_CALL_(int, aio_cancel, (int fd, struct aiocb* block));
-QUAY_AIO_CALL_(int, lio_listio,
-               (int mode, struct aiocb* const blocks[], int count, struct sigevent* event));
+QUAY_AIO_OFFSET_(int, lio_listio,
+                 (int mode, struct aiocb* const blocks[], int count, struct sigevent* event));
 
 #undef QUAY_AIO_CALL_
+#undef QUAY_AIO_OFFSET_
+#undef QUAY_AIO_TIME_
+#undef QUAY_AIO_AS_
 
 #if defined(__USE_LARGEFILE64) && defined(__LP64__)
 #define QUAY_AIO_CALL64_(type, name, arguments) \

@@ -23,6 +23,18 @@ extern "C" {
 
 #define QUAY_CALL_ extern __attribute__((__visibility__("default")))
 
+/* In a 32-bit program off_t and struct timespec have two sizes: the wide ones reach calls of other names. */
+#if defined(__USE_FILE_OFFSET64) && defined(__TIMESIZE) && __TIMESIZE == 32
+#define QUAY_OFFSET_(name) __asm__(name "64")
+#else
+#define QUAY_OFFSET_(name)
+#endif
+#if defined(__USE_TIME_BITS64) && defined(__TIMESIZE) && __TIMESIZE == 32
+#define QUAY_WIDE_(name) __asm__(name "_time64")
+#else
+#define QUAY_WIDE_(name)
+#endif
+
 /*
  * quay_aio_read, quay_aio_write: transfer aio_nbytes at aio_offset; quay_aio_readv,
  * quay_aio_writev: with aio_buf an array of aio_nbytes struct iovec. quay_aio_fsync: op is O_SYNC or
@@ -32,10 +44,10 @@ extern "C" {
  *       EINVAL or EFAULT.
  * Threads: any. Not async-signal-safe.
  */
-QUAY_CALL_ int quay_aio_read(struct aiocb* block);
-QUAY_CALL_ int quay_aio_write(struct aiocb* block);
-QUAY_CALL_ int quay_aio_readv(struct aiocb* block);
-QUAY_CALL_ int quay_aio_writev(struct aiocb* block);
+QUAY_CALL_ int quay_aio_read(struct aiocb* block) QUAY_OFFSET_("quay_aio_read");
+QUAY_CALL_ int quay_aio_write(struct aiocb* block) QUAY_OFFSET_("quay_aio_write");
+QUAY_CALL_ int quay_aio_readv(struct aiocb* block) QUAY_OFFSET_("quay_aio_readv");
+QUAY_CALL_ int quay_aio_writev(struct aiocb* block) QUAY_OFFSET_("quay_aio_writev");
 QUAY_CALL_ int quay_aio_fsync(int op, struct aiocb* block);
 
 /*
@@ -56,7 +68,7 @@ QUAY_CALL_ ssize_t quay_aio_return(struct aiocb* block);
  * Threads: any. Async-signal-safe.
  */
 QUAY_CALL_ int quay_aio_suspend(const struct aiocb* const blocks[], int count,
-                                const struct timespec* timeout);
+                                const struct timespec* timeout) QUAY_WIDE_("quay_aio_suspend");
 
 /*
  * quay_aio_cancel: gives up one request on fd, or all with block NULL.
@@ -74,9 +86,11 @@ QUAY_CALL_ int quay_aio_cancel(int fd, struct aiocb* block);
  * Threads: any. Not async-signal-safe.
  */
 QUAY_CALL_ int quay_lio_listio(int mode, struct aiocb* const blocks[], int count,
-                               struct sigevent* event);
+                               struct sigevent* event) QUAY_OFFSET_("quay_lio_listio");
 
 #undef QUAY_CALL_
+#undef QUAY_OFFSET_
+#undef QUAY_WIDE_
 
 #if defined(__cplusplus)
 } /* extern "C" */

@@ -134,11 +134,27 @@ class timer_interest : public interest<Self> {
   constexpr timer_interest(std::uintptr_t id, std::chrono::nanoseconds time, unsigned fflags,
                            unsigned flags)
       : interest<Self>(id, kTimer, fflags, flags) {
-    // Milliseconds, the unit that every system's timers have, wherever they are exact.
-    const bool exact = time.count() % 1'000'000 == 0;
-    this->record_.fflags |= exact ? kMilliseconds : kNanoseconds;
-    this->record_.data =
-        static_cast<std::intptr_t>(exact ? time.count() / 1'000'000 : time.count());
+    constexpr std::int64_t kMost = std::numeric_limits<std::intptr_t>::max();
+    constexpr std::int64_t kMillisecond = 1'000'000;
+    constexpr std::int64_t kSecond = 1'000'000'000;
+    const std::int64_t count = time.count();
+    if (count % kMillisecond == 0 && count / kMillisecond <= kMost) {
+      // The unit that every system's timers have, wherever it is exact.
+      set(count / kMillisecond, kMilliseconds);
+    } else if (count <= kMost) {
+      set(count, kNanoseconds);
+    } else if (count / kMillisecond < kMost) {
+      // On 32-bit machines `data` is no wider than a pointer: later rather than early.
+      set(count / kMillisecond + 1, kMilliseconds);
+    } else {
+      set(count / kSecond < kMost ? count / kSecond + 1 : kMost, kSeconds);
+    }
+  }
+
+ private:
+  constexpr void set(std::int64_t data, unsigned unit) {
+    this->record_.fflags |= unit;
+    this->record_.data = static_cast<std::intptr_t>(data);
   }
 };
 

@@ -13,7 +13,12 @@
 
 #include <stddef.h>
 #include <stdint.h>
+/* The macros for the lists below, where libc has them: musl does not. */
+#if !defined(__has_include)
 #include <sys/queue.h>
+#elif __has_include(<sys/queue.h>)
+#include <sys/queue.h>
+#endif
 
 #if defined(__cplusplus)
 extern "C" {
@@ -27,8 +32,10 @@ extern "C" {
  * EV_ONESHOT), kn_fflags, kn_data and kn_hook.
  */
 struct knote {
-  SLIST_ENTRY(knote) kn_selnext; /* for the klist; the program's while attached */
-  uintptr_t kn_id;               /* ident of the change */
+  struct {
+    struct knote* sle_next;
+  } kn_selnext;    /* SLIST_ENTRY(knote): for the klist; the program's while attached */
+  uintptr_t kn_id; /* ident of the change */
   int kn_filter;
   unsigned short kn_flags; /* EV_*; f_attach may set EV_CLEAR */
   unsigned int kn_fflags;  /* what the event will carry */
@@ -39,7 +46,9 @@ struct knote {
 };
 
 /* The notes on one object. The program guards it, in its functions and around knote(). */
-SLIST_HEAD(klist, knote);
+struct klist { /* SLIST_HEAD(klist, knote) */
+  struct knote* slh_first;
+};
 
 struct filterops {
   int f_isfd;                         /* ident is a descriptor: the note ends when it is closed */
@@ -76,9 +85,9 @@ QUAY_CALL_ int kfilter_unregister(const char* name);
  *       async-signal-safe, and not to be called from a filter's function.
  */
 QUAY_CALL_ void knote(struct klist* list, long hint);
-#define KNOTE(list, hint)                      \
-  do {                                         \
-    if (!SLIST_EMPTY(list)) knote(list, hint); \
+#define KNOTE(list, hint)                             \
+  do {                                                \
+    if ((list)->slh_first != NULL) knote(list, hint); \
   } while (0)
 
 /* The functions of what is always ready, with data 0. */

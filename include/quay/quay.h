@@ -161,7 +161,14 @@ QUAY_CALL_ ssize_t quay_writev(int fd, const struct iovec* iov, int cnt);
  * Threads: any. Not async-signal-safe on a queue.
  * Source: kqueue_stat in kern_event.c of NetBSD and DragonFly.
  */
+/* 32-bit programs have three layouts of struct stat. */
+#if defined(__USE_TIME_BITS64) && defined(__TIMESIZE) && __TIMESIZE == 32
+QUAY_CALL_ int quay_fstat(int fd, struct stat* st) __asm__("quay_fstat64_time64");
+#elif defined(__USE_FILE_OFFSET64) && defined(__TIMESIZE) && __TIMESIZE == 32
+QUAY_CALL_ int quay_fstat(int fd, struct stat* st) __asm__("quay_fstat64");
+#else
 QUAY_CALL_ int quay_fstat(int fd, struct stat* st);
+#endif
 
 /*
  * quay_ioctl: a queue answers what its dialect answers and ENOTTY to the rest.

@@ -6,7 +6,8 @@
 //   2. Slot 0 is never handed out.
 //   3. T::generation survives release and is raised by it: index + generation never names two lives.
 //   4. A freed slot's T::link is the next free slot.
-// Ownership: the arena owns all slots; the reservation is never given back (process lifetime).
+// Ownership: the arena owns all slots; the reservation is never given back (process lifetime), and
+//            is asked for again where it was refused.
 // Locking: own mutex (rank arena) for the free list; at() needs none.
 #pragma once
 
@@ -26,14 +27,7 @@ void* reserve_memory(std::size_t bytes) noexcept;
 template <class T>
 class arena {
  public:
-  explicit arena(std::size_t most) noexcept {
-    // A process under an address-space limit gets a smaller arena rather than none.
-    while (most >= 1024 && base_ == nullptr) {
-      base_ = static_cast<T*>(reserve_memory(most * sizeof(T)));
-      capacity_ = base_ != nullptr ? static_cast<slot_index>(most) : 0;
-      most /= 2;
-    }
-  }
+  explicit arena(std::size_t most) noexcept : most_(most) { reserve_locked(); }
   arena(const arena&) = delete;
   arena& operator=(const arena&) = delete;
 
@@ -44,6 +38,7 @@ class arena {
   slot_index allocate() noexcept {
     guard hold(lock_);
     slot_index i = free_;
+    if (base_ == nullptr) reserve_locked();
     if (i != kNil) {
       free_ = base_[i].link;
     } else if (used_ < capacity_) {
@@ -92,10 +87,19 @@ class arena {
 
  private:
   slot_index used_limit() const noexcept { return capacity_; }
+  // A process under an address-space limit gets a smaller arena rather than none; one that gets
+  // none asks again with its next slot. In the constructor nobody else is there to lock out.
+  void reserve_locked() noexcept QUAY_NO_ANALYSIS {
+    for (std::size_t n = most_; n >= 1024 && base_ == nullptr; n /= 2) {
+      base_ = static_cast<T*>(reserve_memory(n * sizeof(T)));
+      capacity_ = base_ != nullptr ? static_cast<slot_index>(n) : 0;
+    }
+  }
 
   mutex lock_{rank::arena};
-  T* base_ = nullptr;                           // immutable after construction
-  slot_index capacity_ = 0;                     // immutable after construction
+  const std::size_t most_;
+  T* base_ = nullptr;                           // set once, before the first slot is handed out
+  slot_index capacity_ = 0;                     // likewise
   slot_index used_ QUAY_GUARDED_BY(lock_) = 1;  // slots ever handed out, slot 0 included
   slot_index free_ QUAY_GUARDED_BY(lock_) = kNil;
   std::size_t live_ QUAY_GUARDED_BY(lock_) = 0;

@@ -109,6 +109,9 @@ class host {
   // wait is a cancellation point: it may be unwound, even when reports have been stored.
   virtual int set_wait(int set, epoll_event* out, int most, std::int64_t timeout) = 0;
 
+  // Makes the doorbell, if there is none yet, so that no ring fails for want of a descriptor.
+  // Returns 0 or an errno.
+  virtual int bell_create() noexcept = 0;
   // The doorbell: makes `set` report kBell once. `every_waiter` makes it report until the set is
   // closed, so that all who wait in it wake.
   virtual void ring(int set, bool every_waiter) noexcept = 0;

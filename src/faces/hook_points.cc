@@ -3,6 +3,8 @@
 // What: the entry points of libquay-hooks; see hook_points.hpp.
 #include "faces/hook_points.hpp"
 
+#include <sys/sysmacros.h>
+
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -52,8 +54,31 @@ int ask(int fd, Ask question) noexcept {
 }
 }  // namespace
 
-int quay_hook_stat(int fd, struct stat* out) {
-  return ask(fd, [&](quay::core::descriptor_owner& o) { return o.stat(fd, *out); });
+int quay_hook_stat(int fd, struct statx* out) {
+  struct stat found {};
+  const int result = ask(fd, [&](quay::core::descriptor_owner& o) { return o.stat(fd, found); });
+  if (result < 0) return result;
+  const auto time = [](const timespec& t) {
+    struct statx_timestamp is {};
+    is.tv_sec = t.tv_sec;
+    is.tv_nsec = static_cast<std::uint32_t>(t.tv_nsec);
+    return is;
+  };
+  *out = {};
+  out->stx_dev_major = major(found.st_dev);
+  out->stx_dev_minor = minor(found.st_dev);
+  out->stx_ino = found.st_ino;
+  out->stx_mode = static_cast<std::uint16_t>(found.st_mode);
+  out->stx_nlink = static_cast<std::uint32_t>(found.st_nlink);
+  out->stx_uid = found.st_uid;
+  out->stx_gid = found.st_gid;
+  out->stx_size = static_cast<std::uint64_t>(found.st_size);
+  out->stx_blksize = static_cast<std::uint32_t>(found.st_blksize);
+  out->stx_blocks = static_cast<std::uint64_t>(found.st_blocks);
+  out->stx_atime = time(found.st_atim);
+  out->stx_mtime = time(found.st_mtim);
+  out->stx_ctime = time(found.st_ctim);
+  return result;
 }
 
 int quay_hook_ioctl(int fd, unsigned long request, void* argument) {
@@ -62,6 +87,13 @@ int quay_hook_ioctl(int fd, unsigned long request, void* argument) {
 
 int quay_hook_fcntl(int fd, int command, void* argument) {
   return ask(fd, [&](quay::core::descriptor_owner& o) { return o.fcntl(fd, command, argument); });
+}
+
+std::size_t quay_readable(const void* p, std::size_t n) {
+  return quay::host::linux_host::instance().readable_prefix(p, n);
+}
+std::size_t quay_writable(void* p, std::size_t n) {
+  return quay::host::linux_host::instance().writable_prefix(p, n);
 }
 
 int quay_hook_highest(void) { return descriptors().highest(); }

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <cstddef>
 #include <cstdint>
 struct sigaction;
 
@@ -28,15 +29,24 @@ QUAY_HOOK_POINT int quay_hook_highest(void);     // no number above this one con
 QUAY_HOOK_POINT void quay_hook_unmapping(void);  // a mapping is about to go or to lose rights
 QUAY_HOOK_POINT int quay_hook_sending(int fd);   // 0, or why it may not be sent (SCM_RIGHTS)
 
+// How much of a program's memory can be read or written from there on, for faces/small_types.cc.
+extern "C" std::size_t quay_readable(const void* p, std::size_t n);
+extern "C" std::size_t quay_writable(void* p, std::size_t n);
+
 // File operations: a result, or -errno, or QUAY_HOOK_PASS: libc's call is right.
 #define QUAY_HOOK_PASS INT32_MIN
-QUAY_HOOK_POINT int quay_hook_stat(int fd, struct stat* out);
+// A program's struct stat and struct timespec may have other sizes than the library's.
+struct quay_hook_time {
+  std::int64_t seconds;
+  std::int64_t nanoseconds;
+};
+QUAY_HOOK_POINT int quay_hook_stat(int fd, struct statx* out);
 QUAY_HOOK_POINT int quay_hook_ioctl(int fd, unsigned long request, void* argument);
 QUAY_HOOK_POINT int quay_hook_fcntl(int fd, int command, void* argument);
 
 QUAY_HOOK_POINT long quay_hook_read(int fd, const iovec* parts, int count);
 QUAY_HOOK_POINT long quay_hook_write(int fd, const iovec* parts, int count);
-QUAY_HOOK_POINT int quay_hook_poll(pollfd* fds, nfds_t n, const timespec* timeout,
+QUAY_HOOK_POINT int quay_hook_poll(pollfd* fds, nfds_t n, const quay_hook_time* timeout,
                                    const sigset_t* mask);
 QUAY_HOOK_POINT int quay_hook_pipe(int fds[2], int flags);
 // This process is about to become another program: what that inherits must be the kernel's.

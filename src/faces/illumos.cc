@@ -22,6 +22,10 @@
 #include "host/linux_host.hpp"
 #include "port/sources/file.hpp"
 
+// port_associate() of a file_obj_t whose contents were copied from another layout (small_types.cc).
+extern "C" int quay_associate(int port, int source, uintptr_t object, const file_obj_t* file,
+                              int events, void* user);
+
 namespace {
 
 using quay::faces::process_ports;
@@ -54,6 +58,12 @@ int port_create1(int flags) {
 int port_create(void) { return port_create1(0); }
 
 int port_associate(int port, int source, uintptr_t object, int events, void* user) {
+  return quay_associate(port, source, object, reinterpret_cast<const file_obj_t*>(object), events,
+                        user);
+}
+
+int quay_associate(int port, int source, uintptr_t object, const file_obj_t* file, int events,
+                   void* user) {
   int error = 0;
   quay::port::port* p = find(port, error);
   if (p == nullptr) return finish(error);
@@ -63,7 +73,7 @@ int port_associate(int port, int source, uintptr_t object, int events, void* use
                                      : p->associate(static_cast<int>(object), events, user));
     case PORT_SOURCE_FILE: {
       quay::port::file_source* files = quay::port::file_source::of(*p, true);
-      return finish(files != nullptr ? files->associate(*p, object, events, user) : ENOMEM);
+      return finish(files != nullptr ? files->associate(*p, object, file, events, user) : ENOMEM);
     }
     default:
       return finish(EINVAL);

@@ -222,16 +222,21 @@ int wait(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) {
 
 }  // namespace
 
-int quay_hook_poll(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) {
+int quay_hook_poll(pollfd* fds, nfds_t n, const quay_hook_time* timeout, const sigset_t* mask) {
   const std::size_t size = n * sizeof *fds;
   const bool readable = quay::host::linux_host::instance().readable_prefix(fds, size) == size;
   bool any = false;
   for (nfds_t i = 0; readable && i < n && !any; ++i) any = is_ours(fds[i].fd);
-  return any ? wait(fds, n, timeout, mask) : descriptor_owner::kAskKernel;
+  if (!any) return descriptor_owner::kAskKernel;
+  timespec longest{};
+  if (timeout != nullptr) {
+    longest = {static_cast<time_t>(timeout->seconds), static_cast<long>(timeout->nanoseconds)};
+  }
+  return wait(fds, n, timeout != nullptr ? &longest : nullptr, mask);
 }
 
 int quay_poll(struct pollfd* fds, nfds_t n, int timeout_ms) {
-  const timespec timeout{timeout_ms / 1000, timeout_ms % 1000 * kMillisecond};
+  const quay_hook_time timeout{timeout_ms / 1000, timeout_ms % 1000 * kMillisecond};
   const int result = quay_hook_poll(fds, n, timeout_ms >= 0 ? &timeout : nullptr, nullptr);
   if (result == descriptor_owner::kAskKernel) return poll(fds, n, timeout_ms);
   if (result >= 0) return result;

@@ -7,11 +7,16 @@
 #define QUAY_KEEP_LIBC_TIMERS 1
 #include <port.h>
 
+#if defined(__USE_TIME_BITS64) && __TIMESIZE == 32
+#define QUAY_WIDE_(name) __asm__(name "_time64")
+#else
+#define QUAY_WIDE_(name)
+#endif
 extern "C" {
 int quay_timer_create(clockid_t clock, struct sigevent* event, timer_t* timer);
 int quay_timer_settime(timer_t timer, int flags, const struct itimerspec* value,
-                       struct itimerspec* old);
-int quay_timer_gettime(timer_t timer, struct itimerspec* value);
+                       struct itimerspec* old) QUAY_WIDE_("quay_timer_settime");
+int quay_timer_gettime(timer_t timer, struct itimerspec* value) QUAY_WIDE_("quay_timer_gettime");
 int quay_timer_getoverrun(timer_t timer);
 int quay_timer_delete(timer_t timer);
 int quay_mq_notify(mqd_t queue, const struct sigevent* event);

@@ -7,10 +7,12 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdarg>
+#include <type_traits>
 
 #include "faces/hook_points.hpp"
 #include "hooks/original.hpp"
@@ -59,28 +61,35 @@ int control(int fd, int command, void* argument, Libc& libc) noexcept {
   return made;
 }
 
-// The two layouts have the same members, and the same sizes where the library is built for.
+// All layouts have the same members; their sizes differ on 32-bit machines.
 template <class Stat, class Libc>
 int status(int fd, Stat* out, Libc libc) noexcept {
   if (!quay_hook_is_ours(fd)) return libc();
-  struct stat found {};
+  struct statx found {};
   const int result = quay_hook_stat(fd, &found);
   if (result == QUAY_HOOK_PASS) return libc();
   if (result < 0) return answer(result);
   if (out == nullptr) return answer(-EFAULT);
+  const auto set = [](auto& member, auto value) {
+    member = static_cast<std::remove_reference_t<decltype(member)>>(value);
+  };
+  const auto set_time = [&](auto& member, const struct statx_timestamp& value) {
+    set(member.tv_sec, value.tv_sec);
+    set(member.tv_nsec, value.tv_nsec);
+  };
   *out = Stat{};
-  out->st_dev = found.st_dev;
-  out->st_ino = found.st_ino;
-  out->st_mode = found.st_mode;
-  out->st_nlink = found.st_nlink;
-  out->st_uid = found.st_uid;
-  out->st_gid = found.st_gid;
-  out->st_size = found.st_size;
-  out->st_blksize = found.st_blksize;
-  out->st_blocks = found.st_blocks;
-  out->st_atim = found.st_atim;
-  out->st_mtim = found.st_mtim;
-  out->st_ctim = found.st_ctim;
+  set(out->st_dev, makedev(found.stx_dev_major, found.stx_dev_minor));
+  set(out->st_ino, found.stx_ino);
+  set(out->st_mode, found.stx_mode);
+  set(out->st_nlink, found.stx_nlink);
+  set(out->st_uid, found.stx_uid);
+  set(out->st_gid, found.stx_gid);
+  set(out->st_size, found.stx_size);
+  set(out->st_blksize, found.stx_blksize);
+  set(out->st_blocks, found.stx_blocks);
+  set_time(out->st_atim, found.stx_atime);
+  set_time(out->st_mtim, found.stx_mtime);
+  set_time(out->st_ctim, found.stx_ctime);
   return 0;
 }
 

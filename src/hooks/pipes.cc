@@ -70,6 +70,22 @@ auto settle(long result, Libc libc) -> decltype(libc()) {
   return -1;
 }
 
+// In the words of the boundary; null stays null.
+class boundary_time {
+ public:
+  explicit boundary_time(const timespec* t) noexcept : given_(t != nullptr) {
+    if (given_) value_ = {t->tv_sec, t->tv_nsec};
+  }
+  explicit boundary_time(const timeval* t) noexcept : given_(t != nullptr) {
+    if (given_) value_ = {t->tv_sec, std::int64_t{t->tv_usec} * 1000};
+  }
+  const quay_hook_time* get() const noexcept { return given_ ? &value_ : nullptr; }
+
+ private:
+  quay_hook_time value_{};
+  bool given_;
+};
+
 // --- select: poll() with other words --------------------------------------------------------------
 
 struct direction {
@@ -87,7 +103,7 @@ bool concerns_us(int n, const direction (&sets)[3]) noexcept {
   return false;
 }
 
-int select_by_polling(int n, const direction (&sets)[3], const timespec* timeout,
+int select_by_polling(int n, const direction (&sets)[3], const quay_hook_time* timeout,
                       const sigset_t* mask) {
   pollfd asked[FD_SETSIZE];
   nfds_t count = 0;
@@ -127,8 +143,8 @@ struct select_sets {
 };
 
 template <class Libc>
-int select_ours(int n, const select_sets& given, const timespec* timeout, const sigset_t* mask,
-                Libc libc) {
+int select_ours(int n, const select_sets& given, const quay_hook_time* timeout,
+                const sigset_t* mask, Libc libc) {
   const direction sets[3] = {{given.reading, POLLIN, POLLIN | POLLHUP | POLLERR},
                              {given.writing, POLLOUT, POLLOUT | POLLERR},
                              {given.other, POLLPRI, POLLPRI}};
@@ -163,28 +179,25 @@ QUAY_HOOK ssize_t writev(int fd, const iovec* parts, int count) {
 }
 
 QUAY_HOOK int poll(pollfd* fds, nfds_t n, int timeout_ms) {
-  const timespec timeout{timeout_ms / 1000, timeout_ms % 1000 * 1'000'000L};
+  const quay_hook_time timeout{timeout_ms / 1000, timeout_ms % 1000 * 1'000'000L};
   return settle(quay_hook_poll(fds, n, timeout_ms >= 0 ? &timeout : nullptr, nullptr),
                 [=] { return libc_poll.get()(fds, n, timeout_ms); });
 }
 
 QUAY_HOOK int ppoll(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) {
-  return settle(quay_hook_poll(fds, n, timeout, mask),
+  return settle(quay_hook_poll(fds, n, boundary_time(timeout).get(), mask),
                 [=] { return libc_ppoll.get()(fds, n, timeout, mask); });
 }
 
 QUAY_HOOK int select(int n, fd_set* reading, fd_set* writing, fd_set* other, timeval* timeout) {
   const auto libc = [=] { return libc_select.get()(n, reading, writing, other, timeout); };
-  timespec limit{};
-  if (timeout != nullptr) limit = {timeout->tv_sec, timeout->tv_usec * 1000L};
-  return select_ours(n, {reading, writing, other}, timeout != nullptr ? &limit : nullptr, nullptr,
-                     libc);
+  return select_ours(n, {reading, writing, other}, boundary_time(timeout).get(), nullptr, libc);
 }
 
 QUAY_HOOK int pselect(int n, fd_set* reading, fd_set* writing, fd_set* other,
                       const timespec* timeout, const sigset_t* mask) {
   const auto libc = [=] { return libc_pselect.get()(n, reading, writing, other, timeout, mask); };
-  return select_ours(n, {reading, writing, other}, timeout, mask, libc);
+  return select_ours(n, {reading, writing, other}, boundary_time(timeout).get(), mask, libc);
 }
 
 // What a program calls that was compiled with _FORTIFY_SOURCE. A buffer that is too small is libc's to

@@ -35,6 +35,7 @@ class linux_host final : public core::host {
   int set_modify(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept override;
   int set_remove(int set, int fd) noexcept override;
   int set_wait(int set, epoll_event* out, int most, std::int64_t timeout) override;
+  int bell_create() noexcept override;
   void ring(int set, bool every_waiter) noexcept override;
   void hush(int set) noexcept override;
 
@@ -81,7 +82,7 @@ class linux_host final : public core::host {
   std::int64_t mounts_list(int mounts, std::uint64_t* out, std::size_t most) noexcept override;
 
  private:
-  int clapper(bool fresh) noexcept;
+  int clapper(bool fresh) noexcept;  // sets errno
 
   std::atomic<int> clapper_{-1};
 };

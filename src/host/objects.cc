@@ -23,6 +23,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "host/call_numbers.hpp"
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
 #include "host/system_call.hpp"
@@ -35,7 +36,7 @@ using core::object;
 // The system call itself, here and below: libc's would be points of cancellation, under a mutex.
 bool look(pollfd& p) noexcept {
   const timespec zero{};
-  return syscall(SYS_ppoll, &p, 1, &zero, nullptr, 8) == 1;
+  return syscall(kPpoll, &p, 1, &zero, nullptr, 8) == 1;
 }
 
 int socket_option(int fd, int level, int name, int otherwise) noexcept {

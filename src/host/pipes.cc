@@ -4,6 +4,7 @@
 // Invariants: calls that the hooks library stands in front of are made by number: through libc they
 //             would come back to us.
 #include "host/pipes.hpp"
+#include "host/call_numbers.hpp"
 
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -14,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -82,13 +84,13 @@ int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected, sleep
   constexpr timespec kNever{INT_MAX, 0};
   constexpr timespec kDoubt{0, 50'000'000};
   const timespec* most = how == sleep::sound ? nullptr : how == sleep::doubting ? &kDoubt : &kNever;
-  const long result = syscall(SYS_futex, &word, FUTEX_WAIT, expected, most, nullptr, 0);
+  const long result = syscall(kFutex, &word, FUTEX_WAIT, expected, most, nullptr, 0);
   return result != 0 && errno == EINTR ? EINTR : 0;
 }
 
 void wake_shared(std::atomic<std::uint32_t>& word) noexcept {
   errno_guard keep;
-  syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  syscall(kFutex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
 std::int64_t coarse_wall() noexcept {
@@ -146,14 +148,14 @@ int kernel_poll(pollfd* fds, std::size_t n, const timespec* timeout,
                 const sigset_t* mask) noexcept {
   errno_guard keep;
   timespec rest = timeout != nullptr ? *timeout : timespec{};
-  const long ready = syscall(SYS_ppoll, fds, n, timeout != nullptr ? &rest : nullptr, mask, 8);
+  const long ready = syscall(kPpoll, fds, n, timeout != nullptr ? &rest : nullptr, mask, 8);
   return ready >= 0 ? static_cast<int>(ready) : -errno;
 }
 
 int await_poll(pollfd* fds, std::size_t n, const timespec* timeout, const sigset_t* mask) {
   errno_guard keep;
   timespec rest = timeout != nullptr ? *timeout : timespec{};
-  const long ready = cancellable_call(SYS_ppoll, reinterpret_cast<long>(fds), static_cast<long>(n),
+  const long ready = cancellable_call(kPpoll, reinterpret_cast<long>(fds), static_cast<long>(n),
                                       timeout != nullptr ? reinterpret_cast<long>(&rest) : 0L,
                                       reinterpret_cast<long>(mask), 8);
   return ready >= 0 ? static_cast<int>(ready) : -errno;
@@ -226,12 +228,36 @@ bool survives_exec(int fd) noexcept {
 
 int kernel_stat(int fd, struct stat& out) noexcept {
   errno_guard keep;
+#if defined(SYS_newfstatat)
   return error_of(static_cast<int>(syscall(SYS_newfstatat, fd, "", &out, AT_EMPTY_PATH)));
+#else
+  // Where times have two sizes: the one call that knows of one.
+  struct statx found {};
+  if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &found) != 0) return errno;
+  const auto time = [](const struct statx_timestamp& t) {
+    return timespec{static_cast<time_t>(t.tv_sec), static_cast<long>(t.tv_nsec)};
+  };
+  out = {};
+  out.st_dev = makedev(found.stx_dev_major, found.stx_dev_minor);
+  out.st_rdev = makedev(found.stx_rdev_major, found.stx_rdev_minor);
+  out.st_ino = static_cast<ino_t>(found.stx_ino);
+  out.st_mode = found.stx_mode;
+  out.st_nlink = found.stx_nlink;
+  out.st_uid = found.stx_uid;
+  out.st_gid = found.stx_gid;
+  out.st_size = static_cast<off_t>(found.stx_size);
+  out.st_blksize = static_cast<blksize_t>(found.stx_blksize);
+  out.st_blocks = static_cast<blkcnt_t>(found.stx_blocks);
+  out.st_atim = time(found.stx_atime);
+  out.st_mtim = time(found.stx_mtime);
+  out.st_ctim = time(found.stx_ctime);
+  return 0;
+#endif
 }
 
 long kernel_control(int fd, int command, void* argument) noexcept {
   errno_guard keep;
-  const long result = syscall(SYS_fcntl, fd, command, argument);
+  const long result = syscall(kFcntl, fd, command, argument);
   return result >= 0 ? result : -errno;
 }
 

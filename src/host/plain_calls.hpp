@@ -20,6 +20,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "host/call_numbers.hpp"
+
 namespace quay::host::plain {
 
 inline int open(const char* path, int flags) noexcept {
@@ -38,7 +40,7 @@ inline ssize_t write(int fd, const void* from, std::size_t bytes) noexcept {
 inline short poll_now(int fd, short events) noexcept {
   pollfd p{fd, events, 0};
   const timespec zero{};
-  return syscall(SYS_ppoll, &p, 1, &zero, nullptr, std::size_t{8}) == 1 ? p.revents : short{0};
+  return syscall(kPpoll, &p, 1, &zero, nullptr, std::size_t{8}) == 1 ? p.revents : short{0};
 }
 
 inline int waitid(idtype_t kind, id_t id, siginfo_t* info, int options) noexcept {

@@ -14,6 +14,7 @@
 #include "core/catalogue.hpp"
 #include "core/growable.hpp"
 #include "core/mutex.hpp"
+#include "host/call_numbers.hpp"
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
 #include "host/sharing.hpp"
@@ -22,12 +23,12 @@ namespace quay::core {
 
 void park(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
   quay::host::errno_guard keep;
-  syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
+  syscall(quay::host::kFutex, &word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
 }
 
 void unpark(std::atomic<std::uint32_t>& word) noexcept {
   quay::host::errno_guard keep;
-  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  syscall(quay::host::kFutex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
 }
 
 bool many_cpus() noexcept {

@@ -2,6 +2,7 @@
 //
 // What: the contended half of shared_mutex, and who a thread is to the kernel.
 #include "host/shared_mutex.hpp"
+#include "host/call_numbers.hpp"
 
 #include <linux/futex.h>
 #include <signal.h>
@@ -70,7 +71,7 @@ shared_mutex::outcome shared_mutex::take_slowly(std::uint32_t number) noexcept {
       continue;
     }
     const long slept =
-        syscall(SYS_futex, &word_, FUTEX_WAIT, seen | FUTEX_WAITERS, &kDoubt, nullptr, 0);
+        syscall(kFutex, &word_, FUTEX_WAIT, seen | FUTEX_WAITERS, &kDoubt, nullptr, 0);
     if (slept != 0 && errno == ETIMEDOUT && !thread_exists(holder)) {
       seen = holder | FUTEX_WAITERS;
       if (word_.compare_exchange_strong(seen, number | FUTEX_WAITERS, std::memory_order_acquire,
@@ -83,7 +84,7 @@ shared_mutex::outcome shared_mutex::take_slowly(std::uint32_t number) noexcept {
 
 void shared_mutex::wake_one() noexcept {
   errno_guard keep;
-  syscall(SYS_futex, &word_, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+  syscall(kFutex, &word_, FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 
 }  // namespace quay::host

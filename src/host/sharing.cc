@@ -2,6 +2,7 @@
 //
 // What: memory, sleeping, liveness and descriptors between processes; see sharing.hpp.
 #include "host/sharing.hpp"
+#include "host/call_numbers.hpp"
 
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -27,9 +28,13 @@ namespace quay::host {
 
 int memory_create(const char* name, std::size_t bytes) noexcept {
   errno_guard keep;
-  const int fd = memfd_create(name, MFD_CLOEXEC);
+  const int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) return -errno;
-  if (ftruncate(fd, static_cast<off_t>(bytes)) == 0) return fd;
+  // Whoever is sent the object cannot take memory away that others have mapped.
+  if (ftruncate(fd, static_cast<off_t>(bytes)) == 0 &&
+      ::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0) {
+    return fd;
+  }
   const int error = errno;
   syscall(SYS_close, fd);
   return -error;
@@ -39,7 +44,8 @@ std::size_t memory_size(int memory) noexcept {
   errno_guard keep;
   struct stat found {};
   // Only memory objects know of seals.
-  if (::fcntl(memory, F_GET_SEALS) < 0 || ::fstat(memory, &found) != 0) return 0;
+  const int seals = ::fcntl(memory, F_GET_SEALS);
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || ::fstat(memory, &found) != 0) return 0;
   return static_cast<std::size_t>(found.st_size);
 }
 
@@ -83,26 +89,26 @@ int sleep_on_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
   errno_guard keep;
   const timespec left = limited(timeout);
   return error_of(
-      static_cast<int>(syscall(SYS_futex, &word, FUTEX_WAIT, expected, &left, nullptr, 0)));
+      static_cast<int>(syscall(kFutex, &word, FUTEX_WAIT, expected, &left, nullptr, 0)));
 }
 
 int await_on_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected,
                     std::int64_t timeout) {
   errno_guard keep;
   const timespec left = limited(timeout);
-  const long result = cancellable_call(SYS_futex, reinterpret_cast<long>(&word), FUTEX_WAIT,
+  const long result = cancellable_call(kFutex, reinterpret_cast<long>(&word), FUTEX_WAIT,
                                        static_cast<long>(expected), reinterpret_cast<long>(&left));
   return error_of(static_cast<int>(result));
 }
 
 void wake_sleeper(std::atomic<std::uint32_t>& word) noexcept {
   errno_guard keep;
-  syscall(SYS_futex, &word, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+  syscall(kFutex, &word, FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 
 void wake_all_sleepers(std::atomic<std::uint32_t>& word) noexcept {
   errno_guard keep;
-  syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  syscall(kFutex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
 // --- other processes ------------------------------------------------------------------------------

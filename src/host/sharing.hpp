@@ -15,9 +15,9 @@
 
 namespace quay::host {
 
-// A memory object of `bytes` zeroes, as a close-on-exec descriptor.
+// A memory object of `bytes` zeroes, as a close-on-exec descriptor; its size is for good.
 int memory_create(const char* name, std::size_t bytes) noexcept;
-std::size_t memory_size(int memory) noexcept;  // 0: not a memory object
+std::size_t memory_size(int memory) noexcept;  // 0: no memory object, or one that may shrink
 void* memory_map(int memory, std::size_t bytes) noexcept;
 void memory_unmap(void* base, std::size_t bytes) noexcept;
 // Gives the pages back; they read as zeroes from now on.

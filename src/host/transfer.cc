@@ -2,6 +2,7 @@
 //
 // What: the system calls of the aio engine that need no ring; see transfer.hpp.
 #include "host/transfer.hpp"
+#include "host/call_numbers.hpp"
 
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -83,19 +84,19 @@ int sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t expected,
   const timespec until{static_cast<time_t>(deadline / kSecond),
                        static_cast<long>(deadline % kSecond)};
   // FUTEX_WAIT_BITSET, unlike FUTEX_WAIT, takes an absolute time, of the monotonic clock.
-  return static_cast<int>(result_of(syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected,
+  return static_cast<int>(result_of(syscall(kFutex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected,
                                             deadline == INT64_MAX ? nullptr : &until, nullptr,
                                             FUTEX_BITSET_MATCH_ANY)));
 }
 
 void wake_one(std::atomic<std::uint32_t>& word) noexcept {
   errno_guard keep;
-  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  syscall(kFutex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
 }
 
 void wake_all(std::atomic<std::uint32_t>& word) noexcept {
   errno_guard keep;
-  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+  syscall(kFutex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
 
 int start_thread(void* (*run)(void*), void* argument) noexcept {

@@ -18,6 +18,7 @@
 #include <cstdint>
 
 #include "core/mutex.hpp"
+#include "host/call_numbers.hpp"
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
 
@@ -47,7 +48,7 @@ bool page_writes(std::uintptr_t at) noexcept {
   const std::uintptr_t word = at & ~std::uintptr_t{3};
   // op ADD (1), operand 0, compare "less than" 0: the word keeps its value.
   constexpr unsigned kAddNothing = (1u << 28) | (2u << 24);
-  return syscall(SYS_futex, reinterpret_cast<void*>(word), FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0,
+  return syscall(kFutex, reinterpret_cast<void*>(word), FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0,
                  nullptr, reinterpret_cast<void*>(word), kAddNothing) >= 0 ||
          errno != EFAULT;
 }

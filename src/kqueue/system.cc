@@ -69,9 +69,9 @@ int system::open(const dialect& d, bool close_on_exec, bool private_queue,
   const int fd = os_.set_create(close_on_exec);
   if (fd < 0) return fd;
   slot* s = demand_slot(fd);
-  if (s == nullptr) {
+  if (const int error = s != nullptr ? os_.bell_create() : ENOMEM; error != 0) {
     os_.discard(fd);
-    return -ENOMEM;
+    return -error;
   }
   // A number that we think is a queue, and that the kernel hands out again, was closed unseen.
   if (s->owner.load(std::memory_order_acquire) != nullptr) end_queue(fd);

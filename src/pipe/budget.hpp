@@ -15,11 +15,16 @@ namespace quay::pipe {
 
 class budget {
  public:
-  budget(domain& all, core::tunables& tune, core::pipe_counters& count) noexcept
-      : all_(all), tune_(tune), count_(count) {}
+  budget(core::tunables& tune, core::pipe_counters& count) noexcept : tune_(tune), count_(count) {}
 
-  std::int64_t used() const noexcept { return all_.bytes.load(std::memory_order_relaxed); }
-  void give_back(std::int64_t bytes) noexcept { all_.bytes.fetch_sub(bytes); }
+  // Where the bytes are counted: call once, before anything is taken.
+  void share(domain& all) noexcept { all_.store(&all, std::memory_order_release); }
+
+  std::int64_t used() const noexcept {
+    const domain* const all = all_.load(std::memory_order_acquire);
+    return all != nullptr ? all->bytes.load(std::memory_order_relaxed) : 0;
+  }
+  void give_back(std::int64_t bytes) noexcept { counter().fetch_sub(bytes); }
 
   // A fresh ring's size, 0 when there is no room for the smallest.
   std::uint32_t allot(bool forward, const constants& fixed) noexcept {
@@ -77,8 +82,8 @@ class budget {
   bool allowed() const noexcept { return tune(tune_.piperesizeallowed) == 1; }
   bool over(int part, int of) const noexcept { return used() > part * tune(tune_.maxpipekva) / of; }
   bool take(std::int64_t bytes) noexcept {
-    if (all_.bytes.fetch_add(bytes) + bytes <= tune(tune_.maxpipekva)) return true;
-    all_.bytes.fetch_sub(bytes);
+    if (counter().fetch_add(bytes) + bytes <= tune(tune_.maxpipekva)) return true;
+    counter().fetch_sub(bytes);
     return false;
   }
   // The new size is reserved before the old one is given back, as the kernel allocates.
@@ -95,7 +100,11 @@ class budget {
     give_back(d.size.exchange(fresh));
   }
 
-  domain& all_;
+  std::atomic<std::int64_t>& counter() noexcept {
+    return all_.load(std::memory_order_acquire)->bytes;
+  }
+
+  std::atomic<domain*> all_{nullptr};
   core::tunables& tune_;
   core::pipe_counters& count_;
 };

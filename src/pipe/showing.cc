@@ -12,6 +12,7 @@ void system::show(core::catalogue& c) const noexcept {
   using form = core::catalogue::form;
   const pair p;
   static constinit shared_pipe like{};
+  static constinit domain all{};
   core::catalogue::description d("pipe", &p);
   for (const side& s : p.sides) d.add("numbers", s.numbers, form::in_use);
   d.add("reader", p.sides[0].descriptor).add("writer", p.sides[1].descriptor);
@@ -27,7 +28,7 @@ void system::show(core::catalogue& c) const noexcept {
   d.add_behind("plain", p.shared, like, like.plain);
   c.show_slots(d, pairs_, sizeof(pair), made_, 0);
   c.show(core::catalogue::description("pipes", this)
-             .add_behind("pipekva", domain_, *domain_, domain_->bytes)
+             .add_behind("pipekva", domain_, all, all.bytes)
              .add("fragment_retries", count_.fragment_retries)
              .add("allocation_failures", count_.allocation_failures)
              .add("resize_failures", count_.resize_failures));

@@ -34,14 +34,10 @@ long default_budget() noexcept {
 }  // namespace
 
 system::system(core::host& os, core::descriptor_table& descriptors, core::tunables& tune) noexcept
-    : os_(os),
-      descriptors_(descriptors),
-      tune_(tune),
-      domain_(::new(host::map_shared(kPage)) domain),
-      sizes_(*domain_, tune_, count_),
-      pairs_(static_cast<pair*>(core::reserve_memory(kMostPairs * sizeof(pair)))) {
+    : os_(os), descriptors_(descriptors), tune_(tune), sizes_(tune_, count_) {
   long unset = 0;
   tune_.maxpipekva.compare_exchange_strong(unset, default_budget());
+  provide_locked();  // nobody else is here yet; where it is refused, the first pipe asks again
   g_only.store(this);
   descriptors_.enroll(*this);
 }
@@ -111,12 +107,26 @@ bool system::give_locked(int fd, pair& p, int end) noexcept {
 
 // --- making ---------------------------------------------------------------------------------------
 
+bool system::provide_locked() noexcept {
+  if (domain_ == nullptr) {
+    void* memory = host::map_shared(kPage);
+    if (memory == nullptr) return false;
+    domain_ = ::new (memory) domain;
+    sizes_.share(*domain_);
+  }
+  if (pairs_ == nullptr) {
+    pairs_ = static_cast<pair*>(core::reserve_memory(kMostPairs * sizeof(pair)));
+  }
+  return pairs_ != nullptr;
+}
+
 pair* system::make_locked() noexcept {
+  if (!provide_locked()) return nullptr;
   pair* p = free_;
   if (p != nullptr) {
     free_ = p->next_free;
   } else {
-    if (pairs_ == nullptr || made_ == kMostPairs) return nullptr;
+    if (made_ == kMostPairs) return nullptr;
     p = ::new (&pairs_[made_]) pair;
     p->index = made_++;
   }

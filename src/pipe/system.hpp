@@ -118,6 +118,8 @@ class system final : public core::descriptor_owner {
   void make_plain(const subject& s) noexcept;
   int object_of(const subject& s) noexcept;
   int adopt(int fd, int object) noexcept;
+  // The memory that all pipes share and the pairs; false while it is refused.
+  bool provide_locked() noexcept QUAY_NO_ANALYSIS;
   pair* make_locked() noexcept QUAY_REQUIRES(lock_);
   int equip(pair& p, bool nonblocking) noexcept;
   void tell_listeners(pair& p, int end, int for_whom) noexcept;
@@ -132,11 +134,11 @@ class system final : public core::descriptor_owner {
   core::descriptor_table& descriptors_;
   core::tunables& tune_;
   core::pipe_counters count_;
-  domain* const domain_;
+  domain* domain_ = nullptr;  // set once, under the lock
   budget sizes_;
   host::hangup_watch watch_;
   mutable core::mutex lock_{core::rank::arena};
-  pair* const pairs_;
+  pair* pairs_ = nullptr;  // set once, under the lock, before the first pipe has a number
   std::uint32_t made_ QUAY_GUARDED_BY(lock_) = 0;
   pair* free_ QUAY_GUARDED_BY(lock_) = nullptr;
   unsigned char* slots_ QUAY_GUARDED_BY(lock_) = nullptr;  // unused memory of the last mapping

@@ -27,9 +27,8 @@ int operation_code(core::request_kind kind) noexcept {
 // The slot that a ticket reserved, kNil when it is not waiting for its request any more.
 slot_index expected_locked(port& p, std::uint64_t name, std::uintptr_t object) noexcept {
   const token which = token::unpack(name);
-  shared_state& st = p.state();
-  if (which.index == kNil || which.index > st.high_water) return kNil;
-  const slot& s = st.at(which.index);
+  if (which.index == kNil || which.index > p.last_slot()) return kNil;
+  const slot& s = p.slot_at(which.index);
   const bool same = s.state == slot_state::idle && s.source == PORT_SOURCE_AIO &&
                     s.object == object && s.owner == p.me() &&
                     (s.generation & token::kGenerationMask) == which.generation;
@@ -46,7 +45,7 @@ int completions::expect(const core::completion_order& order,
   if (in.error() != 0) return in.error() == EBADF ? EINVAL : EAGAIN;
   const slot_index i = p->reserve_locked();
   if (i == kNil) return EAGAIN;
-  slot& s = p->state().at(i);
+  slot& s = p->slot_at(i);
   s.source = PORT_SOURCE_AIO;
   s.traits = kOwnerOnly;
   s.events = operation_code(order.kind);

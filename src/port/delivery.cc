@@ -77,7 +77,8 @@ class port::enrolment {
     if (number_ == 0) return true;
     shared_state& st = *port_.state_;
     const std::uint32_t queued = st.queued.load(std::memory_order_relaxed);
-    for (std::uint16_t w = st.first_waiter; w != 0 && w != number_; w = st.waiter_at(w).next) {
+    walk_limit to(kMostWaiters);
+    for (std::uint16_t w = st.first_waiter; w != 0 && w != number_; w = to(st.waiter_at(w).next)) {
       const waiter& other = st.waiter_at(w);
       if (!other.alerted && other.request <= queued && other.nothing_up_to != st.order &&
           other.process == port_.me_) {
@@ -107,7 +108,7 @@ void port::refresh_locked(slot& s) noexcept {
 
 // Stores one event; false when the slot has nothing to deliver (any more).
 bool port::deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) noexcept {
-  slot& s = state_->at(i);
+  slot& s = slot_at(i);
   if (s.source == PORT_SOURCE_FD && s.owner == me_ && !env_.hooked && !still_open(s)) {
     drop_descriptor_locked(i, false);
     return false;
@@ -136,8 +137,8 @@ bool port::deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) 
 // The same for an event whose program has a say. It is asked without the lock, while the event is in
 // no queue: it may be sent again by then. A refused one is put back where it was.
 bool port::deliver_if_wanted_locked(slot_index i, port_event_t& out) noexcept {
-  slot& s = state_->at(i);
-  program_source::event_record* r = env_.programs.record_of(s);
+  slot& s = slot_at(i);
+  program_source::event_record* r = env_.programs.record_of(*this, s);
   if (r == nullptr) {
     free_locked(i);
     return false;
@@ -178,13 +179,14 @@ unsigned port::take_locked(port_event_t* list, unsigned max, std::uint32_t since
   unsigned stored = 0;
   // What the program sends again from its say is for the next call.
   const std::uint64_t last = st.order;
-  for (slot_index i = st.head; i != kNil && stored < max && st.at(i).order <= last;) {
-    slot_index next = st.at(i).next;
-    if (!st.shared || deliverable_locked(st.at(i))) {
-      if ((st.at(i).traits & kAsksProgram) == 0) {
+  walk_limit to(most_slots_);
+  for (slot_index i = st.head; i != kNil && stored < max && slot_at(i).order <= last;) {
+    slot_index next = to(slot_at(i).next);
+    if (!st.shared || deliverable_locked(slot_at(i))) {
+      if ((slot_at(i).traits & kAsksProgram) == 0) {
         stored += deliver_locked(i, list[stored], since);
       } else {
-        const std::uint64_t order = st.at(i).order;
+        const std::uint64_t order = slot_at(i).order;
         stored += deliver_if_wanted_locked(i, list[stored]);
         if (!is_open()) return stored;
         next = first_behind_locked(order);

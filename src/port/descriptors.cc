@@ -23,26 +23,30 @@ constexpr std::uint8_t kRegained = 16;  // re-associations until leaving armed i
 // --- finding --------------------------------------------------------------------------------------
 
 void port::put_in_bucket_locked(slot_index i) noexcept {
-  auto& bucket = state_->buckets[bucket_of(state_->at(i).fd)];
-  state_->at(i).next_in_bucket = bucket.load(std::memory_order_relaxed);
+  auto& bucket = state_->buckets[bucket_of(slot_at(i).fd)];
+  slot_at(i).next_in_bucket = bucket.load(std::memory_order_relaxed);
   bucket.store(i, std::memory_order_release);
 }
 
 void port::take_from_bucket_locked(slot_index i) noexcept {
-  auto& bucket = state_->buckets[bucket_of(state_->at(i).fd)];
+  auto& bucket = state_->buckets[bucket_of(slot_at(i).fd)];
   slot_index at = bucket.load(std::memory_order_relaxed);
   if (at == i) {
-    bucket.store(state_->at(i).next_in_bucket, std::memory_order_release);
+    bucket.store(slot_at(i).next_in_bucket, std::memory_order_release);
     return;
   }
-  while (at != kNil && state_->at(at).next_in_bucket != i) at = state_->at(at).next_in_bucket;
-  if (at != kNil) state_->at(at).next_in_bucket = state_->at(i).next_in_bucket;
+  walk_limit to(most_slots_);
+  while (at != kNil && slot_at(at).next_in_bucket != i) at = to(slot_at(at).next_in_bucket);
+  if (at != kNil) slot_at(at).next_in_bucket = slot_at(i).next_in_bucket;
 }
 
 bool port::has_own_locked(int fd) noexcept {
   shared_state& st = *state_;
   slot_index i = st.buckets[bucket_of(fd)].load(std::memory_order_relaxed);
-  while (i != kNil && (st.at(i).fd != fd || st.at(i).owner != me_)) i = st.at(i).next_in_bucket;
+  walk_limit to(most_slots_);
+  while (i != kNil && (slot_at(i).fd != fd || slot_at(i).owner != me_)) {
+    i = to(slot_at(i).next_in_bucket);
+  }
   return i != kNil;
 }
 
@@ -51,11 +55,12 @@ slot_index port::find_locked(int fd) noexcept {
   shared_state& st = *state_;
   slot_index foreign = kNil;
   slot_index i = st.buckets[bucket_of(fd)].load(std::memory_order_relaxed);
-  for (; i != kNil; i = st.at(i).next_in_bucket) {
-    if (st.at(i).fd != fd) continue;
-    if (st.at(i).owner == me_) return i;
-    const bool own_view = (st.at(i).traits & kOwnView) != 0;
-    if (foreign == kNil && !own_view && same_file(st.at(i))) foreign = i;
+  walk_limit to(most_slots_);
+  for (; i != kNil; i = to(slot_at(i).next_in_bucket)) {
+    if (slot_at(i).fd != fd) continue;
+    if (slot_at(i).owner == me_) return i;
+    const bool own_view = (slot_at(i).traits & kOwnView) != 0;
+    if (foreign == kNil && !own_view && same_file(slot_at(i))) foreign = i;
   }
   return foreign;
 }
@@ -63,7 +68,7 @@ slot_index port::find_locked(int fd) noexcept {
 // --- associating ----------------------------------------------------------------------------------
 
 void port::arm_locked(slot_index i, std::uint32_t wanted, void* user) noexcept {
-  slot& s = state_->at(i);
+  slot& s = slot_at(i);
   cancel_locked(i);
   s.wanted = wanted;
   s.user = reinterpret_cast<std::uintptr_t>(user);
@@ -89,7 +94,7 @@ int port::associate(int fd, int events, void* user) noexcept {
 
 // ENOENT: the number is another file by now; the old association is gone.
 int port::associate_again_locked(slot_index i, std::uint32_t wanted, void* user) noexcept {
-  slot& s = state_->at(i);
+  slot& s = slot_at(i);
   if (!is_registered(s.kernel)) {
     // Nothing registered: only the program's closings tell, where they are announced.
     if (!env_.hooked && !env_.os.is_open(s.fd)) {
@@ -137,10 +142,10 @@ int port::associate_again_locked(slot_index i, std::uint32_t wanted, void* user)
 
 int port::associate_anew_locked(int fd, std::uint32_t wanted, void* user) noexcept {
   shared_state& st = *state_;
-  if (st.used >= st.most_slots && !env_.os.is_open(fd)) return EBADFD;
+  if (st.used >= most_slots_ && !env_.os.is_open(fd)) return EBADFD;
   const slot_index i = reserve_locked();
   if (i == kNil) return EAGAIN;
-  slot& s = st.at(i);
+  slot& s = slot_at(i);
   s.fd = fd;
   s.source = PORT_SOURCE_FD;
   s.object = static_cast<std::uint64_t>(fd);
@@ -193,11 +198,11 @@ bool port::shows_each_process_its_own(int fd) noexcept {
 // first the kernel finds nothing there and forgets the report. So where others have, or had, the
 // port each process asks for what it associated, at every look and at every tick.
 void port::ask_for_own_locked() noexcept {
-  shared_state& st = *state_;
   if (!forked_ || !asks_) return;
   asks_ = false;
-  for (slot_index i = 1; i <= st.high_water; ++i) {
-    slot& s = st.at(i);
+  const slot_index last = last_slot();
+  for (slot_index i = 1; i <= last; ++i) {
+    slot& s = slot_at(i);
     if (s.state == slot_state::free || s.owner != me_ || (s.traits & kOwnView) == 0) continue;
     asks_ = true;
     if (s.state != slot_state::armed) continue;
@@ -209,7 +214,7 @@ void port::ask_for_own_locked() noexcept {
 // --- taking off -----------------------------------------------------------------------------------
 
 void port::drop_descriptor_locked(slot_index i, bool from_kernel) noexcept {
-  slot& s = state_->at(i);
+  slot& s = slot_at(i);
   const int fd = s.fd;
   const bool registered = is_registered(s.kernel);
   if (s.state == slot_state::queued) cancel_locked(i);
@@ -225,7 +230,7 @@ int port::dissociate(int fd) noexcept {
   // With the hooks an association of our own says that the number is open.
   if ((i == kNil || !env_.hooked) && !env_.os.is_open(fd)) return EBADFD;
   if (i == kNil) return ENOENT;
-  slot& s = state_->at(i);
+  slot& s = slot_at(i);
   if (!env_.hooked && s.owner == me_ && !still_open(s)) {
     drop_descriptor_locked(i, false);
     return ENOENT;
@@ -253,7 +258,7 @@ void port::forget(int fd) noexcept {
 
 void port::verify(int fd) noexcept {
   each_own(fd, [this](slot_index i) {
-    if (!still_open(state_->at(i))) drop_descriptor_locked(i, false);
+    if (!still_open(slot_at(i))) drop_descriptor_locked(i, false);
   });
 }
 

@@ -19,7 +19,7 @@ constexpr std::uint32_t kAlways = POLLERR | POLLHUP;
 }  // namespace
 
 std::uint64_t port::name_of(slot_index i) noexcept {
-  return core::token{i, state_->at(i).generation, kSlot}.pack();
+  return core::token{i, slot_at(i).generation, kSlot}.pack();
 }
 
 void port::set_watch_locked(slot& s, watch kind) noexcept {
@@ -72,8 +72,8 @@ void port::take_reports_locked(const epoll_event* reports, int n, bool narrow) n
   std::uint8_t turn[kReports];
   for (int i = 0; i < n; ++i) {
     const core::token name = core::token::unpack(reports[i].data.u64);
-    const bool known = name.direction == kSlot && name.index <= st.high_water;
-    const std::uint64_t armed_at = known ? st.at(name.index).armed_at : 0;
+    const bool known = name.direction == kSlot && name.index <= last_slot();
+    const std::uint64_t armed_at = known ? slot_at(name.index).armed_at : 0;
     age[i] = armed_at > st.looked_at ? armed_at : UINT64_MAX;
     int at = i;
     for (; at > 0 && age[turn[at - 1]] > age[i]; --at) turn[at] = turn[at - 1];
@@ -100,8 +100,8 @@ void port::take_report_locked(const epoll_event& report, bool narrow) noexcept {
     }
     return;
   }
-  if (name.index == kNil || name.index > st.high_water) return;
-  slot& s = st.at(name.index);
+  if (name.index == kNil || name.index > last_slot()) return;
+  slot& s = slot_at(name.index);
   if (s.state == slot_state::free ||
       (s.generation & core::token::kGenerationMask) != name.generation) {
     core::bump(env_.count.stale_dropped);
@@ -134,7 +134,7 @@ void port::hear_sources_locked(std::uint32_t numbers) noexcept {
 
 int port::watch_slot_locked(slot_index i, int fd) noexcept {
   const int error = env_.os.set_add(descriptor(), fd, EPOLLIN | EPOLLET, name_of(i));
-  if (error == 0) set_watch_locked(state_->at(i), watch::level);
+  if (error == 0) set_watch_locked(slot_at(i), watch::level);
   return error;
 }
 
@@ -149,7 +149,7 @@ int port::watch_source_locked(int number, int fd, std::uint32_t events) noexcept
 }
 
 void port::fire_locked(slot_index i, std::uint32_t bits) noexcept {
-  slot& s = state_->at(i);
+  slot& s = slot_at(i);
   s.events = static_cast<std::int32_t>(bits);
   s.look = state_->looks;
   enqueue_locked(i);

@@ -37,14 +37,14 @@ std::uint32_t port::owner_shows(const slot& s) noexcept {
 }
 
 void port::ask_owner_locked(slot_index i) noexcept {
-  const slot& s = state_->at(i);
+  const slot& s = slot_at(i);
   if (s.state != slot_state::armed) return;
   if (const std::uint32_t bits = owner_shows(s); bits != 0) fire_locked(i, bits);
 }
 
 void port::look_at(int fd) noexcept {
   each_own(fd, [this](slot_index i) {
-    if (state_->at(i).kernel == watch::owned) ask_owner_locked(i);
+    if (slot_at(i).kernel == watch::owned) ask_owner_locked(i);
   });
 }
 

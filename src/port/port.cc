@@ -35,6 +35,10 @@ constinit thread_local deferred_sends t_deferred __attribute__((tls_model("initi
 int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noexcept {
   const int set = env_.os.set_create(close_on_exec);
   if (set < 0) return set;
+  if (const int error = env_.os.bell_create(); error != 0) {
+    env_.os.discard(set);
+    return -error;
+  }
   // The bell hangs before any fork: one that only a child had hung would go with the child, and a
   // ring that its death overtakes with it.
   env_.os.ring(set, false);
@@ -54,6 +58,7 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
     state_ = static_cast<shared_state*>(base);
   }
   shared_state& st = *state_;
+  most_slots_ = most_slots;
   const std::uint32_t life = st.life + 1;
   if (recycled) {
     std::memset(st.processes, 0, sizeof st.processes);
@@ -61,8 +66,8 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
                 std::min(st.waiters_high + 1, kMostWaiters) * sizeof(waiter));
     for (auto& bucket : st.buckets) bucket.store(kNil, std::memory_order_relaxed);
     // Slots keep their generations: late reports of the port before name none of this one's.
-    const slot_index last = std::min<slot_index>(st.high_water, st.most_slots);
-    for (slot_index i = 1; i <= last; ++i) st.at(i).state = slot_state::free;
+    const slot_index last = last_slot();
+    for (slot_index i = 1; i <= last; ++i) slot_at(i).state = slot_state::free;
   } else {
     st.bytes = bytes;
   }
@@ -91,15 +96,17 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
 int port::open_received(int set, int memory) noexcept {
   const std::size_t bytes = host::memory_size(memory);
   if (bytes < sizeof(shared_state)) return EBADMSG;
+  if (const int error = env_.os.bell_create(); error != 0) return error;
   void* base = host::memory_map(memory, bytes);
   if (base == nullptr) return ENOMEM;
   auto* st = static_cast<shared_state*>(base);
-  if (st->magic != kMagic || st->bytes != bytes ||
-      shared_state::size_for(st->most_slots) != bytes) {
+  const std::uint32_t most_slots = std::atomic_ref(st->most_slots).load(std::memory_order_relaxed);
+  if (st->magic != kMagic || st->bytes != bytes || shared_state::size_for(most_slots) != bytes) {
     host::memory_unmap(base, bytes);
     return EBADMSG;
   }
   state_ = st;
+  most_slots_ = most_slots;
   memory_ = memory;
   life_ = st->life;
   forked_ = true;
@@ -166,8 +173,8 @@ int port::enter() noexcept {
   if (error == 0 && me_ == kNobody) error = introduce_locked();
   // Nobody tells of the death of another process.
   if (error == 0 && state_->shared && env_.os.monotonic() - reaped_at_ > kTick) reap_locked();
-  if (error == 0 && state_->shared != settled_down_) {
-    settled_down_ = state_->shared;
+  if (error == 0 && (state_->shared != 0) != settled_down_) {
+    settled_down_ = state_->shared != 0;
     if (settled_down_) settle_down_locked();
   }
   if (error != 0) state_->lock.unlock(outer_);
@@ -228,7 +235,7 @@ int port::post(int source, int events, std::uint64_t object, void* user,
   look_first_locked();  // what the kernel has to report happened before
   const slot_index i = reserve_locked();
   if (i == kNil) return EAGAIN;
-  slot& s = state_->at(i);
+  slot& s = slot_at(i);
   s.source = static_cast<std::uint16_t>(source);
   s.events = events;
   s.object = object;
@@ -278,14 +285,15 @@ int port::examine(figures& out) noexcept {
     lower_bell_locked();  // it may stand for nothing; see take_locked()
   }
   std::uint32_t waiters = 0;
-  for (std::uint16_t w = st.first_waiter; w != 0; w = st.waiter_at(w).next) ++waiters;
+  walk_limit to(kMostWaiters);
+  for (std::uint16_t w = st.first_waiter; w != 0; w = to(st.waiter_at(w).next)) ++waiters;
   out = {st.queued.load(std::memory_order_relaxed),
          st.used,
-         st.most_slots,
+         most_slots_,
          st.creator_uid,
          st.creator_gid,
          st.created,
-         st.pollable,
+         st.pollable != 0,
          st.sent,
          st.delivered,
          st.cancelled,

@@ -15,6 +15,7 @@
 
 #include <poll.h>
 #include <sys/port.h>
+#include <algorithm>
 
 #include <atomic>
 #include <cstdint>
@@ -153,6 +154,10 @@ class port {
   // Waits until `freed` is no longer what was seen; EINTR.
   int wait_for_room(std::uint32_t seen) noexcept;
   shared_state& state() noexcept { return *state_; }
+  // What other processes wrote is checked where it is read: a slot by a number of theirs is one of the
+  // table, if need be number 0, which nobody has.
+  slot& slot_at(slot_index i) noexcept { return state_->slots()[i <= most_slots_ ? i : kNil]; }
+  slot_index last_slot() const noexcept { return std::min(state_->high_water, most_slots_); }
   std::uint32_t me() const noexcept { return me_; }
   environment& env() noexcept { return env_; }
   slot_index reserve_locked() noexcept;  // kNil at the limit; real once its state changes
@@ -259,6 +264,7 @@ class port {
 
   environment& env_;
   shared_state* state_ = nullptr;
+  std::uint32_t most_slots_ = 0;  // that the memory has room for
   std::atomic<int> fd_{-1};
   int memory_ = -1;
   std::uint32_t life_ = 0;
@@ -285,9 +291,10 @@ void port::each_own(int fd, F f) noexcept {
   if (bucket.load(std::memory_order_acquire) == kNil) return;
   section hold(*this);
   if (hold.error() != 0) return;
+  walk_limit to(most_slots_);
   for (slot_index i = bucket.load(std::memory_order_relaxed); i != kNil;) {
-    const slot& s = state_->at(i);
-    const slot_index next = s.next_in_bucket;
+    const slot& s = slot_at(i);
+    const slot_index next = to(s.next_in_bucket);
     if (s.fd == fd && s.owner == me_) f(i);
     i = next;
   }

@@ -64,8 +64,9 @@ void port::reap_locked() noexcept {
 void port::drop_process_locked(std::uint32_t p) noexcept {
   shared_state& st = *state_;
   if (st.alert_on && st.alert.owner == p) st.alert_on = false;
-  for (slot_index i = 1; i <= st.high_water; ++i) {
-    slot& s = st.at(i);
+  const slot_index last = last_slot();
+  for (slot_index i = 1; i <= last; ++i) {
+    slot& s = slot_at(i);
     if (s.state == slot_state::free || s.owner != p) continue;
     if (s.source == PORT_SOURCE_FD) {
       drop_descriptor_locked(i, p == me_ || (!has_own_locked(s.fd) && same_file(s)));
@@ -92,9 +93,9 @@ void port::drop_process_locked(std::uint32_t p) noexcept {
 // A second process uses the port: what was left armed would be reported to processes that cannot
 // silence it.
 void port::settle_down_locked() noexcept {
-  shared_state& st = *state_;
-  for (slot_index i = 1; i <= st.high_water; ++i) {
-    slot& s = st.at(i);
+  const slot_index last = last_slot();
+  for (slot_index i = 1; i <= last; ++i) {
+    slot& s = slot_at(i);
     if (s.state == slot_state::free || s.kernel != watch::level || s.fd < 0) continue;
     if (s.owner != me_ && !same_file(s)) continue;
     const bool armed = s.state == slot_state::armed;
@@ -108,7 +109,7 @@ void port::settle_down_locked() noexcept {
 
 // Whether the number of a foreign association is the same open file here.
 bool port::same_file(const slot& s) noexcept {
-  const process& owner = state_->processes[s.owner];
+  const process& owner = state_->process_at(s.owner);
   if (const int answer = host::shares_file(owner.pid, s.fd); answer >= 0) return answer != 0;
   // The kernel will not compare across these processes, but it knows what it has registered.
   if (!is_registered(s.kernel)) return false;
@@ -129,8 +130,9 @@ std::uint32_t port::available_locked(std::uint32_t most) noexcept {
   shared_state& st = *state_;
   if (!st.shared) return st.queued.load(std::memory_order_relaxed);
   std::uint32_t n = 0;
-  for (slot_index i = st.head; i != kNil && n < most; i = st.at(i).next) {
-    n += deliverable_locked(st.at(i));
+  walk_limit to(most_slots_);
+  for (slot_index i = st.head; i != kNil && n < most; i = to(slot_at(i).next)) {
+    n += deliverable_locked(slot_at(i));
   }
   return n;
 }

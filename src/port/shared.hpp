@@ -99,8 +99,8 @@ struct waiter {
   std::uint64_t nothing_up_to;  // it may have none of what was queued up to this place
   std::uint32_t process;
   std::uint16_t next;
-  bool used;
-  bool alerted;  // leaves with its own copy of the alert
+  std::uint8_t used;
+  std::uint8_t alerted;  // leaves with its own copy of the alert
   alert_record alert;
 };
 
@@ -123,6 +123,19 @@ inline constexpr std::uint32_t kNobody = UINT32_MAX;
 inline constexpr std::int64_t kTick = 50000000;
 inline constexpr std::uint64_t kMagic = 0x3174726f70796175;
 
+// Ends a walk along links that another process may have bent into a circle.
+class walk_limit {
+ public:
+  explicit walk_limit(std::uint32_t most) noexcept : left_(most) {}
+  template <class Index>
+  Index operator()(Index next) noexcept {
+    return left_ != 0 ? --left_, next : Index{0};
+  }
+
+ private:
+  std::uint32_t left_;
+};
+
 struct shared_state {
   std::uint64_t magic;
   std::uint64_t bytes;
@@ -132,11 +145,12 @@ struct shared_state {
   uid_t creator_uid;
   gid_t creator_gid;
   std::int64_t created;
-  bool pollable;
-  bool bell_rung;            // the epoll set is readable for what lies in `queue`
-  std::atomic<bool> shared;  // more than one process uses the port; read without the lock as a hint
-  bool alert_on;
-  bool had_descriptors;
+  // Truth values that others can write are bytes: of a bool only 0 and 1 may be read.
+  std::uint8_t pollable;
+  std::uint8_t bell_rung;            // the epoll set is readable for what lies in `queue`
+  std::atomic<std::uint8_t> shared;  // more than one process uses the port; a hint without the lock
+  std::uint8_t alert_on;
+  std::uint8_t had_descriptors;
   alert_record alert;
 
   std::atomic<std::uint32_t> queued;
@@ -167,9 +181,9 @@ struct shared_state {
   waiter waiters[kMostWaiters];
 
   slot* slots() noexcept { return reinterpret_cast<slot*>(this + 1); }
-  slot& at(slot_index i) noexcept { return slots()[i]; }
-  // Whatever another process has written there, within the table.
+  // Whatever another process has written there, within the tables; for slots see port::slot_at().
   waiter& waiter_at(std::uint32_t i) noexcept { return waiters[i % kMostWaiters]; }
+  process& process_at(std::uint32_t i) noexcept { return processes[i % kMostProcesses]; }
 
   static std::size_t size_for(std::uint32_t most_slots) noexcept {
     const std::size_t bytes = sizeof(shared_state) + (std::size_t{most_slots} + 1) * sizeof(slot);

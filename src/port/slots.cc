@@ -26,18 +26,20 @@ void commit(slot& s, slot_state state) noexcept {
 
 slot_index port::reserve_locked() noexcept {
   shared_state& st = *state_;
-  if (st.used >= st.most_slots) {
+  slot_index i = st.free_head;
+  const bool fresh = i == kNil || i > last_slot();
+  if (st.used >= most_slots_ || (fresh && last_slot() == most_slots_)) {
     ++st.refused;
     return kNil;
   }
-  slot_index i = st.free_head;
-  if (i != kNil) {
-    st.free_head = st.at(i).next;
+  if (fresh) {
+    i = last_slot() + 1;
+    st.high_water = i;
   } else {
-    i = ++st.high_water;
+    st.free_head = slot_at(i).next;
   }
   ++st.used;
-  slot& s = st.at(i);
+  slot& s = slot_at(i);
   const std::uint32_t generation = s.generation + 1;
   s = {};
   s.generation = generation;
@@ -48,21 +50,21 @@ slot_index port::reserve_locked() noexcept {
 
 void port::unreserve_locked(slot_index i) noexcept {
   shared_state& st = *state_;
-  st.at(i).next = st.free_head;
+  slot_at(i).next = st.free_head;
   st.free_head = i;
-  if (st.used-- < st.most_slots) return;
+  if (st.used-- < most_slots_) return;
   st.freed.fetch_add(1, std::memory_order_release);
   host::wake_all_sleepers(st.freed);
 }
 
 void port::enqueue_locked(slot_index i) noexcept {
   shared_state& st = *state_;
-  slot& s = st.at(i);
+  slot& s = slot_at(i);
   s.order = ++st.order;
   s.next = kNil;
   commit(s, slot_state::queued);
   s.prev = st.tail;
-  (st.tail != kNil ? st.at(st.tail).next : st.head) = i;
+  (st.tail != kNil ? slot_at(st.tail).next : st.head) = i;
   st.tail = i;
   ++st.sent;
   st.queued.store(st.queued.load(std::memory_order_relaxed) + 1, std::memory_order_release);
@@ -70,25 +72,25 @@ void port::enqueue_locked(slot_index i) noexcept {
 
 void port::unlink_locked(slot_index i) noexcept {
   shared_state& st = *state_;
-  slot& s = st.at(i);
-  (s.prev != kNil ? st.at(s.prev).next : st.head) = s.next;
-  (s.next != kNil ? st.at(s.next).prev : st.tail) = s.prev;
+  slot& s = slot_at(i);
+  (s.prev != kNil ? slot_at(s.prev).next : st.head) = s.next;
+  (s.next != kNil ? slot_at(s.next).prev : st.tail) = s.prev;
   st.queued.store(st.queued.load(std::memory_order_relaxed) - 1, std::memory_order_release);
 }
 
 void port::withdraw_locked(slot_index i) noexcept {
-  commit(state_->at(i), slot_state::idle);
+  commit(slot_at(i), slot_state::idle);
   unlink_locked(i);
 }
 
 void port::cancel_locked(slot_index i) noexcept {
-  if (state_->at(i).state != slot_state::queued) return;
+  if (slot_at(i).state != slot_state::queued) return;
   withdraw_locked(i);
   ++state_->cancelled;
 }
 
 void port::free_locked(slot_index i) noexcept {
-  slot& s = state_->at(i);
+  slot& s = slot_at(i);
   const bool queued = s.state == slot_state::queued;
   const bool in_bucket = s.fd >= 0;
   set_watch_locked(s, watch::none);
@@ -101,25 +103,27 @@ void port::free_locked(slot_index i) noexcept {
 // In its place among the queued, by its order. From the tail: those that come back are mostly young.
 void port::link_in_order_locked(slot_index i) noexcept {
   shared_state& st = *state_;
-  slot& s = st.at(i);
+  slot& s = slot_at(i);
   slot_index before = st.tail;
-  while (before != kNil && st.at(before).order > s.order) before = st.at(before).prev;
+  walk_limit to(most_slots_);
+  while (before != kNil && slot_at(before).order > s.order) before = to(slot_at(before).prev);
   s.prev = before;
-  s.next = before != kNil ? st.at(before).next : st.head;
-  (before != kNil ? st.at(before).next : st.head) = i;
-  (s.next != kNil ? st.at(s.next).prev : st.tail) = i;
+  s.next = before != kNil ? slot_at(before).next : st.head;
+  (before != kNil ? slot_at(before).next : st.head) = i;
+  (s.next != kNil ? slot_at(s.next).prev : st.tail) = i;
 }
 
 void port::put_back_locked(slot_index i) noexcept {
   shared_state& st = *state_;
-  commit(st.at(i), slot_state::queued);
+  commit(slot_at(i), slot_state::queued);
   link_in_order_locked(i);
   st.queued.store(st.queued.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
 slot_index port::first_behind_locked(std::uint64_t order) noexcept {
   slot_index i = state_->head;
-  while (i != kNil && state_->at(i).order <= order) i = state_->at(i).next;
+  walk_limit to(most_slots_);
+  while (i != kNil && slot_at(i).order <= order) i = to(slot_at(i).next);
   return i;
 }
 
@@ -127,13 +131,14 @@ slot_index port::first_behind_locked(std::uint64_t order) noexcept {
 // everything else is derived anew. Waiters of dead processes go in reap_locked.
 void port::repair_locked() noexcept {
   shared_state& st = *state_;
-  st.high_water = std::min(st.high_water, st.most_slots);
+  const slot_index last = last_slot();
+  st.high_water = last;
   st.head = st.tail = st.free_head = kNil;
   st.used = st.watched = 0;
   std::uint32_t queued = 0;
   for (auto& bucket : st.buckets) bucket.store(kNil, std::memory_order_relaxed);
-  for (slot_index i = 1; i <= st.high_water; ++i) {
-    slot& s = st.at(i);
+  for (slot_index i = 1; i <= last; ++i) {
+    slot& s = slot_at(i);
     if (s.state == slot_state::free) {
       s.next = st.free_head;
       st.free_head = i;

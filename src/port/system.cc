@@ -208,7 +208,9 @@ int system::stat(int fd, struct stat& out) noexcept {
 int system::ioctl(int, unsigned long, void*) noexcept { return -ENOTTY; }
 
 int system::fcntl(int, int command, void*) noexcept {
-  const bool locks = command == F_GETLK || command == F_SETLK || command == F_SETLKW;
+  // 5 to 7 are what they are called by 32-bit programs with small files.
+  const bool locks = command == F_GETLK || command == F_SETLK || command == F_SETLKW ||
+                     (command >= 5 && command <= 7);
   return locks ? -EOPNOTSUPP : kAskKernel;
 }
 

@@ -34,9 +34,10 @@ void port::link_waiter_locked(std::uint16_t w) noexcept {
   const auto precedes = [](const waiter& a, const waiter& b) {
     return a.request != b.request ? a.request < b.request : a.arrival < b.arrival;
   };
+  walk_limit to(kMostWaiters);
   while (after != 0 && precedes(st.waiter_at(after), mine)) {
     before = after;
-    after = st.waiter_at(after).next;
+    after = to(st.waiter_at(after).next);
   }
   mine.next = after;
   (before != 0 ? st.waiter_at(before).next : st.first_waiter) = w;
@@ -45,7 +46,7 @@ void port::link_waiter_locked(std::uint16_t w) noexcept {
 std::uint16_t port::enroll_locked(std::uint32_t request) noexcept {
   shared_state& st = *state_;
   std::uint16_t w = 1;
-  while (w <= st.waiters_high && st.waiter_at(w).used) ++w;
+  while (w < kMostWaiters && w <= st.waiters_high && st.waiter_at(w).used) ++w;
   if (w >= kMostWaiters) return 0;
   if (w > st.waiters_high) st.waiters_high = w;
   waiter& mine = st.waiter_at(w);
@@ -64,10 +65,15 @@ void port::discharge_locked(std::uint16_t w) noexcept {
   shared_state& st = *state_;
   st.waiter_at(w).used = false;
   std::uint16_t* link = &st.first_waiter;
-  while (*link != 0 && *link != w) link = &st.waiter_at(*link).next;
+  walk_limit to(kMostWaiters);
+  for (std::uint16_t at = to(*link); at != 0 && at != w; at = to(*link)) {
+    link = &st.waiter_at(at).next;
+  }
   if (*link == w) *link = st.waiter_at(w).next;
   if (st.leader == w) st.leader = 0;
-  while (st.waiters_high > 0 && !st.waiter_at(st.waiters_high).used) --st.waiters_high;
+  std::uint32_t high = std::min(st.waiters_high, kMostWaiters - 1);
+  while (high > 0 && !st.waiter_at(high).used) --high;
+  st.waiters_high = high;
 }
 
 std::uint16_t port::next_to_wake_locked() noexcept {
@@ -75,12 +81,13 @@ std::uint16_t port::next_to_wake_locked() noexcept {
   if (st.first_waiter == 0) return 0;
   const std::uint32_t queued = st.queued.load(std::memory_order_relaxed);
   bool led = st.leader != 0;
-  for (std::uint16_t w = st.first_waiter; w != 0; w = st.waiter_at(w).next) {
+  walk_limit to(kMostWaiters);
+  for (std::uint16_t w = st.first_waiter; w != 0; w = to(st.waiter_at(w).next)) {
     waiter& other = st.waiter_at(w);
     const bool signalled = other.word.load(std::memory_order_relaxed) == kSignalled;
     led = led || signalled;
     if (other.alerted) continue;
-    if (st.processes[other.process].due != 0) return signalled ? 0 : w;
+    if (st.process_at(other.process).due != 0) return signalled ? 0 : w;
     if (other.request > queued) continue;
     // It has looked at all there is, and may have none of it.
     if (other.nothing_up_to == st.order) continue;
@@ -95,7 +102,8 @@ bool port::signal_locked(std::uint16_t w) noexcept {
 
 void port::alert_waiters_locked() noexcept {
   shared_state& st = *state_;
-  for (std::uint16_t w = st.first_waiter; w != 0; w = st.waiter_at(w).next) {
+  walk_limit to(kMostWaiters);
+  for (std::uint16_t w = st.first_waiter; w != 0; w = to(st.waiter_at(w).next)) {
     waiter& other = st.waiter_at(w);
     if (other.alerted) continue;
     other.alert = st.alert;
@@ -113,7 +121,8 @@ void port::alert_waiters_locked() noexcept {
 // This process closes the port: its waiters return.
 void port::evict_waiters_locked() noexcept {
   shared_state& st = *state_;
-  for (std::uint16_t w = st.first_waiter; w != 0; w = st.waiter_at(w).next) {
+  walk_limit to(kMostWaiters);
+  for (std::uint16_t w = st.first_waiter; w != 0; w = to(st.waiter_at(w).next)) {
     if (st.waiter_at(w).process != me_ || !signal_locked(w)) continue;
     if (w == st.leader) {
       st.bell_rung = true;

@@ -145,8 +145,9 @@ TEST_P(Kqueue_Dialects, Row13EnableAndDisableTogether) {
 }
 
 TEST_P(Kqueue_Dialects, Row14ADescriptorNumberWiderThanInt) {
+  if (sizeof(uintptr_t) == sizeof(int)) GTEST_SKIP() << "no ident is wider than int here";
   put(channel_.there, "x");
-  const uintptr_t wide = (uintptr_t{1} << 32) + fd();
+  const uintptr_t wide = (uintptr_t{1} << (sizeof(uintptr_t) * 4)) + fd();
   const outcome got = submit(kq, {add(wide, EVFILT_READ)});
   if (is(QUAY_DIALECT_FREEBSD) || is(QUAY_DIALECT_OPENBSD)) {
     EXPECT_THAT(got, Returns(ElementsAre(ErrorEntry(wide, EVFILT_READ, EBADF))));

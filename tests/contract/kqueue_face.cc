@@ -49,6 +49,7 @@ static_assert(face::kOutOfBand == NOTE_OOB && face::kNoData == QUAY_NOTE_NODATA)
 static_assert(face::kExit == NOTE_EXIT && face::kFork == NOTE_FORK && face::kExec == NOTE_EXEC);
 static_assert(face::kTrack == NOTE_TRACK && face::kTrackError == NOTE_TRACKERR);
 static_assert(face::kChild == NOTE_CHILD && face::kMilliseconds == NOTE_MSECONDS);
+static_assert(face::kSeconds == NOTE_SECONDS);
 static_assert(face::kNanoseconds == NOTE_NSECONDS && face::kAbsolute == NOTE_ABSTIME);
 static_assert(face::kTrigger == NOTE_TRIGGER && face::kMount == VQ_MOUNT);
 static_assert(face::kUnmount == VQ_UNMOUNT);

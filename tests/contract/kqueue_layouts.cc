@@ -16,7 +16,7 @@
 
 namespace {
 
-static_assert(sizeof(struct kevent) == 64);
+static_assert(sizeof(struct kevent) == (sizeof(void*) == 8 ? 64 : 56));
 static_assert(sizeof(kevent::data) == 8);
 
 struct kevent change(uintptr_t ident, int filter, unsigned flags, unsigned fflags = 0,

@@ -6,6 +6,9 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "support/dialects.hpp"
 #include "support/matchers.hpp"
 #include "support/threads.hpp"
@@ -129,9 +132,10 @@ TEST_P(Kqueue_Timeout, AnImpossibleTimeLosesNoEvent) {
 
 // Row 9: none of the systems comes back at once.
 TEST_P(Kqueue_Timeout, AHugeTimeIsALongWait) {
-  for (const time_t seconds :
-       {std::numeric_limits<time_t>::max(), static_cast<time_t>(INT32_MAX) + 1,
-        static_cast<time_t>(INT32_MAX), static_cast<time_t>(100 * 365) * 86400}) {
+  constexpr int64_t kLongest = std::numeric_limits<time_t>::max();
+  for (const int64_t wanted :
+       {kLongest, int64_t{INT32_MAX} + 1, int64_t{INT32_MAX}, int64_t{100 * 365} * 86400}) {
+    const auto seconds = static_cast<time_t>(std::min(wanted, kLongest));
     ASSERT_THAT(alter(kq, {armed()}), Succeeds());
     thread_in_call<outcome> thread([this, seconds] {
       const timespec huge{seconds, 999'999'999};

@@ -141,7 +141,8 @@ TEST_P(Kqueue_User, DataTravelsWithTheEvent) {
 
 TEST_P(Kqueue_User, EveryIdentifierIsItsOwn) {
   const uintptr_t wide = UINTPTR_MAX;
-  ASSERT_THAT(alter(kq, {user(0), user(1), user(wide), user(wide - (uintptr_t{1} << 32))}),
+  ASSERT_THAT(alter(kq, {user(0), user(1), user(wide),
+                         user(wide - (uintptr_t{1} << (sizeof(uintptr_t) * 4)))}),
               Succeeds());
   EXPECT_THAT(submit(kq, {trigger(wide)}), Returns(ElementsAre(event(wide))));
   EXPECT_THAT(submit(kq, {remove(wide, EVFILT_USER), trigger(0)}), Returns(ElementsAre(event(0))));

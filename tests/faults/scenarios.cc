@@ -3,12 +3,15 @@
 // What: see scenarios.hpp.
 #include "scenarios.hpp"
 
+#include <aio.h>
 #include <port.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <memory>
 
 #include "kqueue.hpp"
 #include "objects.hpp"
@@ -122,6 +125,17 @@ struct triggers : adds_user {
   }
   int act() override { return trigger_one(kq, 1); }
   bool works() override { return looks_readable(kq) && comes(kq, 1, EVFILT_USER); }
+};
+
+// By a number that nobody told us of: who asks the kernel needs no descriptor.
+struct adds_by_duplicate : with_queue {
+  int other = -1;
+  void prepare() override {
+    with_queue::prepare();
+    other = static_cast<int>(checked(::syscall(SYS_dup, kq), "dup"));
+  }
+  int act() override { return change_one(other, 1, EVFILT_USER, EV_ADD | EV_CLEAR); }
+  bool works() override { return trigger_one(kq, 1) == 0 && comes(other, 1, EVFILT_USER); }
 };
 
 struct watches_process : with_queue {
@@ -281,6 +295,24 @@ struct makes_pipe : scenario {
   }
 };
 
+struct submits_read : reads_file {
+  char bytes[8] = {};
+  // Its own, for glibc ends it with an array of no size.
+  std::unique_ptr<aiocb> request = std::make_unique<aiocb>();
+  int act() override {
+    request->aio_fildes = file;
+    request->aio_buf = bytes;
+    request->aio_nbytes = sizeof bytes;
+    request->aio_sigevent.sigev_notify = SIGEV_KEVENT;
+    request->aio_sigevent.sigev_notify_kqueue = kq;
+    return ::aio_read(request.get());
+  }
+  bool works() override {
+    return comes(kq, reinterpret_cast<uintptr_t>(request.get()), EVFILT_AIO) &&
+           ::aio_return(request.get()) == 5 && bytes[0] == 'b';
+  }
+};
+
 struct makes_signalfd : scenario {
   int fd = -1;
   int act() override {
@@ -324,6 +356,7 @@ const std::vector<named_scenario>& scenarios() {
       {"AddTimer", make<adds_timer>},
       {"AddUser", make<adds_user>},
       {"Trigger", make<triggers>},
+      {"AddByDuplicate", make<adds_by_duplicate>},
       {"AddProcess", make<watches_process>},
       {"AddSignal", make<watches_signal>},
       {"AddFs", make<watches_mounts>},
@@ -335,6 +368,7 @@ const std::vector<named_scenario>& scenarios() {
       {"PortSend", make<sends>},
       {"PortGet", make<gets>},
       {"Pipe", make<makes_pipe>},
+      {"AioRead", make<submits_read>},
       {"Signalfd", make<makes_signalfd>},
       {"Poll", make<polls>},
   };

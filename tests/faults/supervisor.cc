@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <stddef.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -19,13 +20,15 @@
 namespace quay::faults {
 namespace {
 
-// Calls that cannot fail with good arguments (fstat, timerfd_settime, fcntl, close) are not here, nor is what the C library itself
+// Calls that cannot fail with good arguments (fstat, timerfd_settime, fcntl, close; epoll_ctl that removes) are not here, nor is what the C library itself
 // cannot live without (futex, rt_sigprocmask).
 // ENOSYS: where Linux 5.11, the oldest that will do, may lack the call.
 constexpr failing_call kCalls[] = {
     {SYS_epoll_create1, "epoll_create1", {EMFILE, ENOMEM, 0}},
     {SYS_epoll_ctl, "epoll_ctl", {ENOMEM, ENOSPC, 0}},
+#ifdef SYS_epoll_wait
     {SYS_epoll_wait, "epoll_wait", {EINTR, 0, 0}},
+#endif
     {SYS_epoll_pwait, "epoll_pwait", {EINTR, 0, 0}},
 #ifdef SYS_epoll_pwait2
     {SYS_epoll_pwait2, "epoll_pwait2", {EINTR, ENOSYS, 0}},
@@ -87,6 +90,7 @@ void supervisor::answer(int listener) {
   if (armed_ && static_cast<int>(asked.pid) == watched_ && calls_++ == nth_) {
     for (const failing_call& c : kCalls) {
       if (c.number != asked.data.nr || c.errors[choice_] == 0) continue;
+      if (c.number == SYS_epoll_ctl && asked.data.args[1] == EPOLL_CTL_DEL) continue;
       failed_ = &c;
       error_ = c.errors[choice_];
       reply.flags = 0;

@@ -22,7 +22,7 @@ check_needs() {
   local library=$1 needed
   shift
   for needed in $(dynamic "$library" NEEDED); do
-    case " libc.so.6 libstdc++.so.6 libgcc_s.so.1 libm.so.6 ld-linux-x86-64.so.2 ld-linux-aarch64.so.1 $* " in
+    case " libc.so.6 libstdc++.so.6 libgcc_s.so.1 libm.so.6 ld-linux-x86-64.so.2 ld-linux-aarch64.so.1 ld-linux.so.2 $* " in
       *" $needed "*) ;;
       *) complain "$(basename "$library") needs $needed" ;;
     esac

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: all systems at once in one process: descriptors, user events, timers, signals, processes, files, nested queues,
-//       pipes and ports, each with an actor that counts what it does and what comes of it.
+//       pipes, ports and asynchronous requests, threads that are cancelled, each with an actor that counts what it does and what comes of it.
 // Contract: every byte and every port event arrives once and in order, every posting of a signal is counted, every child's
 //           end is told once, the last value of a user event is seen, and at the end all descriptors are back.
 //           QUAY_STRESS_SECONDS: how long (5).
+#include <aio.h>
 #include <fcntl.h>
 #include <port.h>
 #include <pthread.h>
@@ -17,14 +18,25 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <random>
 #include <thread>
 
+#include "support/cancellation.hpp"
 #include "support/kqueue.hpp"
 #include "support/objects.hpp"
 
 namespace quay::test {
 namespace {
+
+// A thread that is cancelled inside one of the thread sanitizer's interceptors is unwound past its end.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kCancellationIsLost = true;
+#elif defined(__has_feature)
+constexpr bool kCancellationIsLost = __has_feature(thread_sanitizer);
+#else
+constexpr bool kCancellationIsLost = false;
+#endif
 
 long open_descriptors() {
   long n = 0;
@@ -51,9 +63,10 @@ class storm {
  public:
   void run(std::chrono::seconds time) {
     using actor = void (storm::*)();
-    constexpr actor kActors[] = {
-        &storm::ports, &storm::pipes,  &storm::signals, &storm::processes, &storm::churn,
-        &storm::user,  &storm::nested, &storm::timers,  &storm::files,     &storm::closed_queues};
+    constexpr actor kActors[] = {&storm::ports,         &storm::pipes,    &storm::signals,
+                                 &storm::processes,     &storm::churn,    &storm::user,
+                                 &storm::nested,        &storm::timers,   &storm::files,
+                                 &storm::closed_queues, &storm::requests, &storm::cancelled};
     std::vector<std::thread> threads;
     for (const actor a : kActors) threads.emplace_back([this, a] { (this->*a)(); });
     std::this_thread::sleep_for(time);
@@ -297,6 +310,103 @@ class storm {
       quay_close(kq);
       for (std::thread& t : crew) t.join();
     }
+  }
+
+  // Every request ends once, by its event or by being cancelled, and brings the bytes of its offset.
+  void requests() {
+    constexpr size_t kMost = 8;
+    constexpr size_t kBlock = 512;
+    const temporary_directory where;
+    std::string content;
+    for (size_t i = 0; i < kMost * kBlock; ++i) content += static_cast<char>('a' + i / kBlock);
+    const unique_fd file = where.make_file(content);
+    const queue kq = make_queue();
+    const auto blocks = std::make_unique<aiocb[]>(kMost);
+    std::vector<char> room(kMost * kBlock);
+    std::minstd_rand random(4);
+    while (!stop_) {
+      size_t begun = 0;
+      for (size_t i = 0; i < kMost; ++i) {
+        aiocb& b = blocks[i];
+        b = {};
+        b.aio_fildes = file;
+        b.aio_buf = &room[i * kBlock];
+        b.aio_nbytes = kBlock;
+        b.aio_offset = static_cast<off_t>(i * kBlock);
+        b.aio_sigevent.sigev_notify = SIGEV_KEVENT;
+        b.aio_sigevent.sigev_notify_kqueue = kq;
+        if (::aio_read(&b) != 0) break;
+        ++begun;
+      }
+      if (random() % 4 == 0) ::aio_cancel(file, &blocks[random() % kMost]);
+      size_t ended = 0;
+      for (int tries = 0; tries < 200 && ended < begun;) {
+        struct kevent e;
+        if (!next_event(kq, e)) {
+          ++tries;
+          continue;
+        }
+        ++ended;
+        auto* b = reinterpret_cast<aiocb*>(e.ident);
+        const int error = ::aio_error(b);
+        const ssize_t n = ::aio_return(b);
+        const auto i = static_cast<size_t>(b - blocks.get());
+        EXPECT_TRUE((error == 0 && n == static_cast<ssize_t>(kBlock) &&
+                     room[i * kBlock] == static_cast<char>('a' + i)) ||
+                    (error == ECANCELED && n == -1))
+            << i << ": error " << error << ", result " << n;
+      }
+      EXPECT_EQ(ended, begun);
+    }
+  }
+
+  // A thread that is cancelled while something arrives for it has taken it, or has left it behind whole.
+  void cancelled() {
+    if (kCancellationIsLost) return;
+    const queue kq = make_queue();
+    change_one(kq, 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+    const int port = ::port_create1(O_CLOEXEC);
+    int ends[2];
+    ASSERT_EQ(::quay_pipe2(ends, O_CLOEXEC), 0);
+    const int number = kq;
+    const std::function<bool()> takes[] = {
+        [number] {
+          struct kevent e;
+          return ::kevent(number, nullptr, 0, &e, 1, nullptr) == 1;
+        },
+        [port] {
+          port_event_t e;
+          return ::port_get(port, &e, nullptr) == 0;
+        },
+        [&ends] {
+          char byte;
+          return quay_read(ends[0], &byte, 1) == 1;
+        },
+    };
+    std::minstd_rand random(5);
+    while (!stop_) {
+      const unsigned where = random() % 3;
+      bool took = false;
+      cancellable_call victim([&] { took = takes[where](); });
+      for (unsigned n = random() % 8; n > 0; --n) std::this_thread::yield();
+      if (where == 0) change_one(kq, 1, EVFILT_USER, 0, NOTE_TRIGGER);
+      if (where == 1) {
+        EXPECT_EQ(::port_send(port, 7, nullptr), 0);
+      }
+      if (where == 2) {
+        EXPECT_EQ(quay_write(ends[1], "x", 1), 1);
+      }
+      for (unsigned n = random() % 4; n > 0; --n) std::this_thread::yield();
+      victim.cancel();
+      if (victim.join()) {
+        EXPECT_TRUE(takes[where]());  // or sleeps for ever
+      } else {
+        EXPECT_TRUE(took);
+      }
+    }
+    quay_close(ends[0]);
+    quay_close(ends[1]);
+    quay_close(port);
   }
 
   std::atomic<bool> stop_{false};

@@ -91,6 +91,7 @@ class fake_host final : public core::host {
     }
     return n;
   }
+  int bell_create() noexcept override { return 0; }
   void ring(int set, bool) noexcept override { bells_[set] = true; }
   void hush(int set) noexcept override { bells_[set] = false; }
 

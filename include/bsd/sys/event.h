@@ -150,9 +150,15 @@
 #define KQUEUE_CPONFORK \
   0x00000002 /* a forked child gets a copy of the queue with its registrations */
 
+/* A 32-bit program whose struct timespec is glibc's wide one. */
+#if defined(__USE_TIME_BITS64) && defined(__TIMESIZE) && __TIMESIZE == 32
+#define QUAY_KEVENT_TIME_ "_time64"
+#else
+#define QUAY_KEVENT_TIME_ ""
+#endif
 #if defined(QUAY_KEVENT_EXT)
 #define QUAY_KEVENT_LAYOUT_ 12
-#define QUAY_KEVENT_ENTRY_ __asm__("quay_kevent_ext")
+#define QUAY_KEVENT_ENTRY_ __asm__("quay_kevent_ext" QUAY_KEVENT_TIME_)
 #if defined(__cplusplus)
 #define QUAY_KEVENT_TAG_ __attribute__((__abi_tag__("quay_ext")))
 #else
@@ -161,7 +167,7 @@
 typedef int64_t quay_kevent_data_t_;
 #else
 #define QUAY_KEVENT_LAYOUT_ 11
-#define QUAY_KEVENT_ENTRY_
+#define QUAY_KEVENT_ENTRY_ __asm__("kevent" QUAY_KEVENT_TIME_)
 #define QUAY_KEVENT_TAG_
 typedef intptr_t quay_kevent_data_t_;
 #endif
@@ -364,6 +370,7 @@ QUAY_BSD_CALL_ int kevent(int kq, const struct kevent* changelist, int nchanges,
 
 #undef QUAY_BSD_CALL_
 #undef QUAY_KEVENT_ENTRY_
+#undef QUAY_KEVENT_TIME_
 #undef QUAY_KEVENT_TAG_
 
 #if defined(__cplusplus)

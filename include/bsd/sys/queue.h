@@ -16,9 +16,49 @@
 #pragma GCC system_header
 #endif
 #include <stddef.h>
+#if !defined(__has_include_next)
 #include_next <sys/queue.h>
+#elif __has_include_next(<sys/queue.h>)
+#include_next <sys/queue.h>
+#endif
 
-/* Singly linked lists. */
+/* Singly linked lists: whole, for a libc without the header (musl); of the other kinds only what follows. */
+#ifndef SLIST_HEAD
+#define SLIST_HEAD(name, type) \
+  struct name {                \
+    struct type* slh_first;    \
+  }
+#define SLIST_HEAD_INITIALIZER(head) \
+  { NULL }
+#define SLIST_ENTRY(type)  \
+  struct {                 \
+    struct type* sle_next; \
+  }
+#define SLIST_FIRST(head) ((head)->slh_first)
+#define SLIST_NEXT(elm, field) ((elm)->field.sle_next)
+#define SLIST_EMPTY(head) (SLIST_FIRST(head) == NULL)
+#define SLIST_INIT(head) ((void)(SLIST_FIRST(head) = NULL))
+#define SLIST_FOREACH(var, head, field) \
+  for ((var) = SLIST_FIRST(head); (var) != NULL; (var) = SLIST_NEXT(var, field))
+#define SLIST_INSERT_HEAD(head, elm, field)     \
+  do {                                          \
+    SLIST_NEXT(elm, field) = SLIST_FIRST(head); \
+    SLIST_FIRST(head) = (elm);                  \
+  } while (0)
+#define SLIST_INSERT_AFTER(at, elm, field)          \
+  do {                                              \
+    SLIST_NEXT(elm, field) = SLIST_NEXT(at, field); \
+    SLIST_NEXT(at, field) = (elm);                  \
+  } while (0)
+#define SLIST_REMOVE_HEAD(head, field) \
+  ((void)(SLIST_FIRST(head) = SLIST_NEXT(SLIST_FIRST(head), field)))
+#define SLIST_REMOVE(head, elm, type, field)                                   \
+  do {                                                                         \
+    struct type** quay_link_ = &SLIST_FIRST(head);                             \
+    while (*quay_link_ != (elm)) quay_link_ = &SLIST_NEXT(*quay_link_, field); \
+    *quay_link_ = SLIST_NEXT(elm, field);                                      \
+  } while (0)
+#endif
 #ifndef SLIST_END
 #define SLIST_END(head) NULL
 #endif

@@ -59,6 +59,7 @@ enum note : unsigned {
   kTrack = 0x1,
   kTrackError = 0x2,
   kChild = 0x4,
+  kSeconds = 0x1,
   kMilliseconds = 0x2,
   kNanoseconds = 0x8,
   kAbsolute = 0x10,
@@ -115,24 +116,31 @@ struct port_notify {
 inline constexpr int kSigevPort = 0x51;
 inline constexpr int kAlertSet = 1;
 
+// The names that <sys/event.h> and <port.h> give these calls where struct timespec has two sizes.
+#if defined(__USE_TIME_BITS64) && defined(__TIMESIZE) && __TIMESIZE == 32
+#define QUAY_WIDE_NAME_(name) __asm__(name "_time64")
+#else
+#define QUAY_WIDE_NAME_(name) __asm__(name)
+#endif
 extern "C" {
 int quay_face_kevent(int queue, const change* changes, int change_count, event* room,
-                     int room_count, const timespec* timeout) __asm__("kevent");
+                     int room_count, const timespec* timeout) QUAY_WIDE_NAME_("kevent");
 int quay_face_port_create(int flags) __asm__("port_create1");
-int quay_face_port_associate(int port, int source, std::uintptr_t object, int events,
-                             void* user) __asm__("port_associate");
+int quay_face_port_associate(int port, int source, std::uintptr_t object, int events, void* user)
+    QUAY_WIDE_NAME_("port_associate");
 int quay_face_port_dissociate(int port, int source,
                               std::uintptr_t object) __asm__("port_dissociate");
 int quay_face_port_send(int port, int events, void* user) __asm__("port_send");
 int quay_face_port_getn(int port, port_event* room, unsigned most, unsigned* count,
-                        timespec* timeout) __asm__("port_getn");
+                        timespec* timeout) QUAY_WIDE_NAME_("port_getn");
 int quay_face_port_alert(int port, int flags, int events, void* user) __asm__("port_alert");
 int quay_face_timer_create(clockid_t clock, struct sigevent* event,
                            timer_t* timer) __asm__("quay_timer_create");
-int quay_face_timer_settime(timer_t timer, int flags, const itimerspec* value,
-                            itimerspec* old) __asm__("quay_timer_settime");
+int quay_face_timer_settime(timer_t timer, int flags, const itimerspec* value, itimerspec* old)
+    QUAY_WIDE_NAME_("quay_timer_settime");
 int quay_face_timer_delete(timer_t timer) __asm__("quay_timer_delete");
 }  // extern "C"
+#undef QUAY_WIDE_NAME_
 
 }  // namespace detail
 }  // namespace v0

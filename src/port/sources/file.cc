@@ -38,9 +38,8 @@ std::uint32_t missed(const file_obj_t& seen, const host::file_state& now,
 }
 
 // Copies what the program calls a file_obj_t: an errno.
-int read_request(core::host& os, std::uintptr_t object, file_obj_t& out,
+int read_request(core::host& os, const file_obj_t* from, file_obj_t& out,
                  char (&path)[PATH_MAX]) noexcept {
-  const auto* from = reinterpret_cast<const file_obj_t*>(object);
   if (from == nullptr || os.readable_prefix(from, sizeof *from) < sizeof *from) return EFAULT;
   out = *from;
   if (out.fo_name == nullptr) return EFAULT;
@@ -136,7 +135,7 @@ void file_source::drop(port& p, watch_record& w, bool free_slot) noexcept {
 
 void file_source::arm(port& p, watch_record& w, int events, void* user) noexcept {
   p.cancel_locked(w.slot);
-  slot& s = p.state().at(w.slot);
+  slot& s = p.slot_at(w.slot);
   w.events = static_cast<std::uint32_t>(events);
   w.age = ++age_;
   s.user = reinterpret_cast<std::uintptr_t>(user);
@@ -145,12 +144,13 @@ void file_source::arm(port& p, watch_record& w, int events, void* user) noexcept
   s.state = slot_state::armed;
 }
 
-int file_source::associate(port& p, std::uintptr_t object, int events, void* user) noexcept {
+int file_source::associate(port& p, std::uintptr_t object, const file_obj_t* from, int events,
+                           void* user) noexcept {
   const auto asked = static_cast<std::uint32_t>(events);
   if ((asked & ~kRequestable) != 0) return EINVAL;
   file_obj_t request{};
   char path[PATH_MAX];
-  if (const int error = read_request(p.env().os, object, request, path); error != 0) return error;
+  if (const int error = read_request(p.env().os, from, request, path); error != 0) return error;
   host::found_file file;
   int error = host::find_file(path, (asked & FILE_NOFOLLOW) == 0, file);
   if (error != 0) return error;
@@ -178,7 +178,7 @@ int file_source::associate(port& p, std::uintptr_t object, int events, void* use
       if (i != kNil) p.unreserve_locked(i);
       error = i != kNil ? ENOMEM : EAGAIN;
     } else {
-      slot& s = p.state().at(i);
+      slot& s = p.slot_at(i);
       s.source = PORT_SOURCE_FILE;
       s.traits = kKept | kOwnerOnly | kAsksSource;
       s.object = object;
@@ -222,7 +222,7 @@ int file_source::dissociate(port& p, std::uintptr_t object) noexcept {
   take_events(p);
   watch_record* w = find(object);
   if (w == nullptr) return ENOENT;
-  const slot_state was = p.state().at(w->slot).state;
+  const slot_state was = p.slot_at(w->slot).state;
   drop(p, *w, true);
   return was == slot_state::armed || was == slot_state::queued ? 0 : ENOENT;
 }
@@ -230,7 +230,7 @@ int file_source::dissociate(port& p, std::uintptr_t object) noexcept {
 // --- events ---------------------------------------------------------------------------------------
 
 void file_source::fire(port& p, watch_record& w, std::uint32_t bits) noexcept {
-  slot& s = p.state().at(w.slot);
+  slot& s = p.slot_at(w.slot);
   if (s.state == slot_state::armed) {
     s.events = static_cast<std::int32_t>(bits);
     p.enqueue_locked(w.slot);
@@ -332,8 +332,10 @@ void file_source::take_events(port& p) noexcept {
 }
 
 bool file_source::deliver(port& p, slot& s, port_event_t& out) noexcept {
-  if (s.data >= high_water_) return false;
-  watch_record& w = watches_[s.data];
+  const std::uint64_t n = s.data;
+  if (n >= high_water_) return false;
+  watch_record& w = watches_[n];
+  if (!w.used || &p.slot_at(w.slot) != &s) return false;
   out = {s.events, s.source, 0, static_cast<uintptr_t>(s.object),
          reinterpret_cast<void*>(static_cast<uintptr_t>(s.user))};
   if ((static_cast<std::uint32_t>(s.events) & FILE_EXCEPTION) != 0) {

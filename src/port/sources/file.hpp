@@ -24,7 +24,9 @@ class file_source final : public event_source {
   // Of a port that knows none yet; null: no memory.
   static file_source* of(port& p, bool make) noexcept;
 
-  int associate(port& p, std::uintptr_t object, int events, void* user) noexcept;
+  // `object` is the association's name; `from` is what lies there, in the library's own layout.
+  int associate(port& p, std::uintptr_t object, const file_obj_t* from, int events,
+                void* user) noexcept;
   int dissociate(port& p, std::uintptr_t object) noexcept;
 
   bool deliver(port& p, slot& s, port_event_t& out) noexcept override;

@@ -22,7 +22,7 @@ int mq_source::add(port& p, mqd_t queue, void* user) noexcept {
   if (error == 0 && i == kNil) error = EAGAIN;
   if (error == 0) {
     p.attach(PORT_SOURCE_MQ, *this);
-    slot& s = p.state().at(i);
+    slot& s = p.slot_at(i);
     s.source = PORT_SOURCE_MQ;
     s.traits = kKept | kOwnerOnly | kAsksSource;
     s.object = static_cast<std::uint64_t>(queue);
@@ -42,7 +42,7 @@ int mq_source::add(port& p, mqd_t queue, void* user) noexcept {
   r.queue = queue;
   r.socket = socket;
   r.slot = i;
-  r.generation = p.state().at(i).generation;
+  r.generation = p.slot_at(i).generation;
   r.used.store(true, std::memory_order_release);
   return 0;
 }
@@ -54,7 +54,7 @@ bool mq_source::remove(mqd_t queue) noexcept {
     port::section in(*r.owner);
     if (!r.used.load(std::memory_order_acquire)) return false;  // delivered meanwhile
     host::arrival_forget(queue);
-    slot& s = r.owner->state().at(r.slot);
+    slot& s = r.owner->slot_at(r.slot);
     if (in.error() == 0 && s.generation == r.generation && s.state != slot_state::free) {
       os_.set_remove(r.owner->descriptor(), r.socket);
       r.owner->free_locked(r.slot);
@@ -67,9 +67,13 @@ bool mq_source::remove(mqd_t queue) noexcept {
 }
 
 bool mq_source::deliver(port& p, slot& s, port_event_t& out) noexcept {
-  if (s.data >= kMost) return false;
-  registration& r = entries_[s.data];
-  if (!r.used.load(std::memory_order_acquire) || r.generation != s.generation) return false;
+  const std::uint64_t n = s.data;
+  if (n >= kMost) return false;
+  registration& r = entries_[n];
+  if (!r.used.load(std::memory_order_acquire) || r.owner != &p || &p.slot_at(r.slot) != &s ||
+      r.generation != s.generation) {
+    return false;
+  }
   if (!host::arrival_take(r.socket)) return false;
   out = {0, s.source, 0, static_cast<uintptr_t>(s.object),
          reinterpret_cast<void*>(static_cast<uintptr_t>(s.user))};

@@ -21,19 +21,20 @@ bool program_source::names_open_port(const event_record& r) noexcept {
 }
 
 slot* program_source::slot_of_locked(const event_record& r) noexcept {
-  shared_state& st = r.owner->state();
-  if (!names_open_port(r) || r.slot > st.high_water) return nullptr;
-  slot& s = st.at(r.slot);
+  if (!names_open_port(r) || r.slot > r.owner->last_slot()) return nullptr;
+  slot& s = r.owner->slot_at(r.slot);
   const bool same =
       s.generation == r.slot_generation && s.state != slot_state::free && s.owner == r.owner->me();
   return same ? &s : nullptr;
 }
 
-program_source::event_record* program_source::record_of(const slot& s) noexcept {
+program_source::event_record* program_source::record_of(port& p, const slot& s) noexcept {
   const core::token name = core::token::unpack(s.data);
-  event_record* r =
-      name.index < kMostRecords ? records_.find(name.index, name.generation) : nullptr;
-  return r != nullptr && r->slot_generation == s.generation ? r : nullptr;
+  if (name.index > high_water_.load(std::memory_order_acquire)) return nullptr;
+  event_record* r = records_.find(name.index, name.generation);
+  const bool its = r != nullptr && r->owner == &p && r->opening == p.opening() &&
+                   &p.slot_at(r->slot) == &s && r->slot_generation == s.generation;
+  return its ? r : nullptr;
 }
 
 // --- events ---------------------------------------------------------------------------------------
@@ -53,7 +54,7 @@ int program_source::reserve(port& p, int source, bool kept, bool own, bool wait,
       int error = in.error();
       const slot_index i = error == 0 ? p.reserve_locked() : kNil;
       if (i != kNil) {
-        slot& s = p.state().at(i);
+        slot& s = p.slot_at(i);
         r.owner = &p;
         r.opening = p.opening();
         r.slot = i;
@@ -172,11 +173,11 @@ int program_source::leave(const port& p, int source, const registration* which) 
 // --- closing --------------------------------------------------------------------------------------
 
 void program_source::leaving_locked(port& p) noexcept {
-  shared_state& st = p.state();
-  for (slot_index i = st.head; i != kNil; i = st.at(i).next) {
-    const slot& s = st.at(i);
+  walk_limit to(p.last_slot());
+  for (slot_index i = p.state().head; i != kNil; i = to(p.slot_at(i).next)) {
+    const slot& s = p.slot_at(i);
     if (s.owner != p.me() || (s.traits & kAsksProgram) == 0) continue;
-    event_record* r = record_of(s);
+    event_record* r = record_of(p, s);
     if (r != nullptr) r->departed.store(true, std::memory_order_release);
   }
 }

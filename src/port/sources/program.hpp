@@ -69,7 +69,7 @@ class program_source {
   int leave(const port& p, int source, const registration* which) noexcept;
 
   // --- for the port; its lock is held ---
-  event_record* record_of(const slot& s) noexcept;  // null: gone
+  event_record* record_of(port& p, const slot& s) noexcept;  // null: gone
   void delivered_locked(event_record& r) noexcept {
     if (!r.kept) records_.release(index_of(r));
   }

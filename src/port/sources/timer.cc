@@ -19,9 +19,8 @@ constexpr std::uintptr_t kNumber = 0xffff;
 
 // The timer's slot is still its own: the port was not closed meanwhile.
 bool holds(port& p, slot_index i, std::uint32_t generation) noexcept {
-  shared_state& st = p.state();
-  return i <= st.high_water && st.at(i).generation == generation &&
-         st.at(i).state != slot_state::free;
+  return i <= p.last_slot() && p.slot_at(i).generation == generation &&
+         p.slot_at(i).state != slot_state::free;
 }
 
 }  // namespace
@@ -59,7 +58,7 @@ int timer_source::create(port& p, clockid_t clock, void* user, timer_t& id) noex
     if (error == 0 && i == kNil) error = EAGAIN;
     if (error == 0) {
       p.attach(PORT_SOURCE_TIMER, *this);
-      slot& s = p.state().at(i);
+      slot& s = p.slot_at(i);
       s.source = PORT_SOURCE_TIMER;
       s.traits = kKept | kOwnerOnly | kAsksSource;
       s.object = reinterpret_cast<std::uintptr_t>(id_of(n));
@@ -124,8 +123,9 @@ int timer_source::remove(timer_t id) noexcept {
 }
 
 bool timer_source::deliver(port&, slot& s, port_event_t& out) noexcept {
-  if (s.data >= kMost) return false;
-  timer& t = timers_[s.data];
+  const std::uint64_t n = s.data;
+  if (n >= kMost) return false;
+  timer& t = timers_[n];
   if (!t.used || t.generation != s.generation) return false;
   const std::uint64_t count = t.pending + host::interval_timer_take(t.fd);
   t.pending = 0;

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: user events and port sends by several threads: what they get, one thread could have got in some order.
+// What: user events, port sends and the bytes of pipes by several threads: what they get, one thread could have got in
+//       some order.
 #include <gtest/gtest.h>
 #include <quay/quay.h>
+#include <signal.h>
+#include <sys/wait.h>
 
+#include <algorithm>
 #include <deque>
 
 #include "dialects.hpp"
@@ -197,6 +201,112 @@ void check_port(int flags) {
       });
   EXPECT_EQ(checked, rounds_wanted());
 }
+
+// --- bytes of a pipe ------------------------------------------------------------------------------
+
+struct pipe_call {
+  bool writes = false;
+  std::size_t most = 0;  // of a read: the room it had
+  std::string bytes;     // written, or read; "" of a read: none there
+};
+
+struct byte_queue {
+  std::string held;
+  bool apply(const pipe_call& c) {
+    if (c.writes) {
+      held += c.bytes;
+      return true;
+    }
+    const std::size_t n = std::min(c.most, held.size());
+    if (c.bytes != held.substr(0, n)) return false;
+    held.erase(0, n);
+    return true;
+  }
+  const std::string& key() const { return held; }
+};
+
+TEST(Linearizable_Pipe, ARefusedHistoryIsOneWithBytesOutOfOrder) {
+  using history = std::vector<timed<pipe_call>>;
+  const history torn{{{true, 0, "ab"}, 0, 1}, {{true, 0, "cd"}, 2, 3}, {{false, 4, "abc"}, 4, 5}};
+  EXPECT_FALSE((linearizer<pipe_call, byte_queue>(torn).possible({})));
+  const history mixed{{{true, 0, "ab"}, 0, 3}, {{true, 0, "cd"}, 1, 2}, {{false, 4, "acbd"}, 4, 5}};
+  EXPECT_FALSE((linearizer<pipe_call, byte_queue>(mixed).possible({})));
+}
+
+// Small writes are atomic; a read takes all there is, or as much as it has room for.
+void check_pipe(bool both_ways, bool shared) {
+  constexpr int kThreads = 4;
+  constexpr int kCalls = 5;
+  int ends[2];
+  ASSERT_EQ(quay_pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+  // What another process may have goes by the rules of several: a child that does nothing.
+  pid_t child = -1;
+  if (shared) {
+    child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ::pause();
+      ::_exit(0);
+    }
+  }
+  const int writing = both_ways ? ends[0] : ends[1];
+  const int reading = both_ways ? ends[1] : ends[0];
+  crew<pipe_call> threads(kThreads, kCalls);
+  int checked = 0;
+  threads.run(
+      rounds_wanted(),
+      [&](int round, int thread, int index) {
+        pipe_call c;
+        c.writes = (thread + index + round) % 2 == 0;
+        char bytes[64];
+        if (c.writes) {
+          // Which bytes tells who wrote them; two of a kind differ in their order.
+          const auto size = static_cast<std::size_t>(1 + (thread * 7 + index * 3 + round) % 9);
+          for (std::size_t i = 0; i < size; ++i) {
+            c.bytes += static_cast<char>((thread * kCalls + index) * 9 + static_cast<int>(i) + 1);
+          }
+          const ssize_t n = quay_write(writing, c.bytes.data(), c.bytes.size());
+          c.bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+          return c;
+        }
+        c.most = static_cast<std::size_t>(1 + (thread * 5 + index * 11 + round) % 20);
+        const ssize_t n = quay_read(reading, bytes, c.most);
+        if (n > 0) c.bytes.assign(bytes, static_cast<std::size_t>(n));
+        return c;
+      },
+      [&](const std::vector<timed<pipe_call>>& history) {
+        const bool possible = linearizer<pipe_call, byte_queue>(history).possible({});
+        EXPECT_TRUE(possible) << "round " << checked;
+        if (!possible) {
+          for (const auto& h : history) {
+            std::string text = std::to_string(h.begin) + "-" + std::to_string(h.end) +
+                               (h.call.writes ? " writes" : " reads");
+            for (const char byte : h.call.bytes) {
+              text += ' ' + std::to_string(static_cast<unsigned char>(byte));
+            }
+            ADD_FAILURE() << text;
+          }
+        }
+        ++checked;
+        char rest[4096];
+        while (quay_read(reading, rest, sizeof rest) > 0) {
+        }
+        return possible;
+      });
+  EXPECT_EQ(checked, rounds_wanted());
+  if (child > 0) {
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+  }
+  quay_close(ends[0]);
+  quay_close(ends[1]);
+}
+
+TEST(Linearizable_Pipe, WritesAndReadsHaveAnOrder) { check_pipe(false, false); }
+TEST(Linearizable_Pipe, WritesAndReadsOfTheBackwardDirectionHaveAnOrder) {
+  check_pipe(true, false);
+}
+TEST(Linearizable_Pipe, WritesAndReadsOfASharedPipeHaveAnOrder) { check_pipe(false, true); }
 
 TEST(Linearizable_Port, SendsAndGetsHaveAnOrder) { check_port(0); }
 TEST(Linearizable_Port, SendsAndGetsOfAPrivatePortHaveAnOrder) { check_port(QUAY_PRIVATE); }
