@@ -113,6 +113,22 @@ TEST_F(Quay_Bench, AloneItSaysThatThereIsNothingToRun) {
   EXPECT_EQ(program({alone, "bench", "--list"}).exit_status(), 1);
 }
 
+TEST_F(Quay_Bench, ABrokenProgramIsFoundOutBeforeAnythingIsMeasured) {
+  for (const char* folder : {"bin", "bench"}) std::filesystem::create_directory(path(folder));
+  std::filesystem::copy_file(tool(), path("bin/quay"));
+  const std::string measured = path("measured");
+  std::ofstream(path("bench/bench_a"))
+      << "#!/bin/sh\n[ \"$1\" = --list ] || touch " << measured << "\n";
+  std::ofstream(path("bench/bench_b")) << "#!/bin/sh\nexit 1\n";
+  for (const char* script : {"bench/bench_a", "bench/bench_b"}) {
+    std::filesystem::permissions(path(script), std::filesystem::perms::owner_all);
+  }
+  EXPECT_EQ(program({path("bin/quay"), "bench"}).exit_status(), 1);
+  EXPECT_FALSE(std::filesystem::exists(measured));
+  EXPECT_EQ(program({path("bin/quay"), "bench", "a"}).exit_status(), 0);
+  EXPECT_TRUE(std::filesystem::exists(measured));
+}
+
 TEST_F(Quay_Bench, ExitStatusTellsFailureFromWrongUsage) {
   EXPECT_EQ(status_of({"--from", path("nothing")}), 2);
   EXPECT_EQ(status_of({"--from", earlier(), "--smoke"}), 2);

@@ -90,8 +90,18 @@ void print(const bench_results& results, const settings& s) {
   fmt::print("{}", s.json ? results.lines() : to_terminal(results, palette()));
 }
 
+// Whether it is a program of ours that can run: one that cannot is better found out now than in an hour.
+void try_out(const bench_program& program) {
+  const auto ignore = [](const std::string&) {};
+  if (run_bench_program(program, {"--list"}, ignore) == 0) return;
+  throw failure(
+      fmt::format("bench: {} does not name its cases: it is broken, or left from another version",
+                  program.path.string()));
+}
+
 bench_results measure(const settings& s, std::string& failed) {
   const std::vector<bench_program> programs = chosen_programs(s);
+  for (const bench_program& each : programs) try_out(each);
   std::vector<std::string> options;
   if (s.smoke) options.emplace_back("--smoke");
   if (s.extra) options.emplace_back("--extra");
