@@ -20,7 +20,7 @@ std::string ratio_text(const std::optional<double>& value) {
 }
 
 std::string target_text(const bench_row& row) {
-  return row.target ? fmt::format("{:g}", *row.target) : "-";
+  return row.target ? fmt::format("{:.3g}", *row.target) : "-";
 }
 
 std::string verdict_text(const bench_row& row) {
