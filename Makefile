@@ -54,10 +54,17 @@ fuzz: ## build libFuzzer's targets and run each for a minute
 	scripts/install-deps.sh ci
 	scripts/fuzz.sh 60
 
+SOAK_OPERATIONS ?= 25000000
+SOAK_ROUNDS ?= 1000000
+SOAK_SECONDS ?= 600
+soak: export QUAY_MODEL_OPERATIONS = $(SOAK_OPERATIONS)
+soak: export QUAY_MODEL_ROUNDS = $(SOAK_ROUNDS)
+soak: export QUAY_STRESS_SECONDS = $(SOAK_SECONDS)
 soak: build ## hours: the random models 10^8 operations long, the storms ten minutes each
-	QUAY_MODEL_OPERATIONS=25000000 QUAY_MODEL_ROUNDS=1000000 $(BUILD)/tests/random_models
-	QUAY_MODEL_OPERATIONS=25000000 QUAY_MODEL_ROUNDS=1000000 $(BUILD)/tests/random_models_unhooked
-	QUAY_STRESS_SECONDS=600 $(BUILD)/tests/stress_tests
+	$(BUILD)/tests/model_tests
+	$(BUILD)/tests/random_models
+	$(BUILD)/tests/random_models_unhooked
+	$(BUILD)/tests/stress_tests
 
 format: ## lay out all sources by .clang-format
 	scripts/install-deps.sh format

@@ -65,6 +65,7 @@ count() {
 # them is in build/NAME/tests.log, and how many passed is said.
 foreign() {
   local name=$1 runner=$2 program total=0 passed=0 skipped=0
+  local programs=(unit_tests model_tests contract_{kqueue,pipe,port,signal,aio}{,_unhooked})
   shift 2
   [ -d /usr/src/googletest ] || return 77
   if ! { cmake -S . -B "build/$name" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DQUAY_FOREIGN=ON -DQUAY_BENCH=OFF -DQUAY_TOOLS=OFF \
@@ -73,7 +74,7 @@ foreign() {
     return 1
   fi
   : >"build/$name/tests.log"
-  for program in ${QUAY_FOREIGN_TESTS:-unit_tests model_tests contract_{kqueue,pipe,port,signal,aio}{,_unhooked}}; do
+  for program in "${programs[@]}"; do
     # shellcheck disable=SC2086 # a runner may have arguments
     timeout 900 $runner "build/$name/tests/$program" --gtest_brief=1 >"$work/out" 2>&1
     cat "$work/out" >>"build/$name/tests.log"

@@ -24,8 +24,8 @@ known=$(<"$symbols")
 have=$(present)
 # The size of data differs with the size of a pointer.
 if readelf -h "$library" | grep -q 'Class: *ELF32'; then
-  known=$(sed 's/ .*//' <<<"$known")
-  have=$(sed 's/ .*//' <<<"$have")
+  known=$(cut -d' ' -f1 <<<"$known")
+  have=$(cut -d' ' -f1 <<<"$have")
 fi
 LC_ALL=C comm -3 <(printf '%s\n' "$known") <(printf '%s\n' "$have") | awk -F '\t' '
   $1 != "" { print "gone or changed: " $1; wrong = 1 }
