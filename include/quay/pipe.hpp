@@ -127,13 +127,13 @@ class pipe_end {
   std::size_t read(std::span<std::byte> into) {
     return checked(::quay_read(fd_, into.data(), into.size()), "quay_read");
   }
-  std::size_t read(std::span<std::byte> into, std::error_code& error) noexcept {
+  std::size_t read(std::span<std::byte> into, std::error_code& error) {
     return settled(::quay_read(fd_, into.data(), into.size()), error);
   }
   std::size_t write(std::span<const std::byte> from) {
     return checked(::quay_write(fd_, from.data(), from.size()), "quay_write");
   }
-  std::size_t write(std::span<const std::byte> from, std::error_code& error) noexcept {
+  std::size_t write(std::span<const std::byte> from, std::error_code& error) {
     return settled(::quay_write(fd_, from.data(), from.size()), error);
   }
 
@@ -143,7 +143,7 @@ class pipe_end {
     checked(::quay_pipe_reserve(fd_, most, &piece), "quay_pipe_reserve");
     return pipe_room(fd_, piece);
   }
-  [[nodiscard]] pipe_room reserve(std::size_t most, std::error_code& error) noexcept {
+  [[nodiscard]] pipe_room reserve(std::size_t most, std::error_code& error) {
     iovec piece{};
     if (settled(::quay_pipe_reserve(fd_, most, &piece), error) == 0) return {};
     return pipe_room(fd_, piece);
@@ -154,7 +154,7 @@ class pipe_end {
     if (checked(::quay_pipe_peek(fd_, &piece), "quay_pipe_peek") == 0) return {};
     return pipe_bytes(fd_, piece);
   }
-  [[nodiscard]] pipe_bytes peek(std::error_code& error) noexcept {
+  [[nodiscard]] pipe_bytes peek(std::error_code& error) {
     iovec piece{};
     if (settled(::quay_pipe_peek(fd_, &piece), error) == 0) return {};
     return pipe_bytes(fd_, piece);

@@ -39,9 +39,9 @@ class descriptor_owner {
  public:
   static constexpr int kAskKernel = INT32_MIN;
 
-  // read() may be a point of cancellation, as read(2) is: it may be unwound.
+  // Both may be points of cancellation, as read(2) and write(2) are: they may be unwound.
   virtual long read(int fd, const iovec* parts, int count) = 0;
-  virtual long write(int fd, const iovec* parts, int count) noexcept = 0;
+  virtual long write(int fd, const iovec* parts, int count) = 0;
   virtual int stat(int fd, struct stat& out) noexcept = 0;
   virtual int ioctl(int fd, unsigned long request, void* argument) noexcept = 0;
   virtual int fcntl(int fd, int command, void* argument) noexcept = 0;

@@ -77,14 +77,15 @@ void* view_again(void* base, std::size_t bytes) noexcept {
   return p != MAP_FAILED ? p : nullptr;
 }
 
-int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected, sleep how) noexcept {
+int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected, sleep how) {
   errno_guard keep;
   // A futex wait without a deadline is restarted after handlers that ask for it, like read(2); one
   // with a deadline never is.
   constexpr timespec kNever{INT_MAX, 0};
   constexpr timespec kDoubt{0, 50'000'000};
   const timespec* most = how == sleep::sound ? nullptr : how == sleep::doubting ? &kDoubt : &kNever;
-  const long result = syscall(kFutex, &word, FUTEX_WAIT, expected, most, nullptr, 0);
+  const long result = cancellable_call(kFutex, reinterpret_cast<long>(&word), FUTEX_WAIT,
+                                       static_cast<long>(expected), reinterpret_cast<long>(most));
   return result != 0 && errno == EINTR ? EINTR : 0;
 }
 
@@ -267,15 +268,15 @@ int make_fifo(const char* path, mode_t mode) noexcept {
       static_cast<int>(syscall(SYS_mknodat, AT_FDCWD, path, S_IFIFO | (mode & 07777), 0)));
 }
 
-int open_path(const char* path, int flags) noexcept {
+int open_path(const char* path, int flags) {
   errno_guard keep;
-  const long made = syscall(SYS_openat, AT_FDCWD, path, flags, 0);
+  const long made = cancellable_call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), flags);
   return made >= 0 ? static_cast<int>(made) : -errno;
 }
 
-long kernel_read(int fd, const iovec* parts, int count) noexcept {
+long kernel_read(int fd, const iovec* parts, int count) {
   errno_guard keep;
-  const long n = syscall(SYS_readv, fd, parts, count);
+  const long n = cancellable_call(SYS_readv, fd, reinterpret_cast<long>(parts), count);
   return n >= 0 ? n : -errno;
 }
 

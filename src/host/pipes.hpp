@@ -33,9 +33,9 @@ void* view_again(void* base, std::size_t bytes) noexcept;
 
 // Sleeps while word == expected: 0 when woken, EINTR when a signal was handled. With
 // sleep::every_signal also for handlers that restart calls; without, those leave the sleep
-// undisturbed. sleep::doubting also returns 0 after a while.
+// undisturbed. sleep::doubting also returns 0 after a while. A point of cancellation.
 enum class sleep : std::uint8_t { sound, every_signal, doubting };
-int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected, sleep how) noexcept;
+int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected, sleep how);
 void wake_shared(std::atomic<std::uint32_t>& word) noexcept;  // all sleepers
 
 std::int64_t coarse_wall() noexcept;
@@ -64,8 +64,9 @@ bool survives_exec(int fd) noexcept;
 int kernel_stat(int fd, struct stat& out) noexcept;
 long kernel_control(int fd, int command, void* argument) noexcept;
 int make_fifo(const char* path, mode_t mode) noexcept;
-int open_path(const char* path, int flags) noexcept;  // may wait; -EINTR
-long kernel_read(int fd, const iovec* parts, int count) noexcept;
+// These two may wait, and are points of cancellation.
+int open_path(const char* path, int flags);
+long kernel_read(int fd, const iovec* parts, int count);
 long kernel_ioctl(int fd, unsigned long request, void* argument) noexcept;
 
 // One thread of the process that sleeps until the other sides of pipes are gone.

@@ -35,11 +35,15 @@ found look_at(int fd) noexcept {
   return {true, mode != O_WRONLY, mode != O_RDONLY};
 }
 
-short kernel_shows(int fd, const timespec* timeout) noexcept {
+short kernel_shows(int fd) noexcept {
   pollfd p{fd, POLLIN | POLLOUT, 0};
-  if (timeout == nullptr) p.events = POLLIN;
-  const int ready = host::kernel_poll(&p, 1, timeout, nullptr);
-  return ready < 0 ? static_cast<short>(POLLNVAL) : p.revents;
+  return host::kernel_poll(&p, 1, &kNow, nullptr) < 0 ? static_cast<short>(POLLNVAL) : p.revents;
+}
+
+// False: a signal was handled.
+bool wait_for_bytes(int fd) {
+  pollfd p{fd, POLLIN, 0};
+  return host::await_poll(&p, 1, nullptr, nullptr) >= 0;
 }
 
 int bytes_in(int fd) noexcept {
@@ -49,7 +53,7 @@ int bytes_in(int fd) noexcept {
 
 }  // namespace
 
-int named::open(const char* path, int flags) noexcept {
+int named::open(const char* path, int flags) {
   if ((flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) != 0) return -EINVAL;
   const int fd = host::open_path(path, flags);
   if (fd < 0 || (flags & O_PATH) != 0 || !look_at(fd).ours) return fd;
@@ -58,18 +62,18 @@ int named::open(const char* path, int flags) noexcept {
   return -ENOMEM;
 }
 
-long named::read(int fd, const iovec* parts, int count) noexcept {
+long named::read(int fd, const iovec* parts, int count) {
   for (;;) {
     const long n = host::kernel_read(fd, parts, count);
     if (n != 0 || !look_at(fd).ours) return n;
     // Nothing was asked for, there is something after all, or the end of file is to be seen.
     std::size_t wanted = 0;
     for (int i = 0; i < count; ++i) wanted += parts[i].iov_len;
-    const short shows = kernel_shows(fd, &kNow);
+    const short shows = kernel_shows(fd);
     if (wanted == 0 || (shows & (POLLHUP | POLLNVAL)) != 0) return 0;
     if ((shows & POLLIN) != 0) continue;
     if (host::is_nonblocking(fd)) return -EAGAIN;
-    if ((kernel_shows(fd, nullptr) & POLLNVAL) != 0) return -EINTR;
+    if (!wait_for_bytes(fd)) return -EINTR;
   }
 }
 
@@ -90,7 +94,7 @@ int named::poll(int fd, short events) noexcept {
   if (!what.ours) return kAskKernel;
   constexpr int kIn = POLLIN | POLLRDNORM;
   constexpr int kOut = POLLOUT | POLLWRNORM;
-  const short shows = kernel_shows(fd, &kNow);
+  const short shows = kernel_shows(fd);
   const bool ended = (shows & (POLLHUP | POLLERR)) != 0;
   int ready = 0;
   if (what.reads && (ended || (shows & POLLIN) != 0)) ready |= events & kIn;
@@ -104,7 +108,7 @@ bool named::observe(int fd, bool writing, core::observation& out) noexcept {
   if (!what.ours) return false;
   out = {};
   if (writing ? !what.writes : !what.reads) return true;
-  const short shows = kernel_shows(fd, &kNow);
+  const short shows = kernel_shows(fd);
   out.eof = (shows & (writing ? POLLERR : POLLHUP)) != 0;
   const int held = bytes_in(fd);
   if (writing) {

@@ -20,9 +20,9 @@ class named final : public core::descriptor_owner {
   named& operator=(const named&) = delete;
 
   // A descriptor or -errno. Of what is no named pipe, a descriptor that is none of ours.
-  int open(const char* path, int flags) noexcept;
+  int open(const char* path, int flags);
 
-  long read(int fd, const iovec* parts, int count) noexcept override;
+  long read(int fd, const iovec* parts, int count) override;
   long write(int, const iovec*, int) noexcept override { return kAskKernel; }
   int stat(int, struct stat&) noexcept override { return kAskKernel; }
   int ioctl(int fd, unsigned long request, void* argument) noexcept override;

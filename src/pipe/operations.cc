@@ -72,7 +72,7 @@ bool gone_or_eof(const shared_pipe& s, int end) noexcept {
 
 }  // namespace
 
-long system::read(int fd, const iovec* parts, int count) noexcept {
+long system::read(int fd, const iovec* parts, int count) {
   subject call{};
   if (!look_up(fd, call)) return kAskKernel;
   const long total = total_of(os_, parts, count);
@@ -80,7 +80,7 @@ long system::read(int fd, const iovec* parts, int count) noexcept {
   return pipe::read(*this, call, cursor(parts, static_cast<std::size_t>(total)));
 }
 
-long system::write(int fd, const iovec* parts, int count) noexcept {
+long system::write(int fd, const iovec* parts, int count) {
   subject call{};
   if (!look_up(fd, call)) return kAskKernel;
   const long total = total_of(os_, parts, count);
@@ -88,7 +88,7 @@ long system::write(int fd, const iovec* parts, int count) noexcept {
   return pipe::write(*this, call, cursor(parts, static_cast<std::size_t>(total)));
 }
 
-long system::reserve(int fd, std::size_t n, iovec& room) noexcept {
+long system::reserve(int fd, std::size_t n, iovec& room) {
   subject call{};
   if (n == 0) return -EINVAL;
   return look_up(fd, call) ? pipe::reserve(*this, call, n, room) : -EOPNOTSUPP;
@@ -99,7 +99,7 @@ long system::commit(int fd, std::size_t n) noexcept {
   return look_up(fd, call) ? pipe::commit(*this, call, n) : -EOPNOTSUPP;
 }
 
-long system::peek(int fd, iovec& bytes) noexcept {
+long system::peek(int fd, iovec& bytes) {
   subject call{};
   return look_up(fd, call) ? pipe::peek(*this, call, bytes) : -EOPNOTSUPP;
 }

@@ -2,6 +2,8 @@
 //
 // What: reading from a pipe.
 // Contract: semantics/pipes-signalfd.md A3.
+// Invariants: a call that has taken bytes does not wait any more: one that is cancelled in its wait has taken
+//             none.
 // Locking: holds `reading` of the inbound ring while it copies, never while it waits.
 #include "pipe/transfer.hpp"
 
@@ -21,7 +23,7 @@ class reader {
         here_(sys, call),
         turn_(ring_.reading) {}
 
-  long run() noexcept {
+  long run() {
     int error = begin();
     if (error == 0) error = fill();
     if (turn_.held()) turn_.put_down();
@@ -31,7 +33,7 @@ class reader {
   }
 
   // What lies there in one piece, for this thread to look at: 0 at the end of file.
-  long peek(iovec& bytes) noexcept {
+  long peek(iovec& bytes) {
     int error = begin();
     bool ended = false;
     while (error == 0 && !ended) {
@@ -105,7 +107,7 @@ class reader {
     return there;
   }
 
-  int fill() noexcept {
+  int fill() {
     bool ended = false;
     while (to_.left() > 0 && !ended) {
       if (peeked_by_another()) {
@@ -131,7 +133,7 @@ class reader {
 
   // There is nothing at head: waits until there may be, unless something was read before. `ended`
   // tells that this is all.
-  int await(std::uint64_t head, bool& ended) noexcept {
+  int await(std::uint64_t head, bool& ended) {
     if (ring_.written() != head) {
       wait_for_copier(head);
       return 0;
@@ -151,7 +153,7 @@ class reader {
     });
   }
 
-  int wait_for_consume() noexcept {
+  int wait_for_consume() {
     return wait_for(host::sleep::doubting, [this] {
       return ring_.peeked_by.load(std::memory_order_relaxed) == 0 || is_plain();
     });
@@ -162,7 +164,7 @@ class reader {
   }
 
   template <class Ready>
-  int wait_for(host::sleep how, Ready ready) noexcept {
+  int wait_for(host::sleep how, Ready ready) {
     turn_.put_down();
     const int error = wait(here_, ring_.readers, call_.own().reading,
                            ring_.writer_cpu.load(std::memory_order_relaxed), how, ready, ready);
@@ -212,11 +214,9 @@ class reader {
 
 }  // namespace
 
-long read(system& sys, const subject& call, cursor to) noexcept {
-  return reader(sys, call, to).run();
-}
+long read(system& sys, const subject& call, cursor to) { return reader(sys, call, to).run(); }
 
-long peek(system& sys, const subject& call, iovec& bytes) noexcept {
+long peek(system& sys, const subject& call, iovec& bytes) {
   return reader(sys, call, cursor(nullptr, 0)).peek(bytes);
 }
 

@@ -41,12 +41,13 @@ class system final : public core::descriptor_owner {
   int send(int socket, int fd) noexcept;
   int receive(int socket) noexcept;
 
-  long read(int fd, const iovec* parts, int count) noexcept override;
-  long write(int fd, const iovec* parts, int count) noexcept override;
+  // What may wait is a point of cancellation.
+  long read(int fd, const iovec* parts, int count) override;
+  long write(int fd, const iovec* parts, int count) override;
   // Without a copy (transfer.hpp); of what is no pipe of ours -EOPNOTSUPP.
-  long reserve(int fd, std::size_t n, iovec& room) noexcept;
+  long reserve(int fd, std::size_t n, iovec& room);
   long commit(int fd, std::size_t n) noexcept;
-  long peek(int fd, iovec& bytes) noexcept;
+  long peek(int fd, iovec& bytes);
   long consume(int fd, std::size_t n) noexcept;
   int stat(int fd, struct stat& out) noexcept override;
   int ioctl(int fd, unsigned long request, void* argument) noexcept override;

@@ -44,13 +44,14 @@ class presence {
   bool counted_ = false;
 };
 
-// Waits, without any lock, until woken: 0 to look again, EAGAIN, or EINTR. `soon` is watched for a
+// Waits, without any lock, until woken: 0 to look again, EAGAIN, or EINTR; the sleep is a point of
+// cancellation. A wake-up is for all who sleep, so that nobody takes it with him. `soon` is watched for a
 // while before sleeping; `missed` tells, once the flag is up, that a wake-up may have gone by.
 // sleep::every_signal: the call has moved bytes already and would return them rather than go on;
 // sleep::doubting: whom it waits for may be killed, and nobody would tell.
 template <class Soon, class Missed>
 int wait(presence& here, sleeping_place& place, patience& mine, std::uint32_t other_cpu,
-         host::sleep how, Soon soon, Missed missed) noexcept {
+         host::sleep how, Soon soon, Missed missed) {
   const subject& call = here.call();
   const bool blocks = call.memory().nonblocking[call.end].load(std::memory_order_relaxed) == 0;
   const std::int64_t most = here.of().tune().spin_us.load(std::memory_order_relaxed) * 1000;

@@ -29,7 +29,7 @@ class writer {
         here_(sys, call),
         turn_(ring_.writing) {}
 
-  long run() noexcept {
+  long run() {
     int error = begin();
     if (error == kPlain) return core::descriptor_owner::kAskKernel;
     if (error != 0 && error != EPIPE) return -error;
@@ -54,7 +54,7 @@ class writer {
   }
 
   // Room for up to the count, in one piece, for this thread to fill.
-  long reserve(iovec& room) noexcept {
+  long reserve(iovec& room) {
     int error = begin();
     if (error == 0) fit_size();
     while (error == 0) {
@@ -168,7 +168,7 @@ class writer {
     return held < limit ? limit - held : 0;
   }
 
-  int drain() noexcept {
+  int drain() {
     while (from_.left() > 0) {
       if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
       if (reserved_by_another()) {
@@ -214,8 +214,37 @@ class writer {
     }
   }
 
+  // An interrupted window stays as ordinary content; so does that of a descriptor that turned out not
+  // to block.
+  void leave_window(std::uint64_t end, bool interrupted) noexcept {
+    ring_.window_owner.store(0, std::memory_order_release);
+    if (interrupted && ring_.window_end.load(std::memory_order_relaxed) == end) {
+      ring_.window_end.store(0, std::memory_order_release);
+    }
+  }
+
+  // A window whose writer waits; cancelling the writer interrupts it.
+  struct window {
+    writer& of;
+    const std::uint64_t end;
+    bool unwound = true;
+    ~window() {
+      if (unwound) of.abandon(end);
+    }
+  };
+
+  void abandon(std::uint64_t end) noexcept {
+    turn_.take_up();
+    if (!turn_.held()) return;
+    put_right();
+    if (!call_.stale() && !is_plain()) leave_window(end, true);
+    turn_.put_down();
+    wake(ring_.writers);
+    sys_.announce(*call_.of, 1 - call_.end, call_.end);
+  }
+
   // The bytes go into the empty ring as a window, and the call waits until they are read.
-  int write_directly() noexcept {
+  int write_directly() {
     for (;;) {
       const bool occupied = has_window() || holds_anything();
       if (!occupied && !belongs_to_another()) break;
@@ -231,6 +260,7 @@ class writer {
     const std::uint64_t end = ring_.tail.load(std::memory_order_relaxed) + n;
     ring_.window_end.store(end, std::memory_order_release);
     ring_.window_owner.store(host::thread_number(), std::memory_order_relaxed);
+    window mine{*this, end};
     publish(n);
     from_.leave_used_up();
     int error = 0;
@@ -239,14 +269,10 @@ class writer {
       error = wait_for(how_to_sleep(),
                        [&] { return ring_.head.load(std::memory_order_acquire) >= end; });
     }
+    mine.unwound = false;
     if (!turn_.held() || error == EBADF || error == kPlain) return error;
-    ring_.window_owner.store(0, std::memory_order_release);
+    leave_window(end, error != 0);
     if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
-    // An interrupted window stays as ordinary content; so does that of a descriptor that turned
-    // out not to block.
-    if (error != 0 && ring_.window_end.load(std::memory_order_relaxed) == end) {
-      ring_.window_end.store(0, std::memory_order_release);
-    }
     if (error == EAGAIN) {
       interrupted_ = true;
       error = 0;
@@ -258,7 +284,7 @@ class writer {
   // Until a reader made room as the seed's sleeping writers want it: the window read, the ring
   // nearly empty. Watching, before sleeping, is content with half. head_seen is where the head was
   // when there was no room: if it has moved since, a wake-up may have gone by.
-  int wait_for_room() noexcept {
+  int wait_for_room() {
     const std::uint64_t head = ring_.head_seen;
     return wait_for(how_to_sleep(), [this, head] {
       return ring_.head.load(std::memory_order_acquire) != head && !ring_.has_window() &&
@@ -267,14 +293,14 @@ class writer {
   }
 
   // Nothing in the ring moves when the owner of the window comes back: it is the owner that counts.
-  int wait_for_owner() noexcept {
+  int wait_for_owner() {
     const std::uint32_t owner = ring_.window_owner.load(std::memory_order_relaxed);
     return wait_for(host::sleep::doubting, [this, owner] {
       return ring_.window_owner.load(std::memory_order_acquire) != owner;
     });
   }
 
-  int wait_for_commit() noexcept {
+  int wait_for_commit() {
     ring_.head_seen = ring_.head.load(std::memory_order_acquire);
     return wait_for(host::sleep::doubting,
                     [this] { return ring_.reserved_by.load(std::memory_order_relaxed) == 0; });
@@ -285,7 +311,7 @@ class writer {
   }
 
   template <class Ready>
-  int wait_for(host::sleep how, Ready ready) noexcept {
+  int wait_for(host::sleep how, Ready ready) {
     const std::uint64_t head = ring_.head_seen;
     turn_.put_down();
     offer();
@@ -331,11 +357,9 @@ class writer {
 
 }  // namespace
 
-long write(system& sys, const subject& call, cursor from) noexcept {
-  return writer(sys, call, from).run();
-}
+long write(system& sys, const subject& call, cursor from) { return writer(sys, call, from).run(); }
 
-long reserve(system& sys, const subject& call, std::size_t n, iovec& room) noexcept {
+long reserve(system& sys, const subject& call, std::size_t n, iovec& room) {
   return writer(sys, call, cursor(nullptr, n)).reserve(room);
 }
 
