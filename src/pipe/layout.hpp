@@ -16,7 +16,8 @@
 //      writable. window_owner keeps other direct writes out until its thread has gone on, so that
 //      the windows of one call follow one another.
 //   5. What a hostile process may have stored here is only ever used as a position mod kRing, a
-//      count cut to kRing, or a flag.
+//      count cut to kRing, or a flag, and is read once for each use: it may change between two looks.
+//      What decides about other memory or other processes is in pair, not here.
 //   6. reserved_by's thread alone may write, and peeked_by's read, until it says that it is done or is
 //      no more: the program works in the ring itself meanwhile, without any lock of ours.
 // Locking: `writing` guards tail, announced, window_end, window_owner, head_seen, changed,
@@ -100,6 +101,14 @@ struct direction {
   }
   bool has_window() const noexcept {
     return head.load(std::memory_order_acquire) < window_end.load(std::memory_order_acquire);
+  }
+  // Under `writing`, so that nobody copies: what is announced and not there was of a writer who died.
+  void forget_unwritten() noexcept {
+    const std::uint64_t t = tail.load(std::memory_order_relaxed);
+    announced.store(t, std::memory_order_relaxed);
+    if (window_end.load(std::memory_order_relaxed) > t) {
+      window_end.store(t, std::memory_order_release);
+    }
   }
   std::uint32_t limit() const noexcept {
     const std::uint32_t n = size.load(std::memory_order_relaxed);

@@ -83,9 +83,7 @@ int system::object_of(const subject& s) noexcept {
   if (p.several.load() != 0 || p.plain.load() != 0) return -EXDEV;
   const int object = host::make_object(kSlot);
   if (object < 0) return object;
-  for (direction& d : p.to) {
-    d.announced.store(d.tail.load());
-  }
+  for (direction& d : p.to) d.forget_unwritten();
   if (!exchange_memory(p, object)) {
     os_.discard(object);
     return -ENOMEM;

@@ -43,9 +43,9 @@ class reader {
       }
       const std::uint64_t head = ring_.head.load(std::memory_order_relaxed);
       ring_.tail_seen = ring_.tail.load(std::memory_order_acquire);  // all there is
-      const std::uint64_t n = std::min(available(head), kRing - head % kRing);
-      if (n > kRing) return -EIO;
-      if (n > 0) {
+      const std::uint64_t there = available(head);
+      if (there > kRing) return -EIO;
+      if (const std::uint64_t n = std::min(there, kRing - head % kRing); n > 0) {
         ring_.peeked = static_cast<std::uint32_t>(n);
         ring_.peeked_by.store(host::thread_number(), std::memory_order_relaxed);
         bytes = {bytes_ + head % kRing, n};
@@ -134,9 +134,10 @@ class reader {
   // There is nothing at head: waits until there may be, unless something was read before. `ended`
   // tells that this is all.
   int await(std::uint64_t head, bool& ended) {
-    if (ring_.written() != head) {
-      wait_for_copier(head);
-      return 0;
+    if (ring_.written() != head || ring_.has_window()) {
+      const int error = wait_for_copier(head);
+      ended = error != 0 && done_ > 0;
+      return ended ? 0 : error;
     }
     if (ring_.eof.load(std::memory_order_acquire) != 0) {
       ended = ring_.written() == head;  // or written before the end was closed
@@ -168,22 +169,30 @@ class reader {
     turn_.put_down();
     const int error = wait(here_, ring_.readers, call_.own().reading,
                            ring_.writer_cpu.load(std::memory_order_relaxed), how, ready, ready);
-    if (error != 0) return error;
+    return error != 0 ? error : go_on();
+  }
+
+  int go_on() noexcept {
     turn_.take_up();
     if (!turn_.held()) return EAGAIN;
     if (call_.stale()) return EBADF;
     return is_plain() ? kPlain : 0;
   }
 
-  // Bytes that were announced are being copied: they come in a moment, unless their writer died.
-  void wait_for_copier(std::uint64_t head) noexcept {
+  // Bytes that were announced are being copied: they come in a moment, unless their writer died. Our
+  // lock is given back meanwhile: who holds both takes `writing` first.
+  int wait_for_copier(std::uint64_t head) noexcept {
     constexpr int kPatience = 2000;
     for (int i = 0; i < kPatience; ++i) {
-      if (ring_.tail.load(std::memory_order_acquire) != head) return;
+      if (ring_.tail.load(std::memory_order_acquire) != head) return 0;
       core::pause();
     }
-    const host::shared_hold copier(ring_.writing);
-    if (copier.inherited()) ring_.announced.store(ring_.tail.load(std::memory_order_relaxed));
+    turn_.put_down();
+    {
+      const host::shared_hold copier(ring_.writing);
+      if (copier.held()) ring_.forget_unwritten();
+    }
+    return go_on();
   }
 
   void finish(int error) noexcept {

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "core/growable.hpp"
+#include "host/sharing.hpp"
 #include "pipe/wait.hpp"
 
 namespace quay::core {
@@ -273,10 +274,10 @@ void system::end_left(const subject& was) noexcept {
   }
   // A program that closes whatever it finds may have closed this one, too.
   if (object >= 0 && host::is_object(object, kSlot)) os_.discard(object);
-  recycle(p);
+  recycle(p, object >= 0);
 }
 
-void system::recycle(pair& p) noexcept {
+void system::recycle(pair& p, bool with_strangers) noexcept {
   // Calls that looked the pipe up before are in a ring's lock, or will find it stale there.
   for (direction& d : p.shared->to) {
     {
@@ -284,7 +285,7 @@ void system::recycle(pair& p) noexcept {
     }
     { const host::shared_hold drained(d.reading); }
   }
-  if (p.shared->several.load() != 0) host::renew_shared(p.shared, kSlot);
+  if (with_strangers || p.shared->several.load() != 0) host::renew_shared(p.shared, kSlot);
   core::guard hold(lock_);
   p.next_free = free_;
   free_ = &p;
@@ -374,10 +375,19 @@ void system::notice_death(const subject& call, std::int64_t now) noexcept {
   if (fd >= 0 && host::hung_up(fd)) end_gone(*call.of, call.life, 1 - call.end);
 }
 
+// What strangers can write into may name anybody.
+bool system::may_signal(const pair& p, int owner) const noexcept {
+  core::guard hold(lock_);
+  return p.object < 0 || owner == host::own_identity().pid;
+}
+
 void system::tell_listeners(pair& p, int end, int for_whom) noexcept {
   direction& d = p.shared->to[end];
   const std::uint32_t who = d.listening.load(std::memory_order_relaxed);
-  if ((who & kAsync) != 0) host::raise_sigio(d.async_owner.load(std::memory_order_relaxed));
+  if (const int owner = d.async_owner.load(std::memory_order_relaxed);
+      (who & kAsync) != 0 && may_signal(p, owner)) {
+    host::raise_sigio(owner);
+  }
   if ((who & kObservers) == 0) return;
   each_number(p, end, [this](int fd) { descriptors_.changed(fd, false); });
   each_number(p, 1 - end, [this](int fd) { descriptors_.changed(fd, true); });

@@ -115,7 +115,7 @@ class system final : public core::descriptor_owner {
   bool give_locked(int fd, pair& p, int end) noexcept QUAY_REQUIRES(lock_);
   // The end has no descriptor in this process any more.
   void end_left(const subject& was) noexcept;
-  void recycle(pair& p) noexcept;
+  void recycle(pair& p, bool with_strangers) noexcept;
   void make_plain(const subject& s) noexcept;
   int object_of(const subject& s) noexcept;
   int adopt(int fd, int object) noexcept;
@@ -124,6 +124,7 @@ class system final : public core::descriptor_owner {
   pair* make_locked() noexcept QUAY_REQUIRES(lock_);
   int equip(pair& p, bool nonblocking) noexcept;
   void tell_listeners(pair& p, int end, int for_whom) noexcept;
+  bool may_signal(const pair& p, int owner) const noexcept;
   void ring_doorbell(const pair& p, int end) noexcept;
   // Every number of an end in this process.
   template <class F>

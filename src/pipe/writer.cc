@@ -62,11 +62,12 @@ class writer {
         error = EPIPE;
       } else if (reserved_by_another()) {
         error = wait_for_commit();
-      } else if (const std::size_t n = has_window() ? 0 : room_in_one_piece(); n > 0) {
-        ring_.reserved = static_cast<std::uint32_t>(n);
+      } else if (const iovec piece = has_window() ? iovec{} : room_in_one_piece();
+                 piece.iov_len > 0) {
+        ring_.reserved = static_cast<std::uint32_t>(piece.iov_len);
         ring_.reserved_by.store(host::thread_number(), std::memory_order_relaxed);
-        room = {bytes_ + ring_.tail.load(std::memory_order_relaxed) % kRing, n};
-        return static_cast<long>(n);
+        room = piece;
+        return static_cast<long>(piece.iov_len);
       } else {
         error = wait_for_room();
       }
@@ -118,7 +119,7 @@ class writer {
 
   // The last holder may have died between announcing and copying.
   void put_right() noexcept {
-    if (turn_.inherited()) ring_.announced.store(ring_.tail.load(std::memory_order_relaxed));
+    if (turn_.inherited()) ring_.forget_unwritten();
   }
 
   bool is_plain() const noexcept {
@@ -152,9 +153,9 @@ class writer {
     return false;
   }
 
-  std::size_t room_in_one_piece() noexcept {
-    const std::size_t to_the_edge = kRing - ring_.tail.load(std::memory_order_relaxed) % kRing;
-    return std::min({space(total_), total_, to_the_edge});
+  iovec room_in_one_piece() noexcept {
+    const std::size_t at = ring_.tail.load(std::memory_order_relaxed) % kRing;
+    return {bytes_ + at, std::min({space(total_), total_, kRing - at})};
   }
 
   std::size_t space(std::size_t wanted) noexcept {

@@ -3,7 +3,8 @@
 // What: a pipe whose shared memory a peer scribbles over between our calls.
 // Contract: pipe/layout.hpp, invariant 5: what stands there is a position, a count that is cut, or a flag. Bytes may come
 //           out wrong; nothing may crash, hang or be written beyond the caller's buffer.
-// Invariants: the two locks of a ring are left alone: a peer that holds one for ever is a peer that was stopped.
+// Invariants: the two locks of a ring are left alone: a peer that holds one for ever is a peer that was stopped. So is
+//             who is told by SIGIO: this pipe was not sent, and its family is believed.
 #include <poll.h>
 #include <quay/quay.h>
 #include <sys/ioctl.h>
@@ -29,6 +30,18 @@ shared_pipe* find(std::uint64_t needle) {
   return nullptr;
 }
 
+// The program may fill its room and read its bytes: they lie in one of the pipe's rings.
+void use(shared_pipe& p, const iovec& piece) {
+  auto* const at = static_cast<unsigned char*>(piece.iov_base);
+  bool inside = false;
+  for (int end = 0; end < 2; ++end) {
+    unsigned char* const ring = quay::pipe::ring_of(p, end);
+    inside = inside || (at >= ring && at + piece.iov_len <= ring + quay::pipe::kRing);
+  }
+  if (!inside) std::abort();
+  std::memset(at, 'u', piece.iov_len);
+}
+
 void scribble(shared_pipe& p, input& in) {
   const std::size_t at = in.take<std::uint16_t>() % sizeof(shared_pipe);
   const std::uint64_t value = in.roll(2) ? in.take<std::uint64_t>() : in.take<std::uint8_t>();
@@ -38,6 +51,7 @@ void scribble(shared_pipe& p, input& in) {
   for (int i = 0; i < 4; ++i) std::memcpy(locks[i], held[i], sizeof locks[i]);
   std::memcpy(reinterpret_cast<unsigned char*>(&p) + at, &value, bytes);
   for (int i = 0; i < 4; ++i) std::memcpy(held[i], locks[i], sizeof locks[i]);
+  for (quay::pipe::direction& d : p.to) d.async_owner.store(0);
 }
 
 }  // namespace
@@ -54,7 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static unsigned char bytes[32 * 1024];
   while (in.more()) {
     const int end = ends[in.roll(2)];
-    switch (in.roll(6)) {
+    switch (in.roll(9)) {
       case 0:
         quay_write(end, bytes, in.take<std::uint16_t>() % sizeof bytes);
         break;
@@ -73,6 +87,23 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         int n = 0;
         quay_fstat(end, &st);
         quay_ioctl(end, FIONREAD, &n);
+        break;
+      }
+      case 4: {
+        iovec room{};
+        const std::size_t n = 1 + in.take<std::uint16_t>();
+        const ssize_t got = quay_pipe_reserve(end, n, &room);
+        if (got > static_cast<ssize_t>(n)) std::abort();
+        if (got > 0) use(*p, room);
+        if (in.roll(2)) scribble(*p, in);
+        quay_pipe_commit(end, in.take<std::uint16_t>());
+        break;
+      }
+      case 5: {
+        iovec there{};
+        if (quay_pipe_peek(end, &there) > 0) use(*p, there);
+        if (in.roll(2)) scribble(*p, in);
+        quay_pipe_consume(end, in.take<std::uint16_t>());
         break;
       }
       default:

@@ -191,6 +191,7 @@ class child {
   child(const child&) = delete;
   child& operator=(const child&) = delete;
 
+  pid_t pid() const { return pid_; }
   void kill(int signal) { ::kill(pid_, signal); }
   void until_asleep() const {
     std::string before;
