@@ -200,7 +200,7 @@ TEST_P(Kqueue_ProcFollow, DescendantsOfDescendantsAreFollowed) {
   c.step();
   std::map<pid_t, pid_t> parent_of;
   std::map<pid_t, intptr_t> status_of;
-  while (status_of.count(c.pid()) == 0) {
+  while (status_of.size() < size_t{kDepth + 1}) {
     const events got = await(kq, 1);
     ASSERT_EQ(got.size(), 1U);
     const struct kevent& e = got.front();
