@@ -88,7 +88,11 @@ TEST(Port_Send, WorksInASignalHandlerThatInterruptsTheSender) {
   g_target = port;
   struct sigaction act {};
   struct sigaction before {};
-  act.sa_handler = [](int) { ::port_send(g_target, 1, nullptr); };
+  act.sa_handler = [](int) {
+    const int saved = errno;  // EAGAIN when too many wait for the interrupted call to end
+    ::port_send(g_target, 1, nullptr);
+    errno = saved;
+  };
   ::sigaction(SIGUSR2, &act, &before);
   std::atomic<bool> stop{false};
   const pthread_t self = ::pthread_self();
