@@ -67,6 +67,17 @@ QUAY_HANDLER_SAFE bool is_fault(int number, const siginfo_t* info) noexcept {
   }
 }
 
+// As core::holds_mutex() and core::owe_work(), for where nothing may be instrumented: the thread may have
+// been interrupted inside a sanitizer, under its locks.
+QUAY_HANDLER_SAFE bool in_library() noexcept {
+  static_assert(sizeof this_thread_mark.held == sizeof(std::uint32_t));
+  return shared::load(reinterpret_cast<const std::uint32_t&>(this_thread_mark.held)) != 0;
+}
+QUAY_HANDLER_SAFE void owe() noexcept {
+  static_assert(sizeof this_thread_mark.owes == sizeof(bool));
+  shared::store(reinterpret_cast<bool&>(this_thread_mark.owes), true);
+}
+
 // The signal comes again, with all that came with it, when the thread leaves the library.
 QUAY_HANDLER_SAFE void defer(int number, siginfo_t* info, void* context) noexcept {
   const std::uint64_t bit = core::signal_bit(number);
@@ -74,7 +85,7 @@ QUAY_HANDLER_SAFE void defer(int number, siginfo_t* info, void* context) noexcep
   send_to_this_thread(number, info);
   *reinterpret_cast<std::uint64_t*>(&static_cast<ucontext_t*>(context)->uc_sigmask) |= bit;
   this_thread_mark.deferred |= bit;
-  core::owe_work();
+  owe();
 }
 
 // One posting, seen at its delivery.
@@ -232,7 +243,7 @@ QUAY_HANDLER_SAFE void on_signal(int number, siginfo_t* info, void* context) noe
   const std::uintptr_t wanted = shared::load(g_board.of[number].action);
   const bool calls = wanted > kIgnore;
   const int saved = errno;
-  if (calls && core::holds_mutex() && !is_fault(number, info)) {
+  if (calls && in_library() && !is_fault(number, info)) {
     defer(number, info, context);
     errno = saved;
     return;
