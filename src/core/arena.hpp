@@ -37,8 +37,9 @@ class arena {
   // A fresh slot, or kNil when the arena is full.
   slot_index allocate() noexcept {
     guard hold(lock_);
-    slot_index i = free_;
     if (base_ == nullptr) reserve_locked();
+    if (base_ == nullptr) return kNil;
+    slot_index i = free_;
     if (i != kNil) {
       free_ = base_[i].link;
     } else if (used_ < capacity_) {
