@@ -13,7 +13,6 @@
 #include <aio.h>
 #include <errno.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <time.h>
 
 #include <cstdint>
@@ -22,6 +21,7 @@
 #include <type_traits>
 
 #include "faces/hook_points.hpp"
+#include "faces/stat_layout.hpp"
 
 #define QUAY_NARROW extern "C" __attribute__((visibility("default")))
 
@@ -120,31 +120,7 @@ int status(int fd, Stat* out) noexcept {
   if (result == 0 && (out == nullptr || quay_writable(out, sizeof *out) < sizeof *out)) {
     result = -EFAULT;
   }
-  bool fits = true;
-  const auto set = [&](auto& member, auto value) {
-    member = static_cast<std::remove_reference_t<decltype(member)>>(value);
-    fits = fits && static_cast<decltype(value)>(member) == value;
-  };
-  const auto set_time = [&](auto& member, const struct statx_timestamp& value) {
-    set(member.tv_sec, value.tv_sec);
-    set(member.tv_nsec, value.tv_nsec);
-  };
-  if (result == 0) {
-    *out = Stat{};
-    set(out->st_dev, makedev(found.stx_dev_major, found.stx_dev_minor));
-    set(out->st_ino, found.stx_ino);
-    set(out->st_mode, found.stx_mode);
-    set(out->st_nlink, found.stx_nlink);
-    set(out->st_uid, found.stx_uid);
-    set(out->st_gid, found.stx_gid);
-    set(out->st_size, found.stx_size);
-    set(out->st_blksize, found.stx_blksize);
-    set(out->st_blocks, found.stx_blocks);
-    set_time(out->st_atim, found.stx_atime);
-    set_time(out->st_mtim, found.stx_mtime);
-    set_time(out->st_ctim, found.stx_ctime);
-    if (!fits) result = -EOVERFLOW;
-  }
+  if (result == 0 && !quay::faces::lay_out(found, *out)) result = -EOVERFLOW;
   if (result == 0) return 0;
   errno = -result;
   return -1;

@@ -7,14 +7,13 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdarg>
-#include <type_traits>
 
 #include "faces/hook_points.hpp"
+#include "faces/stat_layout.hpp"
 #include "hooks/original.hpp"
 
 namespace {
@@ -61,7 +60,6 @@ int control(int fd, int command, void* argument, Libc& libc) noexcept {
   return made;
 }
 
-// All layouts have the same members; their sizes differ on 32-bit machines.
 template <class Stat, class Libc>
 int status(int fd, Stat* out, Libc libc) noexcept {
   if (!quay_hook_is_ours(fd)) return libc();
@@ -70,26 +68,7 @@ int status(int fd, Stat* out, Libc libc) noexcept {
   if (result == QUAY_HOOK_PASS) return libc();
   if (result < 0) return answer(result);
   if (out == nullptr) return answer(-EFAULT);
-  const auto set = [](auto& member, auto value) {
-    member = static_cast<std::remove_reference_t<decltype(member)>>(value);
-  };
-  const auto set_time = [&](auto& member, const struct statx_timestamp& value) {
-    set(member.tv_sec, value.tv_sec);
-    set(member.tv_nsec, value.tv_nsec);
-  };
-  *out = Stat{};
-  set(out->st_dev, makedev(found.stx_dev_major, found.stx_dev_minor));
-  set(out->st_ino, found.stx_ino);
-  set(out->st_mode, found.stx_mode);
-  set(out->st_nlink, found.stx_nlink);
-  set(out->st_uid, found.stx_uid);
-  set(out->st_gid, found.stx_gid);
-  set(out->st_size, found.stx_size);
-  set(out->st_blksize, found.stx_blksize);
-  set(out->st_blocks, found.stx_blocks);
-  set_time(out->st_atim, found.stx_atime);
-  set_time(out->st_mtim, found.stx_mtime);
-  set_time(out->st_ctim, found.stx_ctime);
+  if (!quay::faces::lay_out(found, *out)) return answer(-EOVERFLOW);
   return 0;
 }
 
