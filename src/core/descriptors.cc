@@ -3,6 +3,11 @@
 // What: the table of the numbers that mean something to us; see descriptors.hpp.
 #include "core/descriptors.hpp"
 
+#include <limits.h>
+
+#include <cerrno>
+
+#include "core/host.hpp"
 #include "core/mutex.hpp"
 
 namespace quay::core {
@@ -19,6 +24,18 @@ struct put_off {
 thread_local put_off g_put_off __attribute__((tls_model("initial-exec"))){};
 
 }  // namespace
+
+long total_of(host& os, const iovec* parts, int count) noexcept {
+  if (count < 0 || count > IOV_MAX) return -EINVAL;
+  const std::size_t size = static_cast<std::size_t>(count) * sizeof(iovec);
+  if (os.readable_prefix(parts, size) != size) return -EFAULT;
+  std::size_t total = 0;
+  for (int i = 0; i < count; ++i) {
+    if (parts[i].iov_len > static_cast<std::size_t>(SSIZE_MAX) - total) return -EINVAL;
+    total += parts[i].iov_len;
+  }
+  return static_cast<long>(total);
+}
 
 void pay_debts() noexcept {
   descriptor_table* const table = g_put_off.table;

@@ -33,13 +33,19 @@ struct observation {
   std::uint32_t fflags = 0;  // with eof: the error, 0 for none
 };
 
+class host;
+
+// What a list of buffers asks for in all, or -errno for a list that no call takes.
+long total_of(host& os, const iovec* parts, int count) noexcept;
+
 // A system whose objects are named by descriptors. Calls return a result or -errno; the number may
 // have ceased to be the owner's, then they answer -EBADF. kAskKernel: libc's own call is right.
 class descriptor_owner {
  public:
   static constexpr int kAskKernel = INT32_MIN;
 
-  // Both may be points of cancellation, as read(2) and write(2) are: they may be unwound.
+  // Both may be points of cancellation, as read(2) and write(2) are: they may be unwound. The list is
+  // one that total_of() accepts; what it points to is anybody's guess.
   virtual long read(int fd, const iovec* parts, int count) = 0;
   virtual long write(int fd, const iovec* parts, int count) = 0;
   virtual int stat(int fd, struct stat& out) noexcept = 0;

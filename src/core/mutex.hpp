@@ -125,6 +125,10 @@ void holds_nothing() noexcept;
 // it does, ranks are not asserted. No system calls another under its locks, so that is no deadlock.
 void ranks_wait_for_fork(bool yes) noexcept;
 
+// A process that has never had a second thread needs no locked instruction: half of what an
+// uncontended kevent() costs.
+inline bool alone() noexcept { return __libc_single_threaded != 0; }
+
 // An address that differs between threads: the cheapest thread identity there is.
 const void* this_thread() noexcept;
 
@@ -179,9 +183,6 @@ class QUAY_CAPABILITY("mutex") mutex {
   }
 
  private:
-  // A process that has never had a second thread needs no locked instruction: half of what an
-  // uncontended kevent() costs.
-  static bool alone() noexcept { return __libc_single_threaded != 0; }
   [[gnu::cold]] void lock_slowly() noexcept;
   void check_rank() const noexcept;
   void taken() noexcept;

@@ -4,6 +4,7 @@
 //       libc's call.
 // Contract: include/quay/quay.h; core::descriptor_owner.
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <quay/quay.h>
 #include <sys/ioctl.h>
@@ -15,10 +16,12 @@
 
 #include "faces/hook_points.hpp"
 #include "faces/process_system.hpp"
+#include "host/linux_host.hpp"
 
 namespace {
 
 using quay::core::descriptor_owner;
+using quay::host::linux_host;
 
 // `ask` puts the question to the owner of fd, `libc` is the call for everybody else. Not noexcept:
 // both may be points of cancellation.
@@ -37,13 +40,21 @@ auto answer(int fd, Ask ask, Libc libc) -> decltype(libc()) {
 
 ssize_t quay_readv(int fd, const struct iovec* iov, int cnt) {
   return answer(
-      fd, [&](descriptor_owner& o) { return o.read(fd, iov, cnt); },
+      fd,
+      [&](descriptor_owner& o) {
+        const long total = quay::core::total_of(linux_host::instance(), iov, cnt);
+        return total < 0 ? total : o.read(fd, iov, cnt);
+      },
       [&] { return readv(fd, iov, cnt); });
 }
 
 ssize_t quay_writev(int fd, const struct iovec* iov, int cnt) {
   return answer(
-      fd, [&](descriptor_owner& o) { return o.write(fd, iov, cnt); },
+      fd,
+      [&](descriptor_owner& o) {
+        const long total = quay::core::total_of(linux_host::instance(), iov, cnt);
+        return total < 0 ? total : o.write(fd, iov, cnt);
+      },
       [&] { return writev(fd, iov, cnt); });
 }
 
@@ -52,7 +63,7 @@ ssize_t quay_read(int fd, void* buf, size_t n) {
       fd,
       [&](descriptor_owner& o) {
         const iovec whole{buf, n};
-        return o.read(fd, &whole, 1);
+        return n <= SSIZE_MAX ? o.read(fd, &whole, 1) : -EINVAL;
       },
       [&] { return read(fd, buf, n); });
 }
@@ -62,7 +73,7 @@ ssize_t quay_write(int fd, const void* buf, size_t n) {
       fd,
       [&](descriptor_owner& o) {
         const iovec whole{const_cast<void*>(buf), n};
-        return o.write(fd, &whole, 1);
+        return n <= SSIZE_MAX ? o.write(fd, &whole, 1) : -EINVAL;
       },
       [&] { return write(fd, buf, n); });
 }

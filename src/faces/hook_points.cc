@@ -5,6 +5,7 @@
 
 #include <sys/sysmacros.h>
 
+#include <limits.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -108,16 +109,32 @@ quay::core::descriptor_owner* owner_of(int fd) noexcept {
 }
 }  // namespace
 
-long quay_hook_read(int fd, const iovec* parts, int count) {
-  auto* owner = owner_of(fd);
-  return owner != nullptr ? owner->read(fd, parts, count)
-                          : quay::core::descriptor_owner::kAskKernel;
+long quay_hook_read(int fd, void* buffer, std::size_t n) {
+  auto* const owner = owner_of(fd);
+  if (owner == nullptr) return quay::core::descriptor_owner::kAskKernel;
+  const iovec whole{buffer, n};
+  return n <= SSIZE_MAX ? owner->read(fd, &whole, 1) : -EINVAL;
 }
 
-long quay_hook_write(int fd, const iovec* parts, int count) {
-  auto* owner = owner_of(fd);
-  return owner != nullptr ? owner->write(fd, parts, count)
-                          : quay::core::descriptor_owner::kAskKernel;
+long quay_hook_write(int fd, const void* buffer, std::size_t n) {
+  auto* const owner = owner_of(fd);
+  if (owner == nullptr) return quay::core::descriptor_owner::kAskKernel;
+  const iovec whole{const_cast<void*>(buffer), n};
+  return n <= SSIZE_MAX ? owner->write(fd, &whole, 1) : -EINVAL;
+}
+
+long quay_hook_readv(int fd, const iovec* parts, int count) {
+  auto* const owner = owner_of(fd);
+  if (owner == nullptr) return quay::core::descriptor_owner::kAskKernel;
+  const long total = quay::core::total_of(quay::host::linux_host::instance(), parts, count);
+  return total < 0 ? total : owner->read(fd, parts, count);
+}
+
+long quay_hook_writev(int fd, const iovec* parts, int count) {
+  auto* const owner = owner_of(fd);
+  if (owner == nullptr) return quay::core::descriptor_owner::kAskKernel;
+  const long total = quay::core::total_of(quay::host::linux_host::instance(), parts, count);
+  return total < 0 ? total : owner->write(fd, parts, count);
 }
 
 int quay_hook_pipe(int fds[2], int flags) { return quay::faces::process_pipes().open(fds, flags); }

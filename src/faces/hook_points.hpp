@@ -44,8 +44,10 @@ QUAY_HOOK_POINT int quay_hook_stat(int fd, struct statx* out);
 QUAY_HOOK_POINT int quay_hook_ioctl(int fd, unsigned long request, void* argument);
 QUAY_HOOK_POINT int quay_hook_fcntl(int fd, int command, void* argument);
 
-QUAY_HOOK_POINT long quay_hook_read(int fd, const iovec* parts, int count);
-QUAY_HOOK_POINT long quay_hook_write(int fd, const iovec* parts, int count);
+QUAY_HOOK_POINT long quay_hook_read(int fd, void* buffer, std::size_t n);
+QUAY_HOOK_POINT long quay_hook_write(int fd, const void* buffer, std::size_t n);
+QUAY_HOOK_POINT long quay_hook_readv(int fd, const iovec* parts, int count);
+QUAY_HOOK_POINT long quay_hook_writev(int fd, const iovec* parts, int count);
 QUAY_HOOK_POINT int quay_hook_poll(pollfd* fds, nfds_t n, const quay_hook_time* timeout,
                                    const sigset_t* mask);
 QUAY_HOOK_POINT int quay_hook_pipe(int fds[2], int flags);

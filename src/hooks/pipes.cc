@@ -156,25 +156,23 @@ int select_ours(int n, const select_sets& given, const quay_hook_time* timeout,
 
 QUAY_HOOK ssize_t read(int fd, void* buffer, size_t n) {
   if (!quay_hook_is_ours(fd)) return libc_read.get()(fd, buffer, n);
-  const iovec whole{buffer, n};
-  return settle(quay_hook_read(fd, &whole, 1), [=] { return libc_read.get()(fd, buffer, n); });
+  return settle(quay_hook_read(fd, buffer, n), [=] { return libc_read.get()(fd, buffer, n); });
 }
 
 QUAY_HOOK ssize_t write(int fd, const void* buffer, size_t n) {
   if (!quay_hook_is_ours(fd)) return libc_write.get()(fd, buffer, n);
-  const iovec whole{const_cast<void*>(buffer), n};
-  return settle(quay_hook_write(fd, &whole, 1), [=] { return libc_write.get()(fd, buffer, n); });
+  return settle(quay_hook_write(fd, buffer, n), [=] { return libc_write.get()(fd, buffer, n); });
 }
 
 QUAY_HOOK ssize_t readv(int fd, const iovec* parts, int count) {
   if (!quay_hook_is_ours(fd)) return libc_readv.get()(fd, parts, count);
-  return settle(quay_hook_read(fd, parts, count),
+  return settle(quay_hook_readv(fd, parts, count),
                 [=] { return libc_readv.get()(fd, parts, count); });
 }
 
 QUAY_HOOK ssize_t writev(int fd, const iovec* parts, int count) {
   if (!quay_hook_is_ours(fd)) return libc_writev.get()(fd, parts, count);
-  return settle(quay_hook_write(fd, parts, count),
+  return settle(quay_hook_writev(fd, parts, count),
                 [=] { return libc_writev.get()(fd, parts, count); });
 }
 

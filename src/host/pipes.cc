@@ -14,6 +14,9 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#endif
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -100,7 +103,18 @@ std::int64_t coarse_wall() noexcept {
   return t.tv_sec * std::int64_t{1000000000} + t.tv_nsec;
 }
 
-std::uint32_t this_cpu() noexcept { return static_cast<std::uint32_t>(sched_getcpu()); }
+std::uint32_t this_cpu() noexcept {
+#ifdef RSEQ_SIG
+  // libc has told the kernel where to write it down.
+  if (__rseq_size != 0) {
+    const auto* const self = reinterpret_cast<const struct rseq*>(
+        static_cast<const char*>(__builtin_thread_pointer()) + __rseq_offset);
+    const std::uint32_t cpu = *const_cast<const volatile std::uint32_t*>(&self->cpu_id);
+    if (static_cast<std::int32_t>(cpu) >= 0) return cpu;
+  }
+#endif
+  return static_cast<std::uint32_t>(sched_getcpu());
+}
 
 std::size_t physical_memory() noexcept {
   const long pages = sysconf(_SC_PHYS_PAGES);

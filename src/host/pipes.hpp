@@ -39,7 +39,7 @@ int sleep_shared(std::atomic<std::uint32_t>& word, std::uint32_t expected, sleep
 void wake_shared(std::atomic<std::uint32_t>& word) noexcept;  // all sleepers
 
 std::int64_t coarse_wall() noexcept;
-std::uint32_t this_cpu() noexcept;
+std::uint32_t this_cpu() noexcept;  // where the thread runs, or did a moment ago
 std::size_t physical_memory() noexcept;
 void raise_sigpipe() noexcept;  // in the calling thread
 void raise_sigio(int owner) noexcept;

@@ -4,7 +4,6 @@
 #include "host/shared_mutex.hpp"
 #include "host/call_numbers.hpp"
 
-#include <linux/futex.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>

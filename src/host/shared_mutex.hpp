@@ -15,6 +15,8 @@
 //          holder is inside the library (core::enter_library): handlers of watched signals wait.
 #pragma once
 
+#include <linux/futex.h>
+
 #include <atomic>
 #include <cstdint>
 #include <utility>
@@ -51,12 +53,17 @@ class QUAY_CAPABILITY("shared") shared_mutex {
   shared_mutex(const shared_mutex&) = delete;
   shared_mutex& operator=(const shared_mutex&) = delete;
 
-  // `outer`, the thread's pending operation before (an outer lock's, or libc's own), is to be given
+  // `undivided`: no other process has the memory, so that in a process without a second thread nobody
+  // takes part. `outer`, the thread's pending operation before (an outer lock's, or libc's own), is to be given
   // back to unlock().
-  outcome lock(void*& outer) noexcept QUAY_NO_ANALYSIS {
+  outcome lock(void*& outer, bool undivided = false) noexcept QUAY_NO_ANALYSIS {
     core::enter_library();
     const std::uint32_t number = thread_number();
     outer = declare(reinterpret_cast<char*>(&word_) - this_thread_identity.offset);
+    if (undivided && core::alone() && word_.load(std::memory_order_relaxed) == 0) {
+      word_.store(number, std::memory_order_relaxed);
+      return outcome::taken;
+    }
     if (try_take(number)) return outcome::taken;
     const outcome how = take_slowly(number);
     if (how == outcome::ours) {
@@ -65,11 +72,19 @@ class QUAY_CAPABILITY("shared") shared_mutex {
     }
     return how;
   }
-  // A full barrier: what was stored before is seen before anything is loaded after.
-  void unlock(void* outer) noexcept QUAY_NO_ANALYSIS {
-    if (word_.exchange(0, std::memory_order_seq_cst) != this_thread_identity.number) wake_one();
+  // A full barrier: what was stored before is seen, by whoever else there is, before anything is loaded
+  // after.
+  void unlock(void* outer, bool undivided = false) noexcept QUAY_NO_ANALYSIS {
+    if (undivided && core::alone()) {
+      word_.store(0, std::memory_order_relaxed);
+    } else if (word_.exchange(0, std::memory_order_seq_cst) != this_thread_identity.number)
+      wake_one();
     declare(outer);
     core::leave_library();
+  }
+  // Nobody has taken it since its holder died.
+  bool holder_died() const noexcept {
+    return (word_.load(std::memory_order_relaxed) & FUTEX_OWNER_DIED) != 0;
   }
 
  private:
@@ -95,7 +110,11 @@ class QUAY_CAPABILITY("shared") shared_mutex {
 // One thread's turn with a shared_mutex. It can be put down, to sleep, and taken up again.
 class shared_hold {
  public:
-  explicit shared_hold(shared_mutex& m) noexcept : mutex_(m) { take_up(); }
+  // `undivided`: as in lock().
+  explicit shared_hold(shared_mutex& m, bool undivided = false) noexcept
+      : mutex_(m), undivided_(undivided) {
+    take_up();
+  }
   ~shared_hold() {
     if (held_) put_down();
   }
@@ -107,19 +126,20 @@ class shared_hold {
   // The last holder died holding it: whoever asks puts things right.
   bool inherited() const noexcept { return inherited_; }
 
-  void take_up() noexcept {
-    const shared_mutex::outcome how = mutex_.lock(outer_);
+  [[gnu::always_inline]] void take_up() noexcept {
+    const shared_mutex::outcome how = mutex_.lock(outer_, undivided_);
     held_ = how != shared_mutex::outcome::ours;
     inherited_ = how == shared_mutex::outcome::inherited;
   }
-  void put_down() noexcept {
+  [[gnu::always_inline]] void put_down() noexcept {
     held_ = false;
-    mutex_.unlock(outer_);
+    mutex_.unlock(outer_, undivided_);
   }
 
  private:
   shared_mutex& mutex_;
   void* outer_ = nullptr;
+  const bool undivided_;
   bool held_ = false;
   bool inherited_ = false;
 };

@@ -46,13 +46,13 @@ class budget {
     const std::uint32_t size = d.limit();
     const bool pressure = over(3, 4);
     if (!pressure && bytes <= size && size >= fixed.small_size &&
-        d.tail.load(std::memory_order_relaxed) - d.head_seen + bytes <= size) {
+        d.tail.load(std::memory_order_relaxed) - d.taken_seen + bytes <= size) {
       return;
     }
     if (d.has_window()) return;
     const std::uint32_t held = d.held();
     // What another process may have written over is cut to what ends the loop.
-    const std::uint32_t most = std::min<std::uint32_t>(fixed.big_size, kRing);
+    const std::uint32_t most = std::min<std::uint32_t>(fixed.big_size, kMost);
     std::uint32_t wanted = std::max<std::uint32_t>({size, fixed.small_size, kPage});
     while (wanted < held + bytes && allowed() && !over(1, 2) && wanted < most) {
       wanted *= 2;
@@ -88,7 +88,7 @@ class budget {
   }
   // The new size is reserved before the old one is given back, as the kernel allocates.
   void resize(direction& d, std::uint32_t held, std::uint32_t wanted, bool counted) noexcept {
-    const std::uint32_t fresh = std::min<std::uint32_t>(whole_pages(std::max(held, wanted)), kRing);
+    const std::uint32_t fresh = std::min<std::uint32_t>(whole_pages(std::max(held, wanted)), kMost);
     if (!counted) {
       d.size.store(fresh);
       return;

@@ -17,7 +17,11 @@ namespace quay::pipe {
 
 class cursor {
  public:
-  cursor(const iovec* parts, std::size_t total) noexcept : part_(parts), left_(total) {}
+  cursor(const iovec* parts, int count) noexcept : part_(parts), left_(0) {
+    for (int i = 0; i < count; ++i) left_ += parts[i].iov_len;
+  }
+  // A count without buffers.
+  explicit cursor(std::size_t total) noexcept : part_(nullptr), left_(total) {}
 
   std::size_t left() const noexcept { return left_; }
   // Of the buffer the cursor stands in: 0 when it stands at its end. The seed chooses direct writes

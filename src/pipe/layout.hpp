@@ -4,24 +4,28 @@
 //       one end.
 // Contract: semantics/pipes-signalfd.md A1, A5, A12.
 // Invariants:
-//   1. head <= tail, tail - head <= kRing; both only grow. A position's byte lies at position mod
-//      kRing. tail is published after the bytes are there, head after they have been taken out: who
-//      dies in between has written, or read, nothing.
-//   2. size is a limit on what the ring may hold and not a piece of memory: it may become smaller
+//   1. head <= taken <= tail, and all only grow. A position's byte lies at position mod kRing. tail is
+//      published after the bytes are there, head after they have been copied out: who dies in
+//      between has written, or read, nothing.
+//   2. A reader takes bytes, at most kMost, before it copies them: to everybody else they are read then,
+//      and the other half of the ring has room for what may be written meanwhile. taken goes back
+//      to head when the reader dies, or when a writer dies whose announced bytes it had taken.
+//   3. size is a limit on what the ring may hold and not a piece of memory: it may become smaller
 //      than the content.
-//   3. [tail, announced) is being copied by the holder of `writing`; to everybody else it is there
+//   4. [tail, announced) is being copied by the holder of `writing`; to everybody else it is there
 //      already, so that a large write is seen whole although its bytes arrive in pieces.
-//   4. While head < window_end the bytes before window_end are a direct write: its writer returns
-//      when they are read. Readers need not know; others may not write, and nobody finds the ring
+//   5. While taken < window_end the bytes before window_end are a direct write: its writer returns
+//      when they are taken. Readers need not know; others may not write, and nobody finds the ring
 //      writable. window_owner keeps other direct writes out until its thread has gone on, so that
 //      the windows of one call follow one another.
-//   5. What a hostile process may have stored here is only ever used as a position mod kRing, a
+//   6. What a hostile process may have stored here is only ever used as a position mod kRing, a
 //      count cut to kRing, or a flag, and is read once for each use: it may change between two looks.
 //      What decides about other memory or other processes is in pair, not here.
-//   6. reserved_by's thread alone may write, and peeked_by's read, until it says that it is done or is
+//   7. reserved_by's thread alone may write, and peeked_by's read, until it says that it is done or is
 //      no more: the program works in the ring itself meanwhile, without any lock of ours.
-// Locking: `writing` guards tail, announced, window_end, window_owner, head_seen, changed,
-//          reserved, reserved_by; `reading` guards head, tail_seen, used, peeked, peeked_by. Every other field is atomic. Where a thread holds several locks of a pipe
+// Locking: `writing` guards tail, announced, window_end, window_owner, taken_seen,
+//          changed, reserved, reserved_by; `reading` guards head, taken, tail_seen, used, peeked,
+//          peeked_by. Every other field is atomic. Where a thread holds several locks of a pipe
 //          (closing it) they were taken in the order of the lines below, direction 0 first.
 // Wakeups: a sleeper stores its asleep flag, then looks again, then sleeps on the bell; who changes
 //          what it waits for publishes, then looks at the flag, with a full barrier between the
@@ -36,7 +40,8 @@
 
 namespace quay::pipe {
 
-inline constexpr std::size_t kRing = 64 * 1024;
+inline constexpr std::size_t kMost = 64 * 1024;  // the largest size
+inline constexpr std::size_t kRing = 2 * kMost;
 inline constexpr std::size_t kLine = 64;
 inline constexpr std::size_t kPage = 4096;
 
@@ -61,8 +66,8 @@ inline constexpr std::uint32_t kRoomAwaited = 8;
 
 struct direction {
   alignas(kLine) host::shared_mutex writing;
-  std::uint64_t head_seen = 0;                 // head was at least here
-  std::atomic<std::uint32_t> window_owner{0};  // thread that waits for its window: invariant 4
+  std::uint64_t taken_seen = 0;                // taken was here
+  std::atomic<std::uint32_t> window_owner{0};  // thread that waits for its window: invariant 5
   std::uint32_t reserved = 0;                  // bytes behind tail
   std::atomic<std::uint32_t> reserved_by{0};
   std::atomic<std::uint32_t> writer_cpu{kNowhere};
@@ -79,7 +84,8 @@ struct direction {
   std::atomic<std::uint32_t> reader_cpu{kNowhere};
   std::atomic<std::int64_t> used{0};  // atime of the end that reads this
 
-  alignas(kLine) std::atomic<std::uint64_t> head{0};
+  alignas(kLine) std::atomic<std::uint64_t> taken{0};
+  std::atomic<std::uint64_t> head{0};
 
   alignas(kLine) std::atomic<std::uint32_t> size{0};
   std::atomic<std::uint32_t> eof{0};  // no more bytes will come in, or none be taken out
@@ -95,12 +101,12 @@ struct direction {
   }
   // Bytes that wait for a reader.
   std::uint32_t held() const noexcept {
-    const std::uint64_t h = head.load(std::memory_order_acquire);
-    const std::uint64_t n = written() - h;
+    const std::uint64_t n =
+        written() - (reading.holder_died() ? head : taken).load(std::memory_order_acquire);
     return static_cast<std::uint32_t>(n <= kRing ? n : 0);
   }
   bool has_window() const noexcept {
-    return head.load(std::memory_order_acquire) < window_end.load(std::memory_order_acquire);
+    return taken.load(std::memory_order_acquire) < window_end.load(std::memory_order_acquire);
   }
   // Under `writing`, so that nobody copies: what is announced and not there was of a writer who died.
   void forget_unwritten() noexcept {
@@ -112,7 +118,7 @@ struct direction {
   }
   std::uint32_t limit() const noexcept {
     const std::uint32_t n = size.load(std::memory_order_relaxed);
-    return n <= kRing ? n : kRing;
+    return n <= kMost ? n : kMost;
   }
   // Free space; the content may exceed a size that was cut.
   std::uint32_t space() const noexcept {

@@ -4,7 +4,6 @@
 //       do.
 // Contract: semantics/pipes-signalfd.md A8.
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
@@ -31,19 +30,6 @@ timespec time_of(std::int64_t ns) noexcept {
   return {static_cast<time_t>(ns / kSecond), static_cast<long>(ns % kSecond)};
 }
 
-// The bytes asked for in all, or -errno.
-long total_of(core::host& os, const iovec* parts, int count) noexcept {
-  if (count < 0 || count > IOV_MAX) return -EINVAL;
-  const std::size_t size = static_cast<std::size_t>(count) * sizeof(iovec);
-  if (os.readable_prefix(parts, size) != size) return -EFAULT;
-  std::size_t total = 0;
-  for (int i = 0; i < count; ++i) {
-    if (parts[i].iov_len > static_cast<std::size_t>(SSIZE_MAX) - total) return -EINVAL;
-    total += parts[i].iov_len;
-  }
-  return static_cast<long>(total);
-}
-
 void set_async(direction& d, bool on) noexcept {
   if (on) {
     d.listening.fetch_or(kAsync);
@@ -62,7 +48,7 @@ bool observe_plain(int fd, bool writing, core::observation& out) noexcept {
   out.eof = (p.revents & (writing ? POLLERR : POLLHUP)) != 0;
   out.last = writing && out.eof;
   out.ready = (p.revents & p.events) != 0;
-  out.data = !writing ? bytes : out.ready ? static_cast<std::int64_t>(kRing) - bytes : 0;
+  out.data = !writing ? bytes : out.ready ? static_cast<std::int64_t>(kMost) - bytes : 0;
   return true;
 }
 
@@ -75,17 +61,14 @@ bool gone_or_eof(const shared_pipe& s, int end) noexcept {
 long system::read(int fd, const iovec* parts, int count) {
   subject call{};
   if (!look_up(fd, call)) return kAskKernel;
-  const long total = total_of(os_, parts, count);
-  if (total <= 0) return total;  // reading nothing asks nothing
-  return pipe::read(*this, call, cursor(parts, static_cast<std::size_t>(total)));
+  const cursor to(parts, count);
+  return to.left() != 0 ? pipe::read(*this, call, to) : 0;  // reading nothing asks nothing
 }
 
 long system::write(int fd, const iovec* parts, int count) {
   subject call{};
   if (!look_up(fd, call)) return kAskKernel;
-  const long total = total_of(os_, parts, count);
-  if (total < 0) return total;
-  return pipe::write(*this, call, cursor(parts, static_cast<std::size_t>(total)));
+  return pipe::write(*this, call, cursor(parts, count));
 }
 
 long system::reserve(int fd, std::size_t n, iovec& room) {

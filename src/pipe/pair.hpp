@@ -52,6 +52,10 @@ struct subject {
   side& own() const noexcept { return of->sides[end]; }
   direction& inbound() const noexcept { return of->shared->to[end]; }
   direction& outbound() const noexcept { return of->shared->to[1 - end]; }
+  // No other process has it; a thread that is within a call does not fork.
+  bool undivided() const noexcept {
+    return of->shared->several.load(std::memory_order_relaxed) == 0;
+  }
   bool stale() const noexcept { return of->life.load(std::memory_order_relaxed) != life; }
 };
 

@@ -46,6 +46,7 @@ void system::make_plain(const subject& s) noexcept {
       }
       ring.announced.store(tail);
       ring.head.store(tail);
+      ring.taken.store(tail);
       memory.plain.store(1);
     }
   }

@@ -21,7 +21,7 @@ class reader {
         ring_(call.inbound()),
         bytes_(ring_of(call.memory(), call.end)),
         here_(sys, call),
-        turn_(ring_.reading) {}
+        turn_(ring_.reading, call.undivided()) {}
 
   long run() {
     int error = begin();
@@ -67,6 +67,7 @@ class reader {
     }
     ring_.peeked_by.store(0, std::memory_order_release);
     done_ = n;
+    ring_.taken.store(start_ + n, std::memory_order_release);
     ring_.head.store(start_ + n, std::memory_order_release);
     turn_.put_down();
     wake(ring_.readers);
@@ -85,7 +86,15 @@ class reader {
     sys_.sizes().before_read(ring_, call_.memory().fixed, call_.of->counted);
     ring_.reader_cpu.store(host::this_cpu(), std::memory_order_relaxed);
     start_ = ring_.head.load(std::memory_order_relaxed);
+    give_back(start_);
     return 0;
+  }
+
+  // What was taken and not copied, because a reader or the writer died, is there again.
+  void give_back(std::uint64_t head) noexcept {
+    if (ring_.taken.load(std::memory_order_relaxed) != head) {
+      ring_.taken.store(head, std::memory_order_release);
+    }
   }
 
   // A thread that reads while it is peeking gives that up.
@@ -119,8 +128,12 @@ class reader {
       const std::uint64_t there = available(head);
       if (there > kRing) return EIO;
       if (there > 0) {
-        const std::size_t n = std::min<std::uint64_t>(there, to_.left());
-        if (!to_.writable(n)) return EFAULT;
+        const std::size_t n = std::min({there, std::uint64_t{kMost}, std::uint64_t{to_.left()}});
+        if (!to_.writable(n)) {
+          give_back(head);
+          return EFAULT;
+        }
+        take(head, n);
         to_.get(bytes_, head, n);
         ring_.head.store(head + n, std::memory_order_release);
         done_ += n;
@@ -129,6 +142,16 @@ class reader {
       if (const int error = await(head, ended); error != 0) return error;
     }
     return 0;
+  }
+
+  // n bytes at head are about to be copied; what is announced behind them will be.
+  void take(std::uint64_t head, std::size_t n) noexcept {
+    const std::uint64_t all = std::min<std::uint64_t>(
+        {ring_.written() - head, std::uint64_t{kMost}, std::uint64_t{to_.left()}});
+    const std::uint64_t end = head + std::max<std::uint64_t>(n, all);
+    if (ring_.taken.load(std::memory_order_relaxed) < end) {
+      ring_.taken.store(end, std::memory_order_release);
+    }
   }
 
   // There is nothing at head: waits until there may be, unless something was read before. `ended`
@@ -187,6 +210,7 @@ class reader {
       if (ring_.tail.load(std::memory_order_acquire) != head) return 0;
       core::pause();
     }
+    give_back(head);
     turn_.put_down();
     {
       const host::shared_hold copier(ring_.writing);
@@ -226,11 +250,11 @@ class reader {
 long read(system& sys, const subject& call, cursor to) { return reader(sys, call, to).run(); }
 
 long peek(system& sys, const subject& call, iovec& bytes) {
-  return reader(sys, call, cursor(nullptr, 0)).peek(bytes);
+  return reader(sys, call, cursor(0)).peek(bytes);
 }
 
 long consume(system& sys, const subject& call, std::size_t n) noexcept {
-  return reader(sys, call, cursor(nullptr, 0)).consume(n);
+  return reader(sys, call, cursor(0)).consume(n);
 }
 
 }  // namespace quay::pipe

@@ -302,7 +302,10 @@ void system::end_gone(pair& p, std::uint32_t life, int end) noexcept {
     if (p.life.load(std::memory_order_relaxed) != life || s.gone[end].exchange(1) != 0) return;
     direction& d = s.to[end];
     // What was left of a window goes with its readers; its writer counts it as written.
-    if (d.has_window()) d.head.store(d.window_end.load());
+    if (d.has_window()) {
+      d.head.store(d.window_end.load());
+      d.taken.store(d.window_end.load());
+    }
     d.eof.store(1);
     if (p.counted) sizes_.give_back(d.size.load());
     s.to[1 - end].eof.store(1);

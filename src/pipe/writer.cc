@@ -27,7 +27,7 @@ class writer {
         ring_(call.outbound()),
         bytes_(ring_of(call.memory(), 1 - call.end)),
         here_(sys, call),
-        turn_(ring_.writing) {}
+        turn_(ring_.writing, call.undivided()) {}
 
   long run() {
     int error = begin();
@@ -82,7 +82,7 @@ class writer {
     int error = begin();
     if (turn_.held() && error != EBADF) {
       if (ring_.reserved_by.load(std::memory_order_relaxed) != host::thread_number() ||
-          total_ > ring_.reserved || ring_.reserved > kRing) {
+          total_ > ring_.reserved || ring_.reserved > kMost) {
         return -EINVAL;
       }
       ring_.reserved_by.store(0, std::memory_order_release);
@@ -107,7 +107,7 @@ class writer {
     put_right();
     ring_.writer_cpu.store(host::this_cpu(), std::memory_order_relaxed);
     now_ = host::coarse_wall();
-    if (call_.memory().several.load(std::memory_order_relaxed) != 0) {
+    if (!call_.undivided()) {
       sys_.notice_death(call_, now_);
     }
     return ring_.eof.load(std::memory_order_acquire) != 0 ? EPIPE : 0;
@@ -128,14 +128,14 @@ class writer {
 
   bool has_window() noexcept {
     const std::uint64_t end = ring_.window_end.load(std::memory_order_relaxed);
-    if (end <= ring_.head_seen) return false;
-    ring_.head_seen = ring_.head.load(std::memory_order_acquire);
-    return end > ring_.head_seen;
+    if (end <= ring_.taken_seen) return false;
+    ring_.taken_seen = ring_.taken.load(std::memory_order_acquire);
+    return end > ring_.taken_seen;
   }
 
   bool holds_anything() noexcept {
-    ring_.head_seen = ring_.head.load(std::memory_order_acquire);
-    return ring_.tail.load(std::memory_order_relaxed) != ring_.head_seen;
+    ring_.taken_seen = ring_.taken.load(std::memory_order_acquire);
+    return ring_.tail.load(std::memory_order_relaxed) != ring_.taken_seen;
   }
 
   // A window that was read, and whose writer has not come back from waiting for that.
@@ -161,10 +161,10 @@ class writer {
   std::size_t space(std::size_t wanted) noexcept {
     const std::uint64_t tail = ring_.tail.load(std::memory_order_relaxed);
     const std::uint32_t limit = ring_.limit();
-    std::uint64_t held = tail - ring_.head_seen;
+    std::uint64_t held = tail - ring_.taken_seen;
     if (held + wanted > limit) {
-      ring_.head_seen = ring_.head.load(std::memory_order_acquire);
-      held = tail - ring_.head_seen;
+      ring_.taken_seen = ring_.taken.load(std::memory_order_acquire);
+      held = tail - ring_.taken_seen;
     }
     return held < limit ? limit - held : 0;
   }
@@ -244,7 +244,8 @@ class writer {
     sys_.announce(*call_.of, 1 - call_.end, call_.end);
   }
 
-  // The bytes go into the empty ring as a window, and the call waits until they are read.
+  // The bytes go into the empty ring as a window, and the call waits until a reader has
+  // taken them.
   int write_directly() {
     for (;;) {
       const bool occupied = has_window() || holds_anything();
@@ -265,10 +266,10 @@ class writer {
     publish(n);
     from_.leave_used_up();
     int error = 0;
-    while (error == 0 && ring_.head.load(std::memory_order_acquire) < end &&
+    while (error == 0 && ring_.taken.load(std::memory_order_acquire) < end &&
            ring_.eof.load(std::memory_order_acquire) == 0) {
       error = wait_for(how_to_sleep(),
-                       [&] { return ring_.head.load(std::memory_order_acquire) >= end; });
+                       [&] { return ring_.taken.load(std::memory_order_acquire) >= end; });
     }
     mine.unwound = false;
     if (!turn_.held() || error == EBADF || error == kPlain) return error;
@@ -283,12 +284,12 @@ class writer {
   }
 
   // Until a reader made room as the seed's sleeping writers want it: the window read, the ring
-  // nearly empty. Watching, before sleeping, is content with half. head_seen is where the head was
-  // when there was no room: if it has moved since, a wake-up may have gone by.
+  // nearly empty. Watching, before sleeping, is content with half. taken_seen is what had been
+  // taken when there was no room: if more has been since, a wake-up may have gone by.
   int wait_for_room() {
-    const std::uint64_t head = ring_.head_seen;
-    return wait_for(how_to_sleep(), [this, head] {
-      return ring_.head.load(std::memory_order_acquire) != head && !ring_.has_window() &&
+    const std::uint64_t seen = ring_.taken_seen;
+    return wait_for(how_to_sleep(), [this, seen] {
+      return ring_.taken.load(std::memory_order_acquire) != seen && !ring_.has_window() &&
              ring_.held() <= ring_.limit() / 2;
     });
   }
@@ -302,7 +303,7 @@ class writer {
   }
 
   int wait_for_commit() {
-    ring_.head_seen = ring_.head.load(std::memory_order_acquire);
+    ring_.taken_seen = ring_.taken.load(std::memory_order_acquire);
     return wait_for(host::sleep::doubting,
                     [this] { return ring_.reserved_by.load(std::memory_order_relaxed) == 0; });
   }
@@ -313,7 +314,7 @@ class writer {
 
   template <class Ready>
   int wait_for(host::sleep how, Ready ready) {
-    const std::uint64_t head = ring_.head_seen;
+    const std::uint64_t seen = ring_.taken_seen;
     turn_.put_down();
     offer();
     const auto over = [&] { return ring_.eof.load(std::memory_order_acquire) != 0 || is_plain(); };
@@ -322,7 +323,7 @@ class writer {
         how, [&] { return ready() || over(); },
         [&] {
           return over() || ready() ||
-                 (ring_.head.load(std::memory_order_acquire) != head && !ring_.has_window() &&
+                 (ring_.taken.load(std::memory_order_acquire) != seen && !ring_.has_window() &&
                   ring_.held() < call_.memory().fixed.low_mark);
         });
     turn_.take_up();
@@ -361,11 +362,11 @@ class writer {
 long write(system& sys, const subject& call, cursor from) { return writer(sys, call, from).run(); }
 
 long reserve(system& sys, const subject& call, std::size_t n, iovec& room) {
-  return writer(sys, call, cursor(nullptr, n)).reserve(room);
+  return writer(sys, call, cursor(n)).reserve(room);
 }
 
 long commit(system& sys, const subject& call, std::size_t n) noexcept {
-  return writer(sys, call, cursor(nullptr, n)).commit();
+  return writer(sys, call, cursor(n)).commit();
 }
 
 }  // namespace quay::pipe
