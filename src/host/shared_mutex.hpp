@@ -56,7 +56,8 @@ class QUAY_CAPABILITY("shared") shared_mutex {
   // `undivided`: no other process has the memory, so that in a process without a second thread nobody
   // takes part. `outer`, the thread's pending operation before (an outer lock's, or libc's own), is to be given
   // back to unlock().
-  outcome lock(void*& outer, bool undivided = false) noexcept QUAY_NO_ANALYSIS {
+  [[gnu::always_inline]] outcome lock(void*& outer,
+                                      bool undivided = false) noexcept QUAY_NO_ANALYSIS {
     core::enter_library();
     const std::uint32_t number = thread_number();
     outer = declare(reinterpret_cast<char*>(&word_) - this_thread_identity.offset);
@@ -74,7 +75,8 @@ class QUAY_CAPABILITY("shared") shared_mutex {
   }
   // A full barrier: what was stored before is seen, by whoever else there is, before anything is loaded
   // after.
-  void unlock(void* outer, bool undivided = false) noexcept QUAY_NO_ANALYSIS {
+  [[gnu::always_inline]] void unlock(void* outer,
+                                     bool undivided = false) noexcept QUAY_NO_ANALYSIS {
     if (undivided && core::alone()) {
       word_.store(0, std::memory_order_relaxed);
     } else if (word_.exchange(0, std::memory_order_seq_cst) != this_thread_identity.number)
@@ -88,7 +90,7 @@ class QUAY_CAPABILITY("shared") shared_mutex {
   }
 
  private:
-  static void* declare(void* operation) noexcept {
+  [[gnu::always_inline]] static void* declare(void* operation) noexcept {
     if (this_thread_identity.pending == nullptr) return nullptr;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     void* const before =

@@ -17,8 +17,9 @@ namespace quay::pipe {
 
 class cursor {
  public:
-  cursor(const iovec* parts, int count) noexcept : part_(parts), left_(0) {
-    for (int i = 0; i < count; ++i) left_ += parts[i].iov_len;
+  cursor(const iovec* parts, int count) noexcept
+      : part_(parts), left_(count > 0 ? parts->iov_len : 0) {
+    for (int i = 1; i < count; ++i) left_ += parts[i].iov_len;
   }
   // A count without buffers.
   explicit cursor(std::size_t total) noexcept : part_(nullptr), left_(total) {}

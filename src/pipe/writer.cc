@@ -13,9 +13,9 @@
 namespace quay::pipe {
 namespace {
 
-// Larger writes are published in pieces of this size, so that the reader copies one while the
-// writer copies the next.
-constexpr std::size_t kPiece = 8 * 1024;
+// Larger writes are published in halves, of at least this size, so that the reader copies one while
+// the writer copies the other; smaller pieces cost more than they gain.
+constexpr std::size_t kLeastPiece = 8 * 1024;
 
 class writer {
  public:
@@ -205,9 +205,10 @@ class writer {
 
   void publish(std::size_t n) noexcept {
     std::uint64_t tail = ring_.tail.load(std::memory_order_relaxed);
-    if (n > kPiece) ring_.announced.store(tail + n, std::memory_order_release);
+    const std::size_t piece = std::max(kLeastPiece, n / 2);
+    if (n > piece) ring_.announced.store(tail + n, std::memory_order_release);
     while (n > 0) {
-      const std::size_t k = std::min(n, kPiece);
+      const std::size_t k = std::min(n, piece);
       from_.put(bytes_, tail, k);
       tail += k;
       n -= k;

@@ -22,7 +22,7 @@
 
 namespace {
 
-constexpr long kEdge = 65536;  // where the memory of a ring ends
+constexpr long kEdge = 131072;  // where the memory of a ring ends
 constexpr long kPage = 4096;
 
 // The byte at a position of a direction, so that a byte in the wrong place shows.
