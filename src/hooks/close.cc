@@ -22,9 +22,9 @@ namespace {
 using quay::hooks::original;
 
 constinit original<int(int)> libc_close{"close"};
-constinit original<int(int)> libc_dup{"dup"};
-constinit original<int(int, int)> libc_dup2{"dup2"};
-constinit original<int(int, int, int)> libc_dup3{"dup3"};
+constinit original<int(int) noexcept> libc_dup{"dup"};
+constinit original<int(int, int) noexcept> libc_dup2{"dup2"};
+constinit original<int(int, int, int) noexcept> libc_dup3{"dup3"};
 constinit original<int(unsigned, unsigned, int)> libc_close_range{"close_range"};
 constinit original<void(int)> libc_closefrom{"closefrom"};
 constinit original<int(FILE*)> libc_fclose{"fclose"};
@@ -117,31 +117,39 @@ static int followed(int from, int made) noexcept {
   return made;
 }
 
-QUAY_HOOK int dup(int from) noexcept { return followed(from, libc_dup.get()(from)); }
-
-QUAY_HOOK int dup2(int from, int to) noexcept {
-  if (from == to || !quay_hook_concerns(to) || !is_open(from)) {
-    return followed(from, libc_dup2.get()(from, to));
+// A duplicate that replaces what `to` was.
+template <class Libc>
+[[gnu::noinline]] static int replace(int from, int to, bool fails, Libc libc) noexcept {
+  if (fails || from == to || !quay_hook_concerns(to) || !is_open(from)) {
+    return followed(from, libc());
   }
   int made = 0;
   {
     const announcement telling(to);
-    made = libc_dup2.get()(from, to);
+    made = libc();
   }
   return followed(from, made);
 }
 
+// Of numbers that are nothing to us these are libc's, with nothing behind the call: after a system call
+// every return is mispredicted.
+
+QUAY_HOOK int dup(int from) noexcept {
+  if (!quay_hook_is_ours(from)) return libc_dup.get()(from);
+  return followed(from, libc_dup.get()(from));
+}
+
+QUAY_HOOK int dup2(int from, int to) noexcept {
+  if (!quay_hook_concerns(to) && !quay_hook_is_ours(from)) return libc_dup2.get()(from, to);
+  return replace(from, to, false, [=] { return libc_dup2.get()(from, to); });
+}
+
 QUAY_HOOK int dup3(int from, int to, int flags) noexcept {
-  const bool fails = from == to || (flags & ~O_CLOEXEC) != 0;
-  if (fails || !quay_hook_concerns(to) || !is_open(from)) {
-    return followed(from, libc_dup3.get()(from, to, flags));
+  if (!quay_hook_concerns(to) && !quay_hook_is_ours(from)) {
+    return libc_dup3.get()(from, to, flags);
   }
-  int made = 0;
-  {
-    const announcement telling(to);
-    made = libc_dup3.get()(from, to, flags);
-  }
-  return followed(from, made);
+  return replace(from, to, (flags & ~O_CLOEXEC) != 0,
+                 [=] { return libc_dup3.get()(from, to, flags); });
 }
 
 QUAY_HOOK int close_range(unsigned first, unsigned last, int flags) noexcept {

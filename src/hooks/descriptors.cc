@@ -22,13 +22,13 @@ using quay::hooks::original;
 
 constinit original<int(int, int, ...)> libc_fcntl{"fcntl"};
 constinit original<int(int, int, ...)> libc_fcntl64{"fcntl64"};
-constinit original<int(int, unsigned long, ...)> libc_ioctl{"ioctl"};
-constinit original<int(int, struct stat*)> libc_fstat{"fstat"};
-constinit original<int(int, struct stat64*)> libc_fstat64{"fstat64"};
-constinit original<int(int, const char*, struct stat*, int)> libc_fstatat{"fstatat"};
-constinit original<int(int, const char*, struct stat64*, int)> libc_fstatat64{"fstatat64"};
-constinit original<off_t(int, off_t, int)> libc_lseek{"lseek"};
-constinit original<off64_t(int, off64_t, int)> libc_lseek64{"lseek64"};
+constinit original<int(int, unsigned long, ...) noexcept> libc_ioctl{"ioctl"};
+constinit original<int(int, struct stat*) noexcept> libc_fstat{"fstat"};
+constinit original<int(int, struct stat64*) noexcept> libc_fstat64{"fstat64"};
+constinit original<int(int, const char*, struct stat*, int) noexcept> libc_fstatat{"fstatat"};
+constinit original<int(int, const char*, struct stat64*, int) noexcept> libc_fstatat64{"fstatat64"};
+constinit original<off_t(int, off_t, int) noexcept> libc_lseek{"lseek"};
+constinit original<off64_t(int, off64_t, int) noexcept> libc_lseek64{"lseek64"};
 
 [[gnu::constructor]] void look_up_originals() {
   libc_fcntl.get();

@@ -16,12 +16,12 @@ namespace {
 
 using quay::hooks::original;
 
-constinit original<int(void*, size_t)> libc_munmap{"munmap"};
-constinit original<int(void*, size_t, int)> libc_mprotect{"mprotect"};
-constinit original<void*(void*, size_t, size_t, int, ...)> libc_mremap{"mremap"};
-constinit original<void*(void*, size_t, int, int, int, off_t)> libc_mmap{"mmap"};
-constinit original<void*(void*, size_t, int, int, int, off64_t)> libc_mmap64{"mmap64"};
-constinit original<int(const void*)> libc_shmdt{"shmdt"};
+constinit original<int(void*, size_t) noexcept> libc_munmap{"munmap"};
+constinit original<int(void*, size_t, int) noexcept> libc_mprotect{"mprotect"};
+constinit original<void*(void*, size_t, size_t, int, ...) noexcept> libc_mremap{"mremap"};
+constinit original<void*(void*, size_t, int, int, int, off_t) noexcept> libc_mmap{"mmap"};
+constinit original<void*(void*, size_t, int, int, int, off64_t) noexcept> libc_mmap64{"mmap64"};
+constinit original<int(const void*) noexcept> libc_shmdt{"shmdt"};
 
 [[gnu::constructor]] void look_up_originals() {
   libc_munmap.get();

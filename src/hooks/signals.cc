@@ -23,7 +23,7 @@ namespace shared = quay::core::shared;
 using quay::hooks::original;
 using handler = void (*)(int);
 
-constinit original<int(pid_t, int)> libc_kill{"kill"};
+constinit original<int(pid_t, int) noexcept> libc_kill{"kill"};
 constinit original<int(int)> libc_raise{"raise"};
 constinit original<int(pid_t, int, sigval)> libc_sigqueue{"sigqueue"};
 constinit original<int(const sigset_t*, int*)> libc_sigwait{"sigwait"};
