@@ -206,7 +206,9 @@ void queue::set_enabled_locked(slot_index i, std::uint16_t flags, bool evaluated
 
 // --- the end of a note ----------------------------------------------------------------------------
 
-void queue::drop_locked(slot_index i, bool keep_registration) noexcept {
+// Flat, as is attaching to a descriptor: at the bottom is a system call, after which every return is
+// mispredicted.
+[[gnu::flatten]] void queue::drop_locked(slot_index i, bool keep_registration) noexcept {
   note& n = at(i);
   filter_of(n).detach(*this, i);
   unlink_locked(i, keep_registration);

@@ -65,7 +65,7 @@ void descriptor_filter::examine(queue& q, interest& it) noexcept {
   it.identity = facts.identity;
 }
 
-int descriptor_filter::attach(queue& q, slot_index i) noexcept {
+[[gnu::flatten]] int descriptor_filter::attach(queue& q, slot_index i) noexcept {
   settle_question(q, q.at(i));
   interest& it = q.interest_of_note_locked(i);
   const bool nobodys = q.owner().is_nobodys(it.descriptor);
