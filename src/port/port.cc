@@ -157,7 +157,7 @@ void port::expose() noexcept {
 
 int port::lock_again() noexcept {
   void* outer = nullptr;
-  const host::shared_mutex::outcome how = state_->lock.lock(outer);
+  const host::shared_mutex::outcome how = state_->lock.lock(outer, undivided());
   if (how == host::shared_mutex::outcome::ours) return EDEADLK;
   outer_ = outer;
   if (how == host::shared_mutex::outcome::inherited) {
@@ -177,7 +177,7 @@ int port::enter() noexcept {
     settled_down_ = state_->shared != 0;
     if (settled_down_) settle_down_locked();
   }
-  if (error != 0) state_->lock.unlock(outer_);
+  if (error != 0) state_->lock.unlock(outer_, undivided());
   return error;
 }
 
@@ -195,7 +195,7 @@ void port::leave() noexcept {
   if (ring) st.bell_rung = true;
   const int set = fd_.load(std::memory_order_relaxed);
   core::enter_library();  // a handler that leaves by a jump must not leave with a wake-up undone
-  st.lock.unlock(outer_);
+  st.lock.unlock(outer_, undivided());
   if (ring) env_.os.ring(set, false);
   if (wake) host::wake_sleeper(st.waiter_at(w).word);
   core::leave_library();

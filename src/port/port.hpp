@@ -260,6 +260,8 @@ class port {
   // take it off.
   template <class F>
   void each_own(int fd, F f) noexcept;
+  // As for shared_mutex::lock(): nobody else can have the memory.
+  bool undivided() const noexcept { return !forked_.load(std::memory_order_relaxed); }
   bool may_leave_armed() const noexcept { return env_.hooked && !state_->shared; }
 
   environment& env_;
@@ -270,13 +272,13 @@ class port {
   std::uint32_t life_ = 0;
   std::atomic<bool> open_{false};
   std::atomic<std::uint64_t> opening_{0};
-  std::atomic<std::uint32_t> inside_{0};    // threads that wait
-  std::atomic<bool> forked_{false};         // a child may have the memory: it is not recycled
-  bool settled_down_ = false;               // this process made its registrations one-shot
-  void* outer_ = nullptr;                   // the holder's; see shared_mutex::lock()
-  std::uint32_t unheard_bells_ = 0;         // taken back in a row
-  bool noise_ = false;                      // a report that this process cannot silence
-  bool asks_ = false;                       // this process may have a slot with kOwnView
+  std::atomic<std::uint32_t> inside_{0};  // threads that wait
+  std::atomic<bool> forked_{false};  // another process may have the memory, which is not recycled
+  bool settled_down_ = false;        // this process made its registrations one-shot
+  void* outer_ = nullptr;            // the holder's; see shared_mutex::lock()
+  std::uint32_t unheard_bells_ = 0;  // taken back in a row
+  bool noise_ = false;               // a report that this process cannot silence
+  bool asks_ = false;                // this process may have a slot with kOwnView
   std::atomic<std::uint32_t> me_{kNobody};  // changes under the lock
   std::int64_t reaped_at_ = 0;              // when this process last looked for dead ones
   event_source* sources_[kMostSources] = {};
