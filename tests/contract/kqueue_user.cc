@@ -250,6 +250,14 @@ TEST_P(Kqueue_User, ClearInAModificationKeepsTheBits) {
   EXPECT_THAT(submit(kq, {trigger(1)}), Returns(ElementsAre(event().fflags(0x11))));
 }
 
+// Seen where a trigger leaves the data alone, in OpenBSD's dialect.
+TEST_P(Kqueue_User, ClearInAModificationTakesTheData) {
+  ASSERT_THAT(alter(kq, {user(1).data(9), trigger(1).data(9)}), Succeeds());
+  ASSERT_THAT(poll(kq), ElementsAre(event().data(9)));
+  ASSERT_THAT(alter(kq, {with(0, EV_CLEAR).data(9)}), Succeeds());
+  EXPECT_THAT(submit(kq, {trigger(1)}), Returns(ElementsAre(event().data(0))));
+}
+
 TEST_P(Kqueue_User, ThousandsOfNotesNeedNoDescriptors) {
   if (is(QUAY_DIALECT_OPENBSD)) GTEST_SKIP() << "limited to 1024";
   constexpr uintptr_t kNotes = 8192;
