@@ -118,7 +118,8 @@ class host {
   // Takes a ring back that was not heard; of this process's bell only.
   virtual void hush(int set) noexcept = 0;
 
-  // Kernel timers (for queues that somebody may poll).
+  // Kernel timers (for queues that somebody may poll). Programming takes an expiration back that
+  // nobody has seen; INT64_MAX stands for never.
   virtual int timer_create(bool wall_clock) noexcept = 0;
   virtual int timer_program(int timer, std::int64_t deadline) noexcept = 0;
 

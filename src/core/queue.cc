@@ -189,21 +189,22 @@ void queue::expire_due_locked() noexcept {
 
 void queue::program_locked(int& timer, bool wall, std::int64_t& armed,
                            const timer_heap& heap) noexcept {
-  if (heap.empty() || heap.earliest() >= armed) return;
+  const std::int64_t due = heap.empty() ? kNever : heap.earliest();
+  if (due == armed) return;
   // Without one, sleepers take the deadline into their own wait.
   if (!demand_timer_locked(timer, wall)) return;
-  if (env_.os.timer_program(timer, heap.earliest()) == 0) {
-    armed = heap.earliest();
+  if (env_.os.timer_program(timer, due) == 0) {
+    armed = due;
     bump(env_.count.timer_programmings);
   }
 }
 
 void queue::sync_timers_locked() noexcept {
   // A deadline that has passed is served here: arming it would cost a timer interrupt.
-  if (!timers_.empty() && timers_.earliest() < timer_armed_) {
+  if (!timers_.empty() && timers_.earliest() != timer_armed_) {
     if (timers_.earliest() <= env_.os.monotonic()) expire_locked();
-    program_locked(timer_, false, timer_armed_, timers_);
   }
+  program_locked(timer_, false, timer_armed_, timers_);
   program_locked(wall_timer_, true, wall_timer_armed_, wall_timers_);
 }
 

@@ -343,7 +343,8 @@ class queue {
   void take_inner_locked(int set, std::uint8_t s, int room) noexcept QUAY_REQUIRES(lock_);
   void take_own_report_locked(std::uint64_t name, int room) noexcept QUAY_REQUIRES(lock_);
   void sync_kernel_timers_locked() noexcept QUAY_REQUIRES(lock_) {
-    if (!timers_.empty() || !wall_timers_.empty()) sync_timers_locked();
+    const bool idle = timers_.empty() && wall_timers_.empty();
+    if (!idle || timer_armed_ != kNever || wall_timer_armed_ != kNever) sync_timers_locked();
   }
   [[gnu::noinline]] void sync_timers_locked() noexcept QUAY_REQUIRES(lock_);
   // Makes the kernel timer when there is none; false: the kernel refuses.

@@ -185,7 +185,7 @@ int linux_host::timer_create(bool wall_clock) noexcept {
 int linux_host::timer_program(int timer, std::int64_t deadline) noexcept {
   errno_guard keep;
   itimerspec when{};
-  when.it_value = to_timespec(deadline > 0 ? deadline : 1);  // zero would disarm
+  if (deadline != INT64_MAX) when.it_value = to_timespec(deadline > 0 ? deadline : 1);
   return error_of(timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, nullptr));
 }
 

@@ -189,6 +189,29 @@ TEST_P(Kqueue_Polled, AnExpiredTimerMakesItReadable) {
   EXPECT_EQ(poll_bits(kq), 0);
 }
 
+TEST_P(Kqueue_Polled, ATimerThatIsDeletedBeforeItsTimeNeverShows) {
+  ASSERT_THAT(alter(kq, {add(1, EVFILT_TIMER, EV_ONESHOT).data(30)}), Succeeds());
+  ASSERT_THAT(alter(kq, {remove(1, EVFILT_TIMER)}), Succeeds());
+  pollfd p{kq, POLLIN, 0};
+  EXPECT_EQ(::poll(&p, 1, 60), 0);
+}
+
+TEST_P(Kqueue_Polled, ATimerThatIsDeletedAfterItsTimeLeavesItSilent) {
+  ASSERT_THAT(alter(kq, {add(1, EVFILT_TIMER, EV_ONESHOT).data(1)}), Succeeds());
+  ASSERT_TRUE(becomes_readable(kq));
+  ASSERT_THAT(alter(kq, {remove(1, EVFILT_TIMER)}), Succeeds());
+  EXPECT_EQ(poll_bits(kq), 0);
+}
+
+TEST_P(Kqueue_Polled, AnotherTimersTimeIsKeptWhenTheFirstIsDeleted) {
+  ASSERT_THAT(alter(kq, {add(1, EVFILT_TIMER, EV_ONESHOT).data(1),
+                         add(2, EVFILT_TIMER, EV_ONESHOT).data(20)}),
+              Succeeds());
+  ASSERT_THAT(alter(kq, {remove(1, EVFILT_TIMER)}), Succeeds());
+  ASSERT_TRUE(becomes_readable(kq));
+  EXPECT_THAT(poll(kq), ElementsAre(Event(2, EVFILT_TIMER).any_flags()));
+}
+
 TEST_P(Kqueue_Polled, AFileWithBytesLeftMakesItReadable) {
   const temporary_directory directory;
   const unique_fd file = directory.make_file("abc");
