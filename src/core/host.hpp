@@ -62,7 +62,7 @@ struct file_state {
 // What is known of a descriptor's object.
 struct object_facts {
   object kind;
-  bool readable;
+  bool readable;  // by its access mode; both ends of a pipe without a name
   bool writable;
   std::uint64_t identity;  // files: device and inode, mixed; internet sockets: kInetMark
 };

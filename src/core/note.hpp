@@ -131,7 +131,7 @@ struct alignas(64) interest {  // one cache line: a report touches it and the no
   slot_index link = kNil;   // next free slot
   std::uint32_t generation = 0;
   object kind = object::unknown;
-  bool readable = true;  // access mode allows reading; valid once kind is known
+  bool readable = true;  // see object_facts; valid once kind is known
   bool writable = true;
   bool pollable = true;        // false: the kernel refuses to poll it (EPERM)
   std::uint32_t files = 0;     // first of its links to file watches

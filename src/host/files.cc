@@ -3,10 +3,8 @@
 // What: watching files on the real host: inotify.
 // Contract: core/host.hpp, file_change. A file is watched by its descriptor, through the process's
 //           own descriptor directory: names, and what became of them, play no part.
-#include <linux/magic.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +12,7 @@
 
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
+#include "host/pipes.hpp"
 #include "host/plain_calls.hpp"
 
 namespace quay::host {
@@ -122,11 +121,9 @@ int linux_host::file_now(int fd, core::file_state& out) noexcept {
     case S_IFSOCK:
     case 0:  // eventfd and the like
       return EINVAL;
-    case S_IFIFO: {
-      struct statfs fs {};
-      if (fstatfs(fd, &fs) != 0 || fs.f_type == PIPEFS_MAGIC) return EINVAL;
+    case S_IFIFO:
+      if (is_nameless_pipe(fd)) return EINVAL;
       break;
-    }
     default:
       break;
   }

@@ -26,6 +26,7 @@
 #include "host/call_numbers.hpp"
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
+#include "host/pipes.hpp"
 #include "host/system_call.hpp"
 
 namespace quay::host {
@@ -180,6 +181,7 @@ int linux_host::examine(int fd, core::object_facts& out) noexcept {
       return 0;
     case S_IFIFO:
       out.kind = object::pipe;
+      out.readable = out.readable || is_nameless_pipe(fd);
       return 0;
     case S_IFREG:
       out.kind = object::regular_file;

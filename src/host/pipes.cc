@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -183,6 +185,11 @@ constexpr timespec kNoTime{0, 0};
 bool hung_up(int fd) noexcept {
   pollfd p{fd, 0, 0};
   return kernel_poll(&p, 1, &kNoTime, nullptr) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+bool is_nameless_pipe(int fd) noexcept {
+  struct statfs fs {};
+  return fstatfs(fd, &fs) == 0 && fs.f_type == PIPEFS_MAGIC;
 }
 
 void shorten_kernel_pipe(int fd) noexcept {

@@ -52,7 +52,8 @@ int other_side(int fd, bool writing) noexcept;  // the same pipe, opened anew at
 int kernel_poll(pollfd* fds, std::size_t n, const timespec* timeout, const sigset_t* mask) noexcept;
 // The same, and a point of cancellation.
 int await_poll(pollfd* fds, std::size_t n, const timespec* timeout, const sigset_t* mask);
-bool hung_up(int fd) noexcept;  // nobody has the other side open
+bool hung_up(int fd) noexcept;           // nobody has the other side open
+bool is_nameless_pipe(int fd) noexcept;  // of a fifo, that pipe() made it
 // One token fills a shortened pipe.
 void shorten_kernel_pipe(int fd) noexcept;
 bool leave_token(int writing_end) noexcept;  // false: it was full

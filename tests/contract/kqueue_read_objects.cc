@@ -186,14 +186,39 @@ TEST_P(Kqueue_ReadPipe, EofIsSeenThroughEveryReadEnd) {
                                                       Event(twin, EVFILT_READ).flags(EV_EOF)));
 }
 
-TEST_P(Kqueue_ReadPipe, TheWrongEndIsAcceptedAndSilentForEver) {
+// The kernels' pipes go both ways: to the writer its reader's end is the end of what it could read.
+TEST_P(Kqueue_ReadPipe, TheWriteEndIsSilentUntilTheReaderHasGone) {
   pipe_ends p = make_pipe();
   EXPECT_THAT(submit(kq, {add(p.writer, EVFILT_READ)}), Succeeds());
   put(p.writer, "x");
   EXPECT_THAT(poll(kq), IsEmpty());
   p.reader.close();
-  EXPECT_THAT(poll(kq), IsEmpty());
+  const event_matcher end = Event(p.writer, EVFILT_READ).flags(EV_EOF);
+  EXPECT_THAT(await(kq), ElementsAre(end));
+  EXPECT_THAT(poll(kq), ElementsAre(end)) << "it is a level";
   EXPECT_THAT(alter(kq, {remove(p.writer, EVFILT_READ)}), Succeeds());
+}
+
+TEST_P(Kqueue_ReadPipe, TheWriteEndTellsOfItsEndAmongOtherNotes) {
+  pipe_ends p = make_pipe();
+  ASSERT_THAT(
+      alter(kq, {add(p.writer, EVFILT_WRITE, EV_DISABLE), add(p.writer, EVFILT_READ, EV_CLEAR)}),
+      Succeeds());
+  EXPECT_THAT(poll(kq), IsEmpty());
+  p.reader.close();
+  EXPECT_THAT(await(kq), ElementsAre(Event(p.writer, EVFILT_READ).flags(EV_CLEAR | EV_EOF)));
+  EXPECT_THAT(poll(kq), IsEmpty());
+}
+
+TEST_P(Kqueue_ReadPipe, TheWriteEndOfAFifoIsSilentForEver) {
+  const temporary_directory directory;
+  const std::string path = directory.make_fifo();
+  unique_fd reader = open_file(path, O_RDONLY);
+  const unique_fd writer = open_file(path, O_WRONLY);
+  EXPECT_THAT(submit(kq, {add(writer, EVFILT_READ)}), Succeeds());
+  reader.close();
+  EXPECT_THAT(poll(kq), IsEmpty());
+  EXPECT_THAT(poll(kq), IsEmpty());
 }
 
 TEST_P(Kqueue_ReadPipe, AFifoThatNobodyEverWroteToIsNotAtItsEnd) {

@@ -65,7 +65,8 @@ class read_filter_type final : public descriptor_filter {
     bool both = false;
     if (now & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) {
       examine(q, it);
-      if (!it.readable) return false;  // the write end of a pipe
+      if (!it.readable) return false;  // a fifo that is open for writing
+      if (it.kind == object::pipe && (now & EPOLLERR) != 0) return widowed(q, n);
       if (is_socket(it.kind)) {
         // Hung up without "readable" is a socket that was never connected.
         eof = (now & EPOLLRDHUP) != 0 || ((now & EPOLLHUP) && (now & EPOLLIN));
@@ -97,6 +98,15 @@ class read_filter_type final : public descriptor_filter {
       n.fflags = static_cast<std::uint32_t>(q.os().take_socket_error(it.descriptor));
     }
     return enough || eof || error;
+  }
+
+  // The write end of a pipe. To the kernels a pipe has two directions, and when the reader has gone
+  // the other one is at its end: programs watch for that.
+  static bool widowed(queue& q, note& n) noexcept QUAY_REQUIRES(q.lock()) {
+    n.data = 0;
+    n.fflags = 0;
+    mark_eof(q, n, true, true, false);
+    return true;
   }
 
   // Objects without a byte count: a listener's backlog, or the size of the record a read returns.
