@@ -301,6 +301,12 @@ long kernel_read(int fd, const iovec* parts, int count) {
   return n >= 0 ? n : -errno;
 }
 
+long kernel_write(int fd, const iovec* parts, int count) {
+  errno_guard keep;
+  const long n = cancellable_call(SYS_writev, fd, reinterpret_cast<long>(parts), count);
+  return n >= 0 ? n : -errno;
+}
+
 long kernel_ioctl(int fd, unsigned long request, void* argument) noexcept {
   errno_guard keep;
   const long result = syscall(SYS_ioctl, fd, request, argument);

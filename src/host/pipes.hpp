@@ -65,9 +65,10 @@ bool survives_exec(int fd) noexcept;
 int kernel_stat(int fd, struct stat& out) noexcept;
 long kernel_control(int fd, int command, void* argument) noexcept;
 int make_fifo(const char* path, mode_t mode) noexcept;
-// These two may wait, and are points of cancellation.
+// These three may wait, and are points of cancellation.
 int open_path(const char* path, int flags);
 long kernel_read(int fd, const iovec* parts, int count);
+long kernel_write(int fd, const iovec* parts, int count);
 long kernel_ioctl(int fd, unsigned long request, void* argument) noexcept;
 
 // One thread of the process that sleeps until the other sides of pipes are gone.

@@ -3,7 +3,8 @@
 // What: what a named pipe's descriptor answers; see named.hpp.
 // Contract: semantics/pipes-signalfd.md A7, the generation rule: the end of file is not shown to
 //           who opened the pipe when no writer was there, until one has come and gone. The kernel
-//           follows the same rule, in poll only: its hang-up is the answer for every call.
+//           follows the same rule, in poll only. To the seed a read finds the end all the same, once
+//           any reader was there to see it: we know of those in this process.
 #include "pipe/named.hpp"
 
 #include <fcntl.h>
@@ -14,11 +15,13 @@
 
 #include "host/linux_host.hpp"
 #include "host/pipes.hpp"
+#include "pipe/sigio.hpp"
 
 namespace quay::pipe {
 namespace {
 
 constexpr timespec kNow{0, 0};
+constexpr int kReadEvents = POLLIN | POLLPRI | POLLRDNORM | POLLRDBAND;
 
 // What the number is now: without hooks it may have been closed, and be anything.
 struct found {
@@ -46,6 +49,9 @@ bool wait_for_bytes(int fd) {
   return host::await_poll(&p, 1, nullptr, nullptr) >= 0;
 }
 
+bool at_end(int fd) noexcept { return (kernel_shows(fd) & POLLHUP) != 0; }
+bool widowed(int fd) noexcept { return (kernel_shows(fd) & POLLERR) != 0; }
+
 int bytes_in(int fd) noexcept {
   int n = 0;
   return host::kernel_ioctl(fd, FIONREAD, &n) == 0 ? n : 0;
@@ -53,18 +59,74 @@ int bytes_in(int fd) noexcept {
 
 }  // namespace
 
+// --- who else has the pipe ------------------------------------------------------------------------
+
+bool named::take_in(int fd) noexcept {
+  if (!descriptors_.assign(fd, *this)) return false;
+  int before = highest_.load();
+  while (before < fd && !highest_.compare_exchange_weak(before, fd)) {
+  }
+  return true;
+}
+
+template <class F>
+bool named::any_of(const struct stat& file, F f) noexcept {
+  const int last = highest_.load();
+  for (int fd = 0; fd <= last; ++fd) {
+    if (descriptors_.owner_of(fd) != this) continue;
+    struct stat st {};
+    if (host::kernel_stat(fd, st) == 0 && st.st_ino == file.st_ino && st.st_dev == file.st_dev &&
+        f(fd)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+template <class F>
+bool named::any_of_its_file(int fd, F f) noexcept {
+  struct stat own {};
+  return host::kernel_stat(fd, own) == 0 && any_of(own, f);
+}
+
+void named::tell_notes(int fd) noexcept {
+  if (!observed_.load()) return;
+  any_of_its_file(fd, [this](int each) {
+    descriptors_.changed(each);
+    return false;
+  });
+}
+
+// Whether a writer of ours waits for a reader to come back.
+bool named::leaves_widows(const char* path) {
+  if (!observed_.load()) return false;
+  const int there = host::open_path(path, O_PATH | O_CLOEXEC);
+  if (there < 0) return false;
+  const bool any = any_of_its_file(there, widowed);
+  host::linux_host::instance().discard(there);
+  return any;
+}
+
+// --- calls ----------------------------------------------------------------------------------------
+
 int named::open(const char* path, int flags) {
   if ((flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) != 0) return -EINVAL;
+  const bool reads = (flags & O_ACCMODE) != O_WRONLY && (flags & O_PATH) == 0;
+  const bool awaited = reads && leaves_widows(path);
   const int fd = host::open_path(path, flags);
   if (fd < 0 || (flags & O_PATH) != 0 || !look_at(fd).ours) return fd;
-  if (descriptors_.assign(fd, *this)) return fd;
-  host::linux_host::instance().discard(fd);
-  return -ENOMEM;
+  if (!take_in(fd)) {
+    host::linux_host::instance().discard(fd);
+    return -ENOMEM;
+  }
+  if (awaited) tell_notes(fd);
+  return fd;
 }
 
 long named::read(int fd, const iovec* parts, int count) {
   for (;;) {
     const long n = host::kernel_read(fd, parts, count);
+    if (n > 0) tell_notes(fd);
     if (n != 0 || !look_at(fd).ours) return n;
     // Nothing was asked for, there is something after all, or the end of file is to be seen.
     std::size_t wanted = 0;
@@ -72,19 +134,47 @@ long named::read(int fd, const iovec* parts, int count) {
     const short shows = kernel_shows(fd);
     if (wanted == 0 || (shows & (POLLHUP | POLLNVAL)) != 0) return 0;
     if ((shows & POLLIN) != 0) continue;
+    if (any_of_its_file(fd, at_end)) return 0;
     if (host::is_nonblocking(fd)) return -EAGAIN;
     if (!wait_for_bytes(fd)) return -EINTR;
   }
 }
 
+long named::write(int fd, const iovec* parts, int count) {
+  const long n = host::kernel_write(fd, parts, count);
+  if (n > 0) tell_notes(fd);
+  // To write nothing is refused, too, where nobody reads.
+  if (n != 0 || !look_at(fd).writes || !widowed(fd)) return n;
+  host::raise_sigpipe();
+  return -EPIPE;
+}
+
+// The kernel's pipes know SIGIO, but not all of the requests that name its owner.
 int named::ioctl(int fd, unsigned long request, void* argument) noexcept {
   const found what = look_at(fd);
-  if (!what.ours || what.reads || request != FIONREAD) return kAskKernel;
-  if (host::linux_host::instance().writable_prefix(argument, sizeof(int)) != sizeof(int)) {
-    return -EFAULT;
+  const bool counts = request == FIONREAD && !what.reads;
+  const bool sets = names_sigio_owner(request);
+  const bool gets = asks_for_sigio_owner(request);
+  if (!what.ours || !(counts || sets || gets)) return kAskKernel;
+  auto& os = host::linux_host::instance();
+  auto* number = static_cast<int*>(argument);
+  const std::size_t there = sets ? os.readable_prefix(number, sizeof *number)
+                                 : os.writable_prefix(number, sizeof *number);
+  if (there != sizeof *number) return -EFAULT;
+  if (counts) {
+    *number = 0;
+    return 0;
   }
-  *static_cast<int*>(argument) = 0;
-  return 0;
+  if (sets) {
+    const std::intptr_t owner = sigio_owner(request, *number);
+    return static_cast<int>(host::kernel_control(fd, F_SETOWN, reinterpret_cast<void*>(owner)));
+  }
+  f_owner_ex owner{};
+  const long error = host::kernel_control(fd, F_GETOWN_EX, &owner);
+  if (error == 0) {
+    *number = sigio_owner(request, owner.type == F_OWNER_PGRP ? -owner.pid : owner.pid);
+  }
+  return static_cast<int>(error);
 }
 
 // The kernel says POLLHUP to readers and POLLERR to writers; to the seed both are the end of file,
@@ -95,7 +185,9 @@ int named::poll(int fd, short events) noexcept {
   constexpr int kIn = POLLIN | POLLRDNORM;
   constexpr int kOut = POLLOUT | POLLWRNORM;
   const short shows = kernel_shows(fd);
-  const bool ended = (shows & (POLLHUP | POLLERR)) != 0;
+  bool ended = (shows & (POLLHUP | POLLERR)) != 0;
+  // The end is kept from who asks for bytes only.
+  if (what.reads && (events & kReadEvents) == 0) ended = ended || any_of_its_file(fd, at_end);
   int ready = 0;
   if (what.reads && (ended || (shows & POLLIN) != 0)) ready |= events & kIn;
   if (what.writes && (ended || (shows & POLLOUT) != 0)) ready |= events & kOut;
@@ -108,6 +200,7 @@ bool named::observe(int fd, bool writing, core::observation& out) noexcept {
   if (!what.ours) return false;
   out = {};
   if (writing ? !what.writes : !what.reads) return true;
+  observed_.store(true);  // before the look: who moves bytes moves them, then asks
   const short shows = kernel_shows(fd);
   out.eof = (shows & (writing ? POLLERR : POLLHUP)) != 0;
   const int held = bytes_in(fd);

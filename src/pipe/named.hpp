@@ -5,7 +5,11 @@
 // Invariants: nothing is kept of a descriptor but whose it is. Bytes, readers, writers and the
 //             generations of both are the kernel's, so that processes need not have met.
 // Locking: none.
+// Wakeups: the kernel's, for all processes. Within one, who moves bytes and a reader who comes back
+//          also tell those notes on the same pipe that the kernel would not.
 #pragma once
+
+#include <atomic>
 
 #include "core/descriptors.hpp"
 
@@ -23,7 +27,7 @@ class named final : public core::descriptor_owner {
   int open(const char* path, int flags);
 
   long read(int fd, const iovec* parts, int count) override;
-  long write(int, const iovec*, int) noexcept override { return kAskKernel; }
+  long write(int fd, const iovec* parts, int count) override;
   int stat(int, struct stat&) noexcept override { return kAskKernel; }
   int ioctl(int fd, unsigned long request, void* argument) noexcept override;
   int fcntl(int, int, void*) noexcept override { return kAskKernel; }
@@ -32,14 +36,25 @@ class named final : public core::descriptor_owner {
 
   void closing(int fd) noexcept override { descriptors_.clear_owner(fd, *this); }
   void closed(int) noexcept override {}
-  void duplicated(int, int to) noexcept override { descriptors_.assign(to, *this); }
+  void duplicated(int, int to) noexcept override { take_in(to); }
 
   void before_fork() noexcept override {}
   void after_fork_in_parent() noexcept override {}
   void after_fork_in_child() noexcept override {}
 
  private:
+  bool take_in(int fd) noexcept;
+  // Every number of ours that is open on the file; stops when f says true.
+  template <class F>
+  bool any_of(const struct stat& file, F f) noexcept;
+  template <class F>
+  bool any_of_its_file(int fd, F f) noexcept;
+  void tell_notes(int fd) noexcept;
+  bool leaves_widows(const char* path);
+
   core::descriptor_table& descriptors_;
+  std::atomic<int> highest_{-1};       // no number above this one is ours
+  std::atomic<bool> observed_{false};  // somebody has, or had, notes
 };
 
 }  // namespace quay::pipe

@@ -10,14 +10,9 @@
 
 #include <cerrno>
 
+#include "pipe/sigio.hpp"
 #include "pipe/system.hpp"
 #include "pipe/transfer.hpp"
-
-// What <sys/ioctl.h> leaves to <asm/sockios.h>.
-#ifndef FIOSETOWN
-#define FIOSETOWN 0x8901
-#define FIOGETOWN 0x8903
-#endif
 
 namespace quay::pipe {
 namespace {

@@ -2,72 +2,21 @@
 //
 // What: named pipes under FreeBSD's rules.
 // Contract: semantics/pipes-signalfd.md A7, A9; docs/differences.md, "Pipes".
-#include <sys/event.h>
 #include <sys/stat.h>
 
-#include "pipe.hpp"
+#include "named_pipe.hpp"
 
 namespace quay::test::pipes {
 namespace {
 
-class Pipe_Named : public ::testing::Test {
- protected:
-  void SetUp() override {
-    char place[] = "/tmp/quay-named-XXXXXX";
-    ASSERT_NE(mkdtemp(place), nullptr);
-    folder_ = place;
-    path_ = folder_ + "/fifo";
-    ASSERT_EQ(quay_mkfifo(path_.c_str(), 0600), 0);
-  }
-  void TearDown() override {
-    for (const int fd : opened_) quay_close(fd);
-    unlink(path_.c_str());
-    rmdir(folder_.c_str());
-  }
-
-  int open(int flags) {
-    const int fd = quay_open(path_.c_str(), flags);
-    EXPECT_GE(fd, 0) << errno;
-    opened_.push_back(fd);
-    return fd;
-  }
-  void close(int fd) {
-    std::erase(opened_, fd);
-    quay_close(fd);
-  }
-  int reader() { return open(O_RDONLY | O_NONBLOCK); }
-  int writer() { return open(O_WRONLY | O_NONBLOCK); }
-
-  std::string folder_;
-  std::string path_;
-  std::vector<int> opened_;
-};
-
-// What a queue tells of one filter of fd: flags, or 0.
-struct told {
-  int flags;
-  int64_t data;
-};
-told ask(int queue) {
-  struct kevent event {};
-  const timespec now{0, 0};
-  return kevent(queue, nullptr, 0, &event, 1, &now) == 1 ? told{event.flags | 0x10000, event.data}
-                                                         : told{0, 0};
-}
-int watch(int fd, int filter) {
-  const int queue = kqueue();
-  struct kevent change {};
-  EV_SET(&change, fd, filter, EV_ADD, 0, 0, nullptr);
-  EXPECT_EQ(kevent(queue, &change, 1, nullptr, 0, nullptr), 0) << errno;
-  return queue;
-}
+using Pipe_Named = named_pipe;
 
 TEST_F(Pipe_Named, MakingOneMakesAFileOfItsKind) {
   struct stat st {};
-  ASSERT_EQ(stat(path_.c_str(), &st), 0);
+  ASSERT_EQ(stat(path(), &st), 0);
   EXPECT_TRUE(S_ISFIFO(st.st_mode));
   EXPECT_EQ(st.st_mode & 0777u, 0600u);
-  EXPECT_EQ(outcome_of(quay_mkfifo(path_.c_str(), 0600)), -EEXIST);
+  EXPECT_EQ(outcome_of(quay_mkfifo(path(), 0600)), -EEXIST);
   EXPECT_EQ(outcome_of(quay_mkfifo("/no/such/place", 0600)), -ENOENT);
   EXPECT_EQ(outcome_of(quay_mkfifo(nullptr, 0600)), -EFAULT);
   struct stat by_number {};
@@ -76,13 +25,13 @@ TEST_F(Pipe_Named, MakingOneMakesAFileOfItsKind) {
 }
 
 TEST_F(Pipe_Named, AWriterThatDoesNotWaitNeedsAReader) {
-  EXPECT_EQ(outcome_of(quay_open(path_.c_str(), O_WRONLY | O_NONBLOCK)), -ENXIO);
+  EXPECT_EQ(outcome_of(quay_open(path(), O_WRONLY | O_NONBLOCK)), -ENXIO);
   reader();
   writer();
 }
 
 TEST_F(Pipe_Named, OpensWaitForEachOther) {
-  call other([&] { return quay_open(path_.c_str(), O_RDONLY); });
+  call other([&] { return quay_open(path(), O_RDONLY); });
   other.until_asleep();
   EXPECT_FALSE(other.done());
   const int w = open(O_WRONLY);
@@ -94,20 +43,20 @@ TEST_F(Pipe_Named, OpensWaitForEachOther) {
 
 TEST_F(Pipe_Named, AnOpenThatASignalInterruptsLeavesNoTrace) {
   const ignored_signal handled(SIGUSR1, [](int) {});
-  call other([&] { return quay_open(path_.c_str(), O_RDONLY); });
+  call other([&] { return quay_open(path(), O_RDONLY); });
   other.until_asleep();
   other.signal(SIGUSR1);
   EXPECT_EQ(other.result(), -EINTR);
-  EXPECT_EQ(outcome_of(quay_open(path_.c_str(), O_WRONLY | O_NONBLOCK)), -ENXIO);
+  EXPECT_EQ(outcome_of(quay_open(path(), O_WRONLY | O_NONBLOCK)), -ENXIO);
 }
 
 TEST_F(Pipe_Named, AReaderBeforeAnyWriterSeesNoEndOfFile) {
   const int r = reader();
   EXPECT_EQ(take(r, 1), -EAGAIN);
   EXPECT_EQ(ready(r), 0);
-  const int queue = watch(r, EVFILT_READ);
-  EXPECT_EQ(ask(queue).flags, 0);
-  ::close(queue);
+  const notes queue;
+  queue.watch(r, EVFILT_READ);
+  EXPECT_FALSE(queue.next().came);
 }
 
 TEST_F(Pipe_Named, AReaderThatBlocksWaitsForTheFirstWriter) {
@@ -126,25 +75,25 @@ TEST_F(Pipe_Named, TheEndOfFileComesWhenTheLastWriterLeaves) {
   const int w = writer();
   EXPECT_EQ(take(r, 1), -EAGAIN);
   EXPECT_EQ(put(w, "last words"), 10);
-  const int queue = watch(r, EVFILT_READ);
-  EXPECT_EQ(ask(queue).data, 10);
+  const notes queue;
+  queue.watch(r, EVFILT_READ);
+  EXPECT_EQ(queue.next().data, 10);
   close(w);
-  told now = ask(queue);
+  notes::told now = queue.next();
   EXPECT_TRUE(now.flags & EV_EOF);
   EXPECT_EQ(now.data, 10);
   EXPECT_EQ(take_text(r, 20), "last words");
   EXPECT_EQ(take(r, 1), 0);
   EXPECT_EQ(ready(r), POLLIN | POLLHUP);
-  EXPECT_TRUE(ask(queue).flags & EV_EOF);
+  EXPECT_TRUE(queue.next().flags & EV_EOF);
   // A new writer ends the end of file; its leaving brings it back.
   const int again = writer();
   EXPECT_EQ(take(r, 1), -EAGAIN);
   EXPECT_EQ(ready(r), 0);
-  EXPECT_EQ(ask(queue).flags, 0);
+  EXPECT_FALSE(queue.next().came);
   close(again);
   EXPECT_EQ(take(r, 1), 0);
-  EXPECT_TRUE(ask(queue).flags & EV_EOF);
-  ::close(queue);
+  EXPECT_TRUE(queue.next().flags & EV_EOF);
 }
 
 TEST_F(Pipe_Named, OnlyReadersThatSawAWriterSeeItGo) {
@@ -154,56 +103,56 @@ TEST_F(Pipe_Named, OnlyReadersThatSawAWriterSeeItGo) {
   const int second = reader();
   EXPECT_EQ(ready(first), POLLIN | POLLHUP);
   EXPECT_EQ(ready(second), 0);
-  const int queue = watch(second, EVFILT_READ);
-  EXPECT_EQ(ask(queue).flags, 0);
-  ::close(queue);
+  const notes queue;
+  queue.watch(second, EVFILT_READ);
+  EXPECT_FALSE(queue.next().came);
 }
 
 TEST_F(Pipe_Named, AWidowedWriterHearsOfItAndMayFindANewReader) {
   const ignored_signal no_sigpipe(SIGPIPE);
   const int r = reader();
   const int w = writer();
-  const int queue = watch(w, EVFILT_WRITE);
-  EXPECT_EQ(ask(queue).data, 65536);
+  const notes queue;
+  queue.watch(w, EVFILT_WRITE);
+  EXPECT_EQ(queue.next().data, 65536);
   close(r);
   EXPECT_EQ(ready(w), POLLOUT | POLLHUP);
   EXPECT_EQ(put(w, 1), -EPIPE);
-  const told widowed = ask(queue);
+  const notes::told widowed = queue.next();
   EXPECT_TRUE(widowed.flags & EV_EOF);
   EXPECT_FALSE(widowed.flags & EV_ONESHOT);
   const int again = reader();
   EXPECT_EQ(ready(w), POLLOUT);
   EXPECT_EQ(put(w, "back"), 4);
   EXPECT_EQ(take_text(again, 9), "back");
-  const told found = ask(queue);
-  EXPECT_TRUE(found.flags & 0x10000);
+  const notes::told found = queue.next();
+  EXPECT_TRUE(found.came);
   EXPECT_FALSE(found.flags & EV_EOF);
-  ::close(queue);
 }
 
 TEST_F(Pipe_Named, ANoteForWritingMayBeMadeWithoutReaders) {
   const int r = reader();
   const int w = writer();
   close(r);
-  const int queue = watch(w, EVFILT_WRITE);
-  EXPECT_TRUE(ask(queue).flags & EV_EOF);
-  ::close(queue);
+  const notes queue;
+  queue.watch(w, EVFILT_WRITE);
+  EXPECT_TRUE(queue.next().flags & EV_EOF);
 }
 
 TEST_F(Pipe_Named, ANoteForTheDirectionItLacksNeverFires) {
   const int r = reader();
   const int w = writer();
-  const int reading = watch(w, EVFILT_READ);
-  const int writing = watch(r, EVFILT_WRITE);
+  const notes reading;
+  reading.watch(w, EVFILT_READ);
+  const notes writing;
+  writing.watch(r, EVFILT_WRITE);
   put(w, 100);
-  EXPECT_EQ(ask(reading).flags, 0);
-  EXPECT_EQ(ask(writing).flags, 0);
+  EXPECT_FALSE(reading.next().came);
+  EXPECT_FALSE(writing.next().came);
   EXPECT_EQ(held(r), 100);
   EXPECT_EQ(held(w), 0);
   EXPECT_EQ(outcome_of(quay_write(r, "x", 1)), -EBADF);
   EXPECT_EQ(take(w, 1), -EBADF);
-  ::close(reading);
-  ::close(writing);
 }
 
 TEST_F(Pipe_Named, APollerIsWokenByTheFirstByteAndByTheEnd) {
@@ -243,7 +192,7 @@ TEST_F(Pipe_Named, OtherFilesAreOpenedAsTheyAre) {
   quay_close(fd);
   EXPECT_EQ(outcome_of(quay_open("/no/such/file", O_RDONLY)), -ENOENT);
   EXPECT_EQ(outcome_of(quay_open(nullptr, O_RDONLY)), -EFAULT);
-  EXPECT_EQ(outcome_of(quay_open(path_.c_str(), O_RDONLY | O_CREAT)), -EINVAL);
+  EXPECT_EQ(outcome_of(quay_open(path(), O_RDONLY | O_CREAT)), -EINVAL);
 }
 
 }  // namespace
