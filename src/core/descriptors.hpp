@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/file_call.hpp"
 #include "core/growable.hpp"
 
 namespace quay::core {
@@ -50,7 +51,9 @@ class descriptor_owner {
   virtual long write(int fd, const iovec* parts, int count) = 0;
   virtual int stat(int fd, struct stat& out) noexcept = 0;
   virtual int ioctl(int fd, unsigned long request, void* argument) noexcept = 0;
+  // F_GETOWN, whose answer may be negative, puts it where `argument` points.
   virtual int fcntl(int fd, int command, void* argument) noexcept = 0;
+  virtual int answer(int /*fd*/, file_call) noexcept { return kAskKernel; }
   // What poll() would report of `events` now.
   virtual int poll(int fd, short events) noexcept = 0;
 

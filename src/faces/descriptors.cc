@@ -101,11 +101,27 @@ int quay_ioctl(int fd, unsigned long request, ...) {
       [&] { return ioctl(fd, request, argument); });
 }
 
+// The answer is negative for a process group.
+static int sigio_owner(int fd) {
+  int who = 0;
+  bool ours = false;
+  const int result = answer(
+      fd,
+      [&](descriptor_owner& o) {
+        const int error = o.fcntl(fd, F_GETOWN, &who);
+        ours = error == 0;
+        return error;
+      },
+      [&] { return fcntl(fd, F_GETOWN); });
+  return ours ? who : result;
+}
+
 int quay_fcntl(int fd, int cmd, ...) {
   va_list args;
   va_start(args, cmd);
   void* argument = va_arg(args, void*);
   va_end(args);
+  if (cmd == F_GETOWN) return sigio_owner(fd);
   const int result = answer(
       fd, [&](descriptor_owner& o) { return o.fcntl(fd, cmd, argument); },
       [&] { return fcntl(fd, cmd, argument); });

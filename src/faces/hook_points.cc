@@ -90,6 +90,10 @@ int quay_hook_fcntl(int fd, int command, void* argument) {
   return ask(fd, [&](quay::core::descriptor_owner& o) { return o.fcntl(fd, command, argument); });
 }
 
+int quay_hook_file_call(int fd, quay::core::file_call what) {
+  return ask(fd, [&](quay::core::descriptor_owner& o) { return o.answer(fd, what); });
+}
+
 std::size_t quay_readable(const void* p, std::size_t n) {
   return quay::host::linux_host::instance().readable_prefix(p, n);
 }

@@ -15,6 +15,9 @@
 #include <time.h>
 #include <cstddef>
 #include <cstdint>
+
+#include "core/file_call.hpp"
+
 struct sigaction;
 
 #define QUAY_HOOK_POINT extern "C" __attribute__((visibility("default")))
@@ -43,6 +46,7 @@ struct quay_hook_time {
 QUAY_HOOK_POINT int quay_hook_stat(int fd, struct statx* out);
 QUAY_HOOK_POINT int quay_hook_ioctl(int fd, unsigned long request, void* argument);
 QUAY_HOOK_POINT int quay_hook_fcntl(int fd, int command, void* argument);
+QUAY_HOOK_POINT int quay_hook_file_call(int fd, quay::core::file_call what);
 
 QUAY_HOOK_POINT long quay_hook_read(int fd, void* buffer, std::size_t n);
 QUAY_HOOK_POINT long quay_hook_write(int fd, const void* buffer, std::size_t n);

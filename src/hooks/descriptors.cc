@@ -5,8 +5,10 @@
 // Contract: semantics/kqueue.md section 6; core::descriptor_owner. read, write, poll and their like
 //           are in pipes.cc.
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,6 +20,7 @@
 
 namespace {
 
+using quay::core::file_call;
 using quay::hooks::original;
 
 constinit original<int(int, int, ...)> libc_fcntl{"fcntl"};
@@ -29,6 +32,15 @@ constinit original<int(int, const char*, struct stat*, int) noexcept> libc_fstat
 constinit original<int(int, const char*, struct stat64*, int) noexcept> libc_fstatat64{"fstatat64"};
 constinit original<off_t(int, off_t, int) noexcept> libc_lseek{"lseek"};
 constinit original<off64_t(int, off64_t, int) noexcept> libc_lseek64{"lseek64"};
+constinit original<int(int, off_t) noexcept> libc_ftruncate{"ftruncate"};
+constinit original<int(int, off64_t) noexcept> libc_ftruncate64{"ftruncate64"};
+constinit original<int(int, mode_t) noexcept> libc_fchmod{"fchmod"};
+constinit original<int(int, const char*, mode_t, int) noexcept> libc_fchmodat{"fchmodat"};
+constinit original<int(int, uid_t, gid_t) noexcept> libc_fchown{"fchown"};
+constinit original<int(int, const char*, uid_t, gid_t, int) noexcept> libc_fchownat{"fchownat"};
+constinit original<int(int, const timespec*) noexcept> libc_futimens{"futimens"};
+constinit original<int(int, const timeval*) noexcept> libc_futimes{"futimes"};
+constinit original<int(int, int) noexcept> libc_flock{"flock"};
 
 [[gnu::constructor]] void look_up_originals() {
   libc_fcntl.get();
@@ -40,6 +52,15 @@ constinit original<off64_t(int, off64_t, int) noexcept> libc_lseek64{"lseek64"};
   libc_fstatat64.get();
   libc_lseek.get();
   libc_lseek64.get();
+  libc_ftruncate.get();
+  libc_ftruncate64.get();
+  libc_fchmod.get();
+  libc_fchmodat.get();
+  libc_fchown.get();
+  libc_fchownat.get();
+  libc_futimens.get();
+  libc_futimes.get();
+  libc_flock.get();
 }
 
 int answer(int result) noexcept {
@@ -51,7 +72,10 @@ int answer(int result) noexcept {
 template <class Libc>
 int control(int fd, int command, void* argument, Libc& libc) noexcept {
   if (!quay_hook_is_ours(fd)) return libc.get()(fd, command, argument);
-  const int result = quay_hook_fcntl(fd, command, argument);
+  int owner = 0;  // negative for a process group
+  const bool asks = command == F_GETOWN;
+  const int result = quay_hook_fcntl(fd, command, asks ? &owner : argument);
+  if (result == 0 && asks) return owner;
   if (result != QUAY_HOOK_PASS) return answer(result);
   const int made = libc.get()(fd, command, argument);
   if (made >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC)) {
@@ -70,6 +94,12 @@ int status(int fd, Stat* out, Libc libc) noexcept {
   if (out == nullptr) return answer(-EFAULT);
   if (!quay::faces::lay_out(found, *out)) return answer(-EOVERFLOW);
   return 0;
+}
+
+template <class Libc>
+int request(int fd, file_call what, Libc libc) noexcept {
+  const int result = quay_hook_is_ours(fd) ? quay_hook_file_call(fd, what) : QUAY_HOOK_PASS;
+  return result != QUAY_HOOK_PASS ? answer(result) : libc();
 }
 
 bool names_descriptor(const char* path, int flags) noexcept {
@@ -126,4 +156,42 @@ QUAY_HOOK off_t lseek(int fd, off_t offset, int whence) noexcept {
 
 QUAY_HOOK off64_t lseek64(int fd, off64_t offset, int whence) noexcept {
   return quay_hook_is_ours(fd) ? answer(-ESPIPE) : libc_lseek64.get()(fd, offset, whence);
+}
+
+QUAY_HOOK int ftruncate(int fd, off_t length) noexcept {
+  return request(fd, file_call::truncate, [=] { return libc_ftruncate.get()(fd, length); });
+}
+
+QUAY_HOOK int ftruncate64(int fd, off64_t length) noexcept {
+  return request(fd, file_call::truncate, [=] { return libc_ftruncate64.get()(fd, length); });
+}
+
+QUAY_HOOK int fchmod(int fd, mode_t mode) noexcept {
+  return request(fd, file_call::mode, [=] { return libc_fchmod.get()(fd, mode); });
+}
+
+QUAY_HOOK int fchmodat(int fd, const char* path, mode_t mode, int flags) noexcept {
+  const auto libc = [=] { return libc_fchmodat.get()(fd, path, mode, flags); };
+  return names_descriptor(path, flags) ? request(fd, file_call::mode, libc) : libc();
+}
+
+QUAY_HOOK int fchown(int fd, uid_t user, gid_t group) noexcept {
+  return request(fd, file_call::owner, [=] { return libc_fchown.get()(fd, user, group); });
+}
+
+QUAY_HOOK int fchownat(int fd, const char* path, uid_t user, gid_t group, int flags) noexcept {
+  const auto libc = [=] { return libc_fchownat.get()(fd, path, user, group, flags); };
+  return names_descriptor(path, flags) ? request(fd, file_call::owner, libc) : libc();
+}
+
+QUAY_HOOK int futimens(int fd, const timespec times[2]) noexcept {
+  return request(fd, file_call::times, [=] { return libc_futimens.get()(fd, times); });
+}
+
+QUAY_HOOK int futimes(int fd, const timeval times[2]) noexcept {
+  return request(fd, file_call::times, [=] { return libc_futimes.get()(fd, times); });
+}
+
+QUAY_HOOK int flock(int fd, int operation) noexcept {
+  return request(fd, file_call::lock, [=] { return libc_flock.get()(fd, operation); });
 }

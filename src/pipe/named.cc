@@ -177,6 +177,13 @@ int named::ioctl(int fd, unsigned long request, void* argument) noexcept {
   return static_cast<int>(error);
 }
 
+// To the seed a named pipe is a file that may be truncated, to no effect.
+int named::answer(int fd, core::file_call what) noexcept {
+  const found now = look_at(fd);
+  if (!now.ours || what != core::file_call::truncate) return kAskKernel;
+  return now.writes ? 0 : -EINVAL;
+}
+
 // The kernel says POLLHUP to readers and POLLERR to writers; to the seed both are the end of file,
 // which also reads.
 int named::poll(int fd, short events) noexcept {

@@ -31,6 +31,7 @@ class named final : public core::descriptor_owner {
   int stat(int, struct stat&) noexcept override { return kAskKernel; }
   int ioctl(int fd, unsigned long request, void* argument) noexcept override;
   int fcntl(int, int, void*) noexcept override { return kAskKernel; }
+  int answer(int fd, core::file_call what) noexcept override;
   int poll(int fd, short events) noexcept override;
   bool observe(int fd, bool writing, core::observation& out) noexcept override;
 

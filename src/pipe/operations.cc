@@ -25,12 +25,38 @@ timespec time_of(std::int64_t ns) noexcept {
   return {static_cast<time_t>(ns / kSecond), static_cast<long>(ns % kSecond)};
 }
 
+// Locks belong to files with a name.
+bool is_lock(int command) noexcept {
+  for (const int each : {F_GETLK, F_SETLK, F_SETLKW, F_GETLK64, F_SETLK64, F_SETLKW64, F_OFD_GETLK,
+                         F_OFD_SETLK, F_OFD_SETLKW}) {
+    if (command == each) return true;
+  }
+  return false;
+}
+
+// SIGIO has one number, and goes to a process or to a group.
+bool is_linux_sigio(int command) noexcept {
+  return command == F_SETSIG || command == F_GETSIG || command == F_SETOWN_EX ||
+         command == F_GETOWN_EX;
+}
+
 void set_async(direction& d, bool on) noexcept {
   if (on) {
     d.listening.fetch_or(kAsync);
   } else {
     d.listening.fetch_and(~kAsync);
   }
+}
+
+// Who does not exist hears of nothing, and owns nothing when his number is taken again.
+int set_owner(core::host& os, direction& d, int owner) noexcept {
+  if (owner != 0 && os.send_sigio(owner, true) == ESRCH) return -ESRCH;
+  d.async_owner.store(owner);
+  return 0;
+}
+int owner_of(core::host& os, const direction& d) noexcept {
+  const int owner = d.async_owner.load();
+  return owner != 0 && os.send_sigio(owner, true) == ESRCH ? 0 : owner;
 }
 
 // The kernel pipe's own readiness, once it carries the bytes.
@@ -113,9 +139,8 @@ int system::ioctl(int fd, unsigned long request, void* argument) noexcept {
   if (!look_up(fd, call)) return kAskKernel;
   direction& d = call.inbound();
   auto* number = static_cast<int*>(argument);
-  const bool gets = request == FIONREAD || request == FIOGETOWN || request == TIOCGPGRP;
-  const bool sets =
-      request == FIONBIO || request == FIOASYNC || request == FIOSETOWN || request == TIOCSPGRP;
+  const bool gets = request == FIONREAD || asks_for_sigio_owner(request);
+  const bool sets = request == FIONBIO || request == FIOASYNC || names_sigio_owner(request);
   if (gets && os_.writable_prefix(number, sizeof *number) != sizeof *number) return -EFAULT;
   if (sets && os_.readable_prefix(number, sizeof *number) != sizeof *number) return -EFAULT;
   switch (request) {
@@ -133,16 +158,11 @@ int system::ioctl(int fd, unsigned long request, void* argument) noexcept {
       *number = static_cast<int>(d.held());
       return 0;
     case FIOSETOWN:
-      d.async_owner.store(*number);
-      return 0;
-    case FIOGETOWN:
-      *number = d.async_owner.load();
-      return 0;
     case TIOCSPGRP:
-      d.async_owner.store(-*number);
-      return 0;
+      return set_owner(os_, d, sigio_owner(request, *number));
+    case FIOGETOWN:
     case TIOCGPGRP:
-      *number = -d.async_owner.load();
+      *number = sigio_owner(request, owner_of(os_, d));
       return 0;
     case FIOCLEX:
     case FIONCLEX:
@@ -173,17 +193,24 @@ int system::fcntl(int fd, int command, void* argument) noexcept {
       return 0;
     }
     case F_SETOWN:
-      d.async_owner.store(number);
-      return 0;
+      return set_owner(os_, d, number);
     case F_GETOWN:
-      return d.async_owner.load();
+      *static_cast<int*>(argument) = owner_of(os_, d);
+      return 0;
     case F_GETPIPE_SZ:
       return static_cast<int>(call.memory().to[0].limit());
     case F_SETPIPE_SZ:
       return -EINVAL;  // sizes follow the traffic and the budget
     default:
-      return kAskKernel;
+      if (is_lock(command)) return -EBADF;
+      return is_linux_sigio(command) ? -EINVAL : kAskKernel;
   }
+}
+
+int system::answer(int fd, core::file_call what) noexcept {
+  subject call{};
+  if (!look_up(fd, call) || call.memory().plain.load() != 0) return kAskKernel;
+  return what == core::file_call::lock ? -EOPNOTSUPP : -EINVAL;
 }
 
 int system::poll(int fd, short events) noexcept {

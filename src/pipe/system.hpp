@@ -52,6 +52,7 @@ class system final : public core::descriptor_owner {
   int stat(int fd, struct stat& out) noexcept override;
   int ioctl(int fd, unsigned long request, void* argument) noexcept override;
   int fcntl(int fd, int command, void* argument) noexcept override;
+  int answer(int fd, core::file_call what) noexcept override;
   int poll(int fd, short events) noexcept override;
 
   bool observe(int fd, bool writing, core::observation& out) noexcept override;
