@@ -166,7 +166,7 @@ bool descriptor_filter::observed(queue& q, slot_index i) noexcept {
   n.fflags = now.fflags;
   mark_eof(q, n, now.eof, now.data == 0, false);
   if (now.last) n.flags |= EV_ONESHOT;
-  return now.eof || ((n.sfflags & NOTE_LOWAT) ? now.data >= n.sdata : now.ready);
+  return now.eof || now.ready;  // the owner's threshold: NOTE_LOWAT is for what the kernel has
 }
 
 void descriptor_filter::mark_eof(queue& q, note& n, bool eof, bool drained,
