@@ -103,6 +103,8 @@ std::size_t quay_writable(void* p, std::size_t n) {
 
 int quay_hook_highest(void) { return descriptors().highest(); }
 
+int quay_hook_table_size(void) { return quay::host::descriptor_table_size(); }
+
 void quay_hook_unmapping(void) { quay::host::mapping_changed(); }
 
 namespace {

@@ -29,6 +29,7 @@ QUAY_HOOK_POINT void quay_hook_closed(int fd);
 QUAY_HOOK_POINT int quay_hook_is_ours(int fd);
 QUAY_HOOK_POINT void quay_hook_duplicated(int from, int to);
 QUAY_HOOK_POINT int quay_hook_highest(void);     // no number above this one concerns us
+QUAY_HOOK_POINT int quay_hook_table_size(void);  // every open number is below
 QUAY_HOOK_POINT void quay_hook_unmapping(void);  // a mapping is about to go or to lose rights
 QUAY_HOOK_POINT int quay_hook_sending(int fd);   // 0, or why it may not be sent (SCM_RIGHTS)
 

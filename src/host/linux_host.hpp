@@ -102,4 +102,7 @@ bool process_is_marked() noexcept;
 void mappings_are_announced(bool yes) noexcept;
 void mapping_changed() noexcept;
 
+// Every open number is below; a small one at least, where the kernel does not say.
+int descriptor_table_size() noexcept;
+
 }  // namespace quay::host

@@ -18,6 +18,7 @@
 
 #include <linux/sockios.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
@@ -27,6 +28,7 @@
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
 #include "host/pipes.hpp"
+#include "host/plain_calls.hpp"
 #include "host/system_call.hpp"
 
 namespace quay::host {
@@ -125,6 +127,19 @@ bool linux_host::is_same_file(int a, int b) noexcept {
   constexpr int kKcmpFile = 0;
   const long pid = syscall(SYS_getpid);
   return syscall(SYS_kcmp, pid, pid, kKcmpFile, a, b) == 0;
+}
+
+int descriptor_table_size() noexcept {
+  errno_guard keep;
+  constexpr int kSmall = 1024;
+  char text[2048];
+  const int status = plain::open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  if (status < 0) return kSmall;
+  const ssize_t n = plain::read(status, text, sizeof text - 1);
+  syscall(SYS_close, status);
+  text[n > 0 ? n : 0] = '\0';
+  const char* line = std::strstr(text, "\nFDSize:");
+  return line != nullptr ? std::max(std::atoi(line + sizeof "\nFDSize:" - 1), kSmall) : kSmall;
 }
 
 int linux_host::duplicate_of(int fd) noexcept {

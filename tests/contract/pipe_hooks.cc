@@ -2,10 +2,12 @@
 //
 // What: libc's own calls on the ends, where the hooks library stands in front of them.
 // Contract: src/hooks/pipes.cc. Without the hooks these cases are skipped.
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <climits>
 #include <cstring>
 
 #include "pipe.hpp"
@@ -85,6 +87,110 @@ TEST_F(Pipe_Hooks, PselectTakesAMaskAndATime) {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   put(p.writer(), 1);
   EXPECT_EQ(pselect(p.reader() + 1, &reading, nullptr, nullptr, nullptr, nullptr), 1);
+}
+
+// A set as programs make it that have more descriptors than an fd_set has bits.
+class large_set {
+ public:
+  explicit large_set(int most) : words_(static_cast<size_t>(most) / kBits + 1) {}
+  void add(int fd) { words_[at(fd)] |= bit(fd); }
+  bool has(int fd) const { return (words_[at(fd)] & bit(fd)) != 0; }
+  fd_set* get() { return reinterpret_cast<fd_set*>(words_.data()); }
+
+ private:
+  static constexpr size_t kBits = sizeof(unsigned long) * 8;
+  static size_t at(int fd) { return static_cast<size_t>(fd) / kBits; }
+  static unsigned long bit(int fd) { return 1ul << static_cast<size_t>(fd) % kBits; }
+  std::vector<unsigned long> words_;
+};
+
+TEST_F(Pipe_Hooks, SelectKnowsMoreDescriptorsThanASetOfUsualSize) {
+  constexpr int kHigh = FD_SETSIZE + 400;
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur <= kHigh + 10) GTEST_SKIP() << "not so many descriptors are allowed";
+  pipe_pair p;
+  const int reader = fcntl(p.reader(), F_DUPFD, kHigh);
+  const int writer = fcntl(p.writer(), F_DUPFD, kHigh);
+  ASSERT_GE(reader, kHigh);
+  put(p.writer(), 1);
+  large_set reading(writer);
+  large_set writing(writer);
+  for (const int fd : {reader, writer, p.writer()}) reading.add(fd);
+  writing.add(writer);
+  EXPECT_EQ(select(writer + 1, reading.get(), writing.get(), nullptr, nullptr), 2);
+  EXPECT_TRUE(reading.has(reader));
+  EXPECT_FALSE(reading.has(writer));
+  EXPECT_FALSE(reading.has(p.writer()));
+  EXPECT_TRUE(writing.has(writer));
+  close(reader);
+  close(writer);
+}
+
+TEST_F(Pipe_Hooks, SelectLooksAtNoMoreDescriptorsThanThereMayBe) {
+  pipe_pair p;
+  put(p.writer(), 1);
+  large_set reading(1 << 20);
+  reading.add(p.reader());
+  EXPECT_EQ(select(INT_MAX, reading.get(), nullptr, nullptr, nullptr), 1);
+  EXPECT_TRUE(reading.has(p.reader()));
+}
+
+TEST_F(Pipe_Hooks, SelectRefusesWhatIsNotOpen) {
+  pipe_pair p;
+  const int closed = fcntl(p.reader(), F_DUPFD, 500);
+  close(closed);
+  fd_set reading;
+  FD_ZERO(&reading);
+  FD_SET(p.reader(), &reading);
+  FD_SET(closed, &reading);
+  EXPECT_EQ(outcome_of(select(closed + 1, &reading, nullptr, nullptr, nullptr)), -EBADF);
+  EXPECT_EQ(outcome_of(select(-1, &reading, nullptr, nullptr, nullptr)), -EINVAL);
+}
+
+TEST_F(Pipe_Hooks, EveryWayToDuplicateAnEndKeepsItOpen) {
+  using way = int (*)(int);
+  constexpr way kWays[] = {
+      [](int fd) { return dup(fd); },
+      [](int fd) { return dup2(fd, 700); },
+      [](int fd) { return dup3(fd, 701, O_CLOEXEC); },
+      [](int fd) { return fcntl(fd, F_DUPFD, 702); },
+      [](int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 703); },
+  };
+  for (const way duplicate : kWays) {
+    pipe_pair p;
+    const int copy = duplicate(p.writer());
+    ASSERT_GE(copy, 0);
+    close(p.writer());
+    ASSERT_EQ(write(copy, "still", 5), 5);
+    EXPECT_EQ(take_text(p.reader(), 9), "still");
+    close(copy);
+    EXPECT_EQ(take(p.reader(), 1), 0);
+    const int null = open("/dev/null", O_RDONLY);  // for p to close
+    if (null != p.writer()) dup2(null, p.writer());
+    if (null != p.writer()) close(null);
+  }
+}
+
+TEST_F(Pipe_Hooks, AnEndThatIsReplacedIsClosed) {
+  const ignored_signal no_sigpipe(SIGPIPE);
+  pipe_pair p;
+  ASSERT_EQ(dup2(p.writer(), p.reader()), p.reader());  // the reader is gone
+  EXPECT_EQ(outcome_of(write(p.writer(), "x", 1)), -EPIPE);
+  pipe_pair q;
+  ASSERT_EQ(dup2(q.writer(), q.writer()), q.writer());  // nothing happened
+  ASSERT_EQ(write(q.writer(), "x", 1), 1);
+  const unsigned end = static_cast<unsigned>(q.writer());
+  ASSERT_EQ(close_range(end, end, 0), 0);
+  EXPECT_EQ(take(q.reader(), 9), 1);
+  EXPECT_EQ(take(q.reader(), 9), 0);
+  ASSERT_EQ(dup2(q.reader(), q.writer()), q.writer());  // for q to close
+}
+
+TEST_F(Pipe_Hooks, TheOwnerMayBeAGroupInLibcsWordsToo) {
+  pipe_pair p;
+  ASSERT_EQ(fcntl(p.reader(), F_SETOWN, -getpgrp()), 0);
+  EXPECT_EQ(fcntl(p.reader(), F_GETOWN), -getpgrp());
 }
 
 extern "C" {
