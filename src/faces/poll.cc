@@ -150,13 +150,16 @@ bool answered(const pollfd& entry, int& answer) noexcept {
   return answer != descriptor_owner::kAskKernel && answer >= 0;
 }
 
-// Whoever waits has to be heard of: asking is what makes an owner announce.
+// Whoever waits has to be heard of: asking is what makes an owner announce. Who asks for neither
+// direction still waits for the end.
 void listen_to(const pollfd& entry) noexcept {
   descriptor_owner* owner = descriptors().owner_of(entry.fd);
   if (owner == nullptr) return;
   quay::core::observation ignored;
-  if ((entry.events & (POLLIN | POLLRDNORM)) != 0) owner->observe(entry.fd, false, ignored);
-  if ((entry.events & (POLLOUT | POLLWRNORM)) != 0) owner->observe(entry.fd, true, ignored);
+  const bool room = (entry.events & (POLLOUT | POLLWRNORM)) != 0;
+  const bool bytes = (entry.events & (POLLIN | POLLRDNORM)) != 0;
+  if (bytes || !room) owner->observe(entry.fd, false, ignored);
+  if (room) owner->observe(entry.fd, true, ignored);
 }
 
 // One look: what owners say, and the kernel's answer for the rest, waiting up to `timeout` for

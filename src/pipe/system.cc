@@ -307,6 +307,7 @@ void system::end_gone(pair& p, std::uint32_t life, int end) noexcept {
       d.taken.store(d.window_end.load());
     }
     d.eof.store(1);
+    d.async_owner.store(0);  // who closes hears nothing of it
     if (p.counted) sizes_.give_back(d.size.load());
     s.to[1 - end].eof.store(1);
     // Still under the lock, which whoever recycles the pipe takes: afterwards it may be another.

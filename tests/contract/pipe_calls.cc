@@ -3,6 +3,7 @@
 // What: odd arguments, signals in the middle, numbers that close while somebody uses them.
 // Contract: semantics/pipes-signalfd.md A3, A4, A5, A6; A13 P5, P24, P29, P30, P51, P52.
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
 #include <climits>
@@ -248,6 +249,63 @@ TEST(Pipe_Signals, AHandlerMayUseThePipeThatItInterrupted) {
   reader.until_asleep();
   reader.signal(SIGUSR1);
   EXPECT_EQ(reader.result(), 1);
+}
+
+TEST(Pipe_Signals, AHandlerForSigpipeMayReadWhatIsLeft) {
+  static int widow = -1;
+  g_signals = 0;
+  const ignored_signal pipe(SIGPIPE, [](int) {
+    char got[8];
+    g_signals = static_cast<int>(quay_read(widow, got, sizeof got));
+  });
+  pipe_pair p;
+  put(p.writer(), "left");
+  p.close(1);
+  widow = p.reader();
+  EXPECT_EQ(put(p.reader(), 1), -EPIPE);
+  EXPECT_EQ(g_signals, 4);
+}
+
+// Wherever in the call the signal finds the thread: the handler is served, or told to try again.
+TEST(Pipe_Signals, AHandlerInTheMiddleOfACallNeitherHangsNorTears) {
+  static int ends[2];
+  pipe_pair p;
+  ends[0] = p.reader();
+  ends[1] = p.writer();
+  set_nonblocking(p.reader(), true);
+  set_nonblocking(p.writer(), true);
+  static std::atomic<long> more{0};
+  more = 0;
+  const ignored_signal alarm(
+      SIGALRM,
+      [](int) {
+        const int saved = errno;
+        const char byte = 'h';
+        if (quay_write(ends[1], &byte, 1) == 1) ++more;
+        errno = saved;
+      },
+      SA_RESTART);
+  const itimerval often{{0, 50}, {0, 50}};
+  const itimerval never{};
+  const std::string piece(7000, 'm');
+  setitimer(ITIMER_REAL, &often, nullptr);
+  long mine = 0;
+  long handlers = 0;
+  const auto count = [&](const std::string& got) {
+    for (const char c : got) ++(c == 'm' ? mine : handlers);
+  };
+  constexpr int kRounds = 1000;
+  for (int i = 0; i < kRounds; ++i) {
+    for (size_t sent = 0; sent < piece.size();) {
+      const long n = put(p.writer(), piece.substr(sent));
+      if (n > 0) sent += static_cast<size_t>(n);
+      count(take_text(p.reader(), 10000));
+    }
+  }
+  setitimer(ITIMER_REAL, &never, nullptr);
+  while (held(p.reader()) > 0) count(take_text(p.reader(), 10000));
+  EXPECT_EQ(mine, 7000L * kRounds);
+  EXPECT_EQ(handlers, more);
 }
 
 // --- waiting behind others -------------------------------------------------------------------------

@@ -104,6 +104,30 @@ TEST(Pipe_Notes, APartialReadIsAnEdgeForTheReaderItself) {
   EXPECT_TRUE(events(q).empty());
 }
 
+TEST(Pipe_Notes, AWriteThatFoundNoRoomIsAnEdgeForTheReader) {
+  pipe_pair p(O_NONBLOCK);
+  const queue q = make_queue();
+  fill(p.writer());
+  ASSERT_EQ(alter(q, p.reader(), EVFILT_READ, EV_ADD | EV_CLEAR), 0);
+  EXPECT_EQ(events(q).size(), 1u);
+  EXPECT_TRUE(events(q).empty());
+  EXPECT_EQ(put(p.writer(), 1), -EAGAIN);
+  const auto got = events(q);
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_EQ(got[0].data, 65536);
+  EXPECT_EQ(take(p.writer(), 1), -EAGAIN);  // the other queue
+  EXPECT_TRUE(events(q).empty());
+}
+
+TEST(Pipe_Notes, AReadThatFoundNothingIsNoEdge) {
+  pipe_pair p(O_NONBLOCK);
+  const queue q = make_queue();
+  ASSERT_EQ(alter(q, p.writer(), EVFILT_WRITE, EV_ADD | EV_CLEAR), 0);
+  EXPECT_EQ(events(q).size(), 1u);
+  EXPECT_EQ(take(p.reader(), 1), -EAGAIN);
+  EXPECT_TRUE(events(q).empty());
+}
+
 TEST(Pipe_Notes, AnEventThatIsNoLongerTrueIsNotTold) {
   pipe_pair p;
   const queue q = make_queue();

@@ -80,6 +80,25 @@ TEST(Pipe_Sigio, OAsyncIsOfTheEndAndShowsInItsFlags) {
   EXPECT_EQ(g_signals, 1);
 }
 
+TEST(Pipe_Sigio, TheEndOfTheOtherEndIsNewsButOnesOwnIsNot) {
+  g_signals = 0;
+  const ignored_signal io(SIGIO, count_signal);
+  for (const int end : {0, 1}) {
+    pipe_pair p;
+    quay_fcntl(p[end], F_SETOWN, getpid());
+    quay_fcntl(p[end], F_SETFL, O_ASYNC);
+    p.close(1 - end);
+    EXPECT_EQ(g_signals, 1);
+    p.close(end);
+    EXPECT_EQ(g_signals.exchange(0), 1);
+    pipe_pair q;
+    quay_fcntl(q[end], F_SETOWN, getpid());
+    quay_fcntl(q[end], F_SETFL, O_ASYNC);
+    q.close(end);
+    EXPECT_EQ(g_signals, 0);
+  }
+}
+
 TEST(Pipe_Sigio, ASignalOfAnotherNumberIsRefused) {
   pipe_pair p;
   f_owner_ex thread{F_OWNER_TID, 0};
@@ -126,6 +145,20 @@ TEST(Pipe_Poll, BitsThatOnlyOthersKnowAreNeverShown) {
   p.close(1);
   EXPECT_EQ(ready(p.reader(), kStrange), POLLHUP);
   EXPECT_EQ(ready(p.reader(), POLLIN | kStrange), POLLIN | POLLHUP);
+}
+
+TEST(Pipe_Poll, WhoAsksForNothingIsToldOfTheEnd) {
+  for (int round = 0; round < 50; ++round) {
+    pipe_pair p;
+    const int end = round % 2;
+    call waiting([fd = p[end], round]() -> long {
+      pollfd asked{fd, static_cast<short>(round % 4 < 2 ? 0 : POLLPRI), 0};
+      return quay_poll(&asked, 1, -1) == 1 ? asked.revents : -1;
+    });
+    waiting.until_asleep();
+    p.close(1 - end);
+    ASSERT_EQ(waiting.result(), POLLHUP);
+  }
 }
 
 // --- libc's calls ----------------------------------------------------------------------------------
