@@ -70,23 +70,18 @@ bool named::take_in(int fd) noexcept {
 }
 
 template <class F>
-bool named::any_of(const struct stat& file, F f) noexcept {
+bool named::any_of_its_file(int fd, F f) noexcept {
+  struct stat file {};
+  if (host::kernel_stat(fd, file) != 0) return false;
   const int last = highest_.load();
-  for (int fd = 0; fd <= last; ++fd) {
-    if (descriptors_.owner_of(fd) != this) continue;
+  for (int n = 0; n <= last; ++n) {
+    if (descriptors_.owner_of(n) != this) continue;
     struct stat st {};
-    if (host::kernel_stat(fd, st) == 0 && st.st_ino == file.st_ino && st.st_dev == file.st_dev &&
-        f(fd)) {
-      return true;
-    }
+    const bool same =
+        host::kernel_stat(n, st) == 0 && st.st_ino == file.st_ino && st.st_dev == file.st_dev;
+    if (same && f(n)) return true;
   }
   return false;
-}
-
-template <class F>
-bool named::any_of_its_file(int fd, F f) noexcept {
-  struct stat own {};
-  return host::kernel_stat(fd, own) == 0 && any_of(own, f);
 }
 
 void named::tell_notes(int fd) noexcept {

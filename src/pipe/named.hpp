@@ -45,9 +45,7 @@ class named final : public core::descriptor_owner {
 
  private:
   bool take_in(int fd) noexcept;
-  // Every number of ours that is open on the file; stops when f says true.
-  template <class F>
-  bool any_of(const struct stat& file, F f) noexcept;
+  // Every number of ours that is open on the file behind fd, until f says true of one.
   template <class F>
   bool any_of_its_file(int fd, F f) noexcept;
   void tell_notes(int fd) noexcept;
