@@ -176,9 +176,11 @@ class call {
 
     sink out{Shape.store, static_cast<char*>(io_.events), Shape.size, most, 0};
     int error = 0;
+    std::uint32_t life = 0;
     {
       core::queue::section hold(q);
       if (!q.matches_locked(fd_)) return fail(EBADF);
+      life = q.life();
       if (!all) {
         q.take_glance_locked(seen_, most);
         error = scan_short_list(q, out, poll, deadline);
@@ -188,7 +190,9 @@ class call {
     }
     if (error == 0) return {out.filled, 0};
     if (error != EBADF && error != EINVAL) return fail(error);
-    sys_.end_queue(fd_);  // the descriptor is not the queue's any more
+    // The descriptor is not the queue's any more. Who was told of that has ended the queue, whose
+    // number may mean another by now.
+    if (q.life() == life && sys_.is_queue(fd_, q)) sys_.end_queue(fd_);
     return fail(EBADF);
   }
 

@@ -236,6 +236,19 @@ TEST_P(Kqueue_Threads, ClosingTheQueueWakesAllItsWaiters) {
   for (const auto& thread : some.threads()) EXPECT_THAT(thread->result(), FailsWith(EBADF));
 }
 
+TEST_P(Kqueue_Threads, AWaiterThatAClosedQueueWakesLeavesTheNumbersNextQueueAlone) {
+  for (int i = 0; i < 50; ++i) {
+    waiter thread(kq);
+    ASSERT_TRUE(thread.falls_asleep());
+    const int number = kq;
+    kq.close();
+    kq = make_queue(dialect());
+    ASSERT_EQ(kq, number);
+    EXPECT_THAT(thread.result(), FailsWith(EBADF));
+    ASSERT_THAT(alter(kq, {add(1, EVFILT_USER)}), Succeeds()) << "after " << i;
+  }
+}
+
 // Row 41: a level note must not look absent while another thread re-validates it.
 TEST_P(Kqueue_Threads, PollersNeverMissALevelNote) {
   if (is(QUAY_DIALECT_NETBSD) || is(QUAY_DIALECT_OPENBSD))
