@@ -72,8 +72,8 @@ int quay_associate(int port, int source, uintptr_t object, const file_obj_t* fil
       return finish(object > INT_MAX ? EBADFD
                                      : p->associate(static_cast<int>(object), events, user));
     case PORT_SOURCE_FILE: {
-      quay::port::file_source* files = quay::port::file_source::of(*p, true);
-      return finish(files != nullptr ? files->associate(*p, object, file, events, user) : ENOMEM);
+      quay::port::file_source* files = quay::port::file_source::of(*p, true, error);
+      return finish(files != nullptr ? files->associate(*p, object, file, events, user) : error);
     }
     default:
       return finish(EINVAL);
@@ -88,8 +88,8 @@ int port_dissociate(int port, int source, uintptr_t object) {
     case PORT_SOURCE_FD:
       return finish(object > INT_MAX ? EBADFD : p->dissociate(static_cast<int>(object)));
     case PORT_SOURCE_FILE: {
-      quay::port::file_source* files = quay::port::file_source::of(*p, false);
-      return finish(files != nullptr ? files->dissociate(*p, object) : EINVAL);
+      quay::port::file_source* files = quay::port::file_source::of(*p, false, error);
+      return finish(files != nullptr ? files->dissociate(*p, object) : error);
     }
     default:
       return finish(EINVAL);

@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "support/mounts.hpp"
 #include "support/port.hpp"
@@ -310,6 +312,28 @@ TEST_F(Port_File, TheNameIsReadOnceAndMayGo) {
   object_.fo_name = nullptr;
   touch();
   EXPECT_THAT(arrivals(port_), ElementsAre(event(object_, FILE_ATTRIB, 1)));
+}
+
+// The first association of a port makes what all of its files share.
+TEST_F(Port_File, TwoThreadsMayBeTheFirst) {
+  for (int round = 0; round < 200; ++round) {
+    const test_port port;
+    std::string text = name_.string();
+    file_obj_t objects[2] = {};
+    std::atomic<int> ready{0};
+    const auto first = [&](file_obj_t& object) {
+      object.fo_name = text.data();
+      ++ready;
+      while (ready < 2) continue;
+      return ::port_associate(port, PORT_SOURCE_FILE, reinterpret_cast<uintptr_t>(&object),
+                              FILE_ATTRIB, nullptr);
+    };
+    std::thread other([&] { EXPECT_THAT(first(objects[1]), Works()); });
+    EXPECT_THAT(first(objects[0]), Works());
+    other.join();
+    touch();
+    ASSERT_EQ(arrivals(port, 2).size(), 2U) << "round " << round;
+  }
 }
 
 TEST_F(Port_File, AWatchCountsAgainstTheLimit) {

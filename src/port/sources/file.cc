@@ -52,10 +52,15 @@ int read_request(core::host& os, const file_obj_t* from, file_obj_t& out,
 
 }  // namespace
 
-file_source* file_source::of(port& p, bool make) noexcept {
+file_source* file_source::of(port& p, bool make, int& error) noexcept {
+  port::section in(p);
+  error = in.error();
+  if (error != 0) return nullptr;
   auto* known = static_cast<file_source*>(p.source(PORT_SOURCE_FILE));
+  if (known == nullptr) error = EINVAL;
   if (known != nullptr || !make) return known;
   void* place = core::map_memory(sizeof(file_source));
+  error = place != nullptr ? 0 : ENOMEM;
   if (place == nullptr) return nullptr;
   auto* fresh = ::new (place) file_source;
   fresh->os_ = &p.env().os;

@@ -21,9 +21,8 @@ namespace quay::port {
 
 class file_source final : public event_source {
  public:
-  // Of a port that knows none yet; null: no memory.
-  static file_source* of(port& p, bool make) noexcept;
-
+  // Of a port; `make`: also if it knows none yet. Null, and why: EINVAL, there is none.
+  static file_source* of(port& p, bool make, int& error) noexcept;
   // `object` is the association's name; `from` is what lies there, in the library's own layout.
   int associate(port& p, std::uintptr_t object, const file_obj_t* from, int events,
                 void* user) noexcept;
