@@ -134,6 +134,8 @@ bool port::close() noexcept {
     open_.store(false, std::memory_order_release);
     if (hold.error() == 0) {
       evict_waiters_locked();
+      state_->freed.fetch_add(1, std::memory_order_release);  // who waits for room waits in vain
+      host::wake_all_sleepers(state_->freed);
       env_.programs.leaving_locked(*this);
       drop_process_locked(me_);
       for (const process& other : state_->processes) last = last && other.pid == 0;
@@ -247,6 +249,7 @@ int port::post(int source, int events, std::uint64_t object, void* user,
 
 int port::post_waiting(int source, int events, std::uint64_t object, void* user,
                        std::uint8_t traits) noexcept {
+  const presence waits(*this);
   for (;;) {
     const std::uint32_t seen = state_->freed.load(std::memory_order_acquire);
     const int error = post(source, events, object, user, traits);

@@ -151,6 +151,19 @@ class port {
     port& port_;
     const int error_;
   };
+  // A thread that waits without the lock, and comes back: the port is not recycled meanwhile.
+  class presence {
+   public:
+    explicit presence(port& p) noexcept : port_(p) {
+      p.inside_.fetch_add(1, std::memory_order_relaxed);
+    }
+    ~presence() { port_.inside_.fetch_sub(1, std::memory_order_release); }
+    presence(const presence&) = delete;
+    presence& operator=(const presence&) = delete;
+
+   private:
+    port& port_;
+  };
   // Waits until `freed` is no longer what was seen; EINTR.
   int wait_for_room(std::uint32_t seen) noexcept;
   shared_state& state() noexcept { return *state_; }

@@ -10,6 +10,7 @@
 
 #include "support/port.hpp"
 #include "support/processes.hpp"
+#include "support/threads.hpp"
 
 namespace quay::test {
 namespace {
@@ -56,11 +57,14 @@ class limited {
     port_ = ::port_create1(O_CLOEXEC);
     quay_tunable_set("port_max_events", before);
   }
-  ~limited() { ::quay_close(port_); }
+  ~limited() { close(); }
   limited(const limited&) = delete;
   limited& operator=(const limited&) = delete;
   // NOLINTNEXTLINE(google-explicit-constructor): a descriptor is an int everywhere.
   operator int() const { return port_; }
+  void close() {
+    if (port_ >= 0) ::quay_close(std::exchange(port_, -1));
+  }
 
  private:
   int port_;
@@ -128,6 +132,23 @@ TEST(Port_Source, FullPortsAreWaitedForWhereAsked) {
   EXPECT_THAT(arrivals(port), ElementsAre(Is(PORT_SOURCE_USER, 1, 0)));
   EXPECT_THAT(arrivals(port), ElementsAre(Is(kSource, 0, 0)));
   source.join();
+}
+
+TEST(Port_Source, ClosingAFullPortWakesWhoWaitsForRoom) {
+  limited port(1);
+  ASSERT_THAT(::port_send(port, 1, nullptr), Works());
+  thread_in_call<int> dispatcher([fd = static_cast<int>(port)] {
+    return ::port_dispatch(fd, PORT_SHARE_EVENT, PORT_SOURCE_AIO, 1, 2, nullptr) == -1 ? errno : 0;
+  });
+  thread_in_call<int> source([fd = static_cast<int>(port)] {
+    port_kevent_t* event = nullptr;
+    return ::port_alloc_event_block(fd, 0, kSource, &event) == -1 ? errno : 0;
+  });
+  ASSERT_TRUE(dispatcher.falls_asleep());
+  ASSERT_TRUE(source.falls_asleep());
+  port.close();
+  EXPECT_EQ(dispatcher.result(), EBADF);
+  EXPECT_EQ(source.result(), EBADF);
 }
 
 TEST(Port_Source, ACopyHasThePortAndTheSource) {

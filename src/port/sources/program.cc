@@ -41,6 +41,7 @@ program_source::event_record* program_source::record_of(port& p, const slot& s) 
 
 int program_source::reserve(port& p, int source, bool kept, bool own, bool wait,
                             event_record*& out) noexcept {
+  const port::presence waits(p);
   const slot_index n = records_.allocate();
   if (n == kNil) return ENOMEM;
   slot_index highest = high_water_.load(std::memory_order_relaxed);
