@@ -83,10 +83,11 @@ int quay_fstat(int fd, struct stat* st) {
       fd,
       [&](descriptor_owner& o) {
         struct stat found {};
-        if (st == nullptr) return -EFAULT;
         const int error = o.stat(fd, found);
-        if (error == 0) *st = found;
-        return error;
+        if (error != 0) return error;
+        if (linux_host::instance().writable_prefix(st, sizeof *st) < sizeof *st) return -EFAULT;
+        *st = found;
+        return 0;
       },
       [&] { return fstat(fd, st); });
 }

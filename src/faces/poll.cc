@@ -196,6 +196,14 @@ std::int64_t now() noexcept {
   return t.tv_sec * kSecond + t.tv_nsec;
 }
 
+// What is longer than a clock can count is as long as that.
+std::int64_t nanoseconds(const timespec& t) noexcept {
+  std::int64_t all = 0;
+  const bool over = __builtin_mul_overflow(std::int64_t{t.tv_sec}, kSecond, &all) ||
+                    __builtin_add_overflow(all, std::int64_t{t.tv_nsec}, &all);
+  return over ? INT64_MAX : all;
+}
+
 // As ppoll(2), or -errno.
 int wait(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) {
   enlist();
@@ -211,8 +219,7 @@ int wait(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) {
   const waiting here(fds, n);
   if (here.bell() < 0) return -errno;
   const std::int64_t start = now();
-  const std::int64_t most =
-      timeout != nullptr ? timeout->tv_sec * kSecond + timeout->tv_nsec : INT64_MAX;
+  const std::int64_t most = timeout != nullptr ? nanoseconds(*timeout) : INT64_MAX;
   for (;;) {
     const std::int64_t left = std::max<std::int64_t>(most - (now() - start), 0);
     const timespec rest{static_cast<time_t>(left / kSecond), static_cast<long>(left % kSecond)};
@@ -227,12 +234,15 @@ int wait(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) {
 
 int quay_hook_poll(pollfd* fds, nfds_t n, const quay_hook_time* timeout, const sigset_t* mask) {
   const std::size_t size = n * sizeof *fds;
-  const bool readable = quay::host::linux_host::instance().readable_prefix(fds, size) == size;
+  const bool usable = quay::host::linux_host::instance().writable_prefix(fds, size) == size;
   bool any = false;
-  for (nfds_t i = 0; readable && i < n && !any; ++i) any = is_ours(fds[i].fd);
+  for (nfds_t i = 0; usable && i < n && !any; ++i) any = is_ours(fds[i].fd);
   if (!any) return descriptor_owner::kAskKernel;
   timespec longest{};
   if (timeout != nullptr) {
+    if (timeout->seconds < 0 || timeout->nanoseconds < 0 || timeout->nanoseconds >= kSecond) {
+      return -EINVAL;
+    }
     longest = {static_cast<time_t>(timeout->seconds), static_cast<long>(timeout->nanoseconds)};
   }
   return wait(fds, n, timeout != nullptr ? &longest : nullptr, mask);

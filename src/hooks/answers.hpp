@@ -31,7 +31,9 @@ class boundary_time {
     if (given_) value_ = {t->tv_sec, t->tv_nsec};
   }
   explicit boundary_time(const timeval* t) noexcept : given_(t != nullptr) {
-    if (given_) value_ = {t->tv_sec, std::int64_t{t->tv_usec} * 1000};
+    if (!given_) return;
+    constexpr std::int64_t kSecond = 1'000'000;
+    value_ = {t->tv_sec + t->tv_usec / kSecond, t->tv_usec % kSecond * 1000};
   }
   const quay_hook_time* get() const noexcept { return given_ ? &value_ : nullptr; }
 

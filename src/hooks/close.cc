@@ -155,8 +155,8 @@ QUAY_HOOK int dup3(int from, int to, int flags) noexcept {
 QUAY_HOOK int close_range(unsigned first, unsigned last, int flags) noexcept {
   int result = 0;
   const auto call = [&] { result = libc_close_range.get()(first, last, flags); };
-  constexpr int kCloseOnExecOnly = 1 << 2;  // CLOSE_RANGE_CLOEXEC closes nothing now
-  if (first > last || (flags & kCloseOnExecOnly) != 0) {
+  constexpr int kUnshare = 1 << 1;  // with CLOSE_RANGE_CLOEXEC it closes nothing now, else it fails
+  if (first > last || (flags & ~kUnshare) != 0) {
     call();
   } else {
     announce_range(first, last, call);

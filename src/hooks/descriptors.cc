@@ -91,7 +91,7 @@ int status(int fd, Stat* out, Libc libc) noexcept {
   const int result = quay_hook_stat(fd, &found);
   if (result == QUAY_HOOK_PASS) return libc();
   if (result < 0) return answer(result);
-  if (out == nullptr) return answer(-EFAULT);
+  if (quay_writable(out, sizeof *out) < sizeof *out) return answer(-EFAULT);
   if (!quay::faces::lay_out(found, *out)) return answer(-EOVERFLOW);
   return 0;
 }

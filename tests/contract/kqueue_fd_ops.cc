@@ -4,12 +4,14 @@
 // Contract: kqueue semantics, section 6; FIOASYNC of DragonFly, KFILTER_* and F_SETFL of NetBSD.
 // The calls of quay.h are the same with and without hooks; libc's are ours only with them.
 #include <linux/sockios.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <array>
+#include <limits>
 
 #include "support/dialects.hpp"
 #include "support/guarded_memory.hpp"
@@ -146,6 +148,34 @@ TEST_P(Kqueue_Operations, WithTheHooksLibcAnswersTheSame) {
   EXPECT_EQ(of([&] { return ::fcntl(kq, F_SETFL, O_NONBLOCK); }),
             is(QUAY_DIALECT_NETBSD) ? fails(ENOTTY) : kSuccess);
   EXPECT_EQ(of([&] { return ::lseek(kq, 0, SEEK_CUR); }), fails(ESPIPE));
+}
+
+TEST_P(Kqueue_Operations, FstatIntoBadMemoryFails) {
+  const pages forbidden(1, PROT_NONE);
+  auto* const out = static_cast<struct stat*>(forbidden.start());
+  EXPECT_EQ(quay_fstat(kq, out), -1);
+  EXPECT_EQ(errno, EFAULT);
+  QUAY_SKIP_UNLESS_HOOKED();
+  EXPECT_EQ(::fstat(kq, out), -1);
+  EXPECT_EQ(errno, EFAULT);
+}
+
+TEST_P(Kqueue_Operations, PollingTakesTheTimesThatTheKernelTakes) {
+  QUAY_SKIP_UNLESS_HOOKED();
+  pollfd one{kq, POLLIN, 0};
+  for (const timespec bad : {timespec{-1, 0}, timespec{0, -1}, timespec{0, 1'000'000'000}}) {
+    EXPECT_EQ(::ppoll(&one, 1, &bad, nullptr), -1);
+    EXPECT_EQ(errno, EINVAL) << bad.tv_sec << " s " << bad.tv_nsec << " ns";
+  }
+  thread_in_call<int> longest([this] {
+    pollfd mine{kq, POLLIN, 0};
+    const timespec ages{std::numeric_limits<time_t>::max(), 0};
+    return ::ppoll(&mine, 1, &ages, nullptr);
+  });
+  EXPECT_TRUE(longest.falls_asleep());
+  ASSERT_THAT(alter(kq, {add(1, EVFILT_USER)}), Succeeds());
+  ASSERT_THAT(alter(kq, {trigger(1)}), Succeeds());
+  EXPECT_EQ(longest.result(), 1);
 }
 
 TEST_P(Kqueue_Operations, OfOtherDescriptorsLibcAnswers) {

@@ -55,6 +55,15 @@ TEST_P(Kqueue_Hooks, CloseRangeAndClosefrom) {
   }
 }
 
+TEST_P(Kqueue_Hooks, ACloseRangeThatFailsEndsNothing) {
+  const pipe_ends p = make_pipe();
+  const unsigned number = static_cast<unsigned>(p.reader.get());
+  ASSERT_THAT(alter(kq, {add(number, EVFILT_READ)}), Succeeds());
+  EXPECT_EQ(::close_range(number, number, 1 << 6), -1);
+  put(p.writer, "x");
+  EXPECT_EQ(poll(kq).size(), 1U);
+}
+
 TEST_P(Kqueue_Hooks, AQueueInACloseRangeEnds) {
   const int number = quay_kqueue(dialect(), 0);
   ASSERT_THAT(alter(number, {add(1, EVFILT_USER)}), Succeeds());
