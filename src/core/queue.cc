@@ -62,9 +62,11 @@ void queue::shut_locked() noexcept {
   // sleeper; or meet the number's next owner.
   while (ringing_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   const std::uint32_t sleepers = bell_.sleepers;
+  const std::uint32_t away = away_;
   if (sleepers > 0) env_.os.ring(public_, true);
   disown_locked();
   shared::store(bell_.sleepers, sleepers);  // they leave one by one
+  away_ = away;
   descriptors_.reset();
   files_.reset();
   env_.count.queues.fetch_sub(1, std::memory_order_relaxed);
@@ -82,6 +84,7 @@ void queue::disown_locked() noexcept {
     *fd = -1;
   }
   shared::store(bell_.sleepers, 0u);
+  away_ = 0;
   ringing_.store(0, std::memory_order_relaxed);  // of threads that a fork left behind
 }
 
@@ -103,7 +106,8 @@ void queue::retire_locked(slot_index i) noexcept {
 }
 
 void queue::leave() noexcept {
-  if (bell_.pollable && !closed_) sync_kernel_timers_locked();
+  // Who sleeps knows of the timers that were there; who leaves may have been the one to know of more.
+  if ((bell_.pollable || bell_.sleepers > 0) && !closed_) sync_kernel_timers_locked();
   const bool ring = ring_needed_locked() && !closed_;
   if (!ring && !rewire_due_ && !watched_ && !edge_due_) {
     lock_.unlock();
@@ -162,8 +166,10 @@ void queue::start_timer_locked(slot_index i, std::int64_t deadline, bool wall) n
   timer_heap& heap = wall ? wall_timers_ : timers_;
   const bool was_earliest = heap.empty() || deadline < heap.earliest();
   heap.insert(i, deadline);
-  // A sleeper of a private queue has no kernel timer behind it: it must look at the heap again.
-  if (was_earliest && bell_.sleepers > 0 && !bell_.pollable && !bell_rung_) {
+  // Who sleeps hears of it from the kernel, see leave(); where that refuses, it must look at the heap
+  // again.
+  if (was_earliest && bell_.sleepers > 0 && !bell_rung_ &&
+      !demand_timer_locked(wall ? wall_timer_ : timer_, wall)) {
     bell_rung_ = true;
     env_.os.ring(public_, false);
   }
@@ -320,12 +326,14 @@ bool queue::watch_locked(std::int64_t deadline, int room) noexcept {
   const std::int64_t left = time_left_locked(deadline);
   if (left == 0) return false;
   const std::int64_t most = env_.tune.spin_us.load(std::memory_order_relaxed) * std::int64_t{1000};
-  lock_.unlock();
-  const bool seen = spin_.watch(env_.os, most, left, [this] {
-    return spinners_view().count() != 0 || closing_.load(std::memory_order_acquire);
-  });
-  if (seen && room > 1) gather(spinners_view());
-  lock_.lock();
+  bool seen = false;
+  {
+    const interlude watching(*this);
+    seen = spin_.watch(env_.os, most, left, [this] {
+      return spinners_view().count() != 0 || closing_.load(std::memory_order_acquire);
+    });
+    if (seen && room > 1) gather(spinners_view());
+  }
   if (seen) bump(env_.count.spin_hits);
   return seen;
 }

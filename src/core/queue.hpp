@@ -85,6 +85,25 @@ class queue {
     queue& queue_;
   };
 
+  // A stretch in which a thread lets the mutex go and comes back to its work. The queue may be closed
+  // meanwhile, but the object serves no other.
+  class interlude {
+   public:
+    explicit interlude(queue& q) noexcept QUAY_NO_ANALYSIS : queue_(q) {
+      ++q.away_;
+      q.lock_.unlock();
+    }
+    ~interlude() QUAY_NO_ANALYSIS {
+      queue_.lock_.lock();
+      if (queue_.away_ > 0) --queue_.away_;  // 0 in a child of fork
+    }
+    interlude(const interlude&) = delete;
+    interlude& operator=(const interlude&) = delete;
+
+   private:
+    queue& queue_;
+  };
+
   // --- ready list ---------------------------------------------------------------------------
   void activate_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);
   void retire_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);  // off the list, inactive
@@ -249,8 +268,10 @@ class queue {
   void disown_locked() noexcept QUAY_REQUIRES(lock_);
   // In a child of fork whose number of the queue has become a set of its own: registers anew, there.
   void reregister_locked() noexcept QUAY_REQUIRES(lock_);
-  // Whether nobody sleeps in the queue any more: its storage may serve another.
-  bool deserted_locked() const noexcept QUAY_REQUIRES(lock_) { return bell_.sleepers == 0; }
+  // Whether nobody sleeps in the queue or comes back to it any more: its storage may serve another.
+  bool deserted_locked() const noexcept QUAY_REQUIRES(lock_) {
+    return bell_.sleepers == 0 && away_ == 0;
+  }
 
  protected:
   ready_list& ready_locked() noexcept QUAY_REQUIRES(lock_) { return ready_; }
@@ -377,6 +398,7 @@ class queue {
   bool edge_due_ QUAY_GUARDED_BY(lock_) = false;   // on_edge() is to be called
   bool bell_rung_ QUAY_GUARDED_BY(lock_) = false;  // by leave(), since the bell was last harvested
   bell bell_;  // written under the mutex, but for `rung`; read by signal handlers
+  std::uint32_t away_ QUAY_GUARDED_BY(lock_) = 0;  // threads in an interlude
   bool rebuild_due_[kDirections] QUAY_GUARDED_BY(lock_) = {};
   bool rewire_due_ QUAY_GUARDED_BY(lock_) = false;
   bool watched_ QUAY_GUARDED_BY(lock_) = false;

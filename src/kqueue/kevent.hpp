@@ -141,6 +141,8 @@ class call {
       if (q.rules().skips_filter_zero && change.filter == 0) continue;
       const bool receipt = (change.flags & EV_RECEIPT) != 0;
       const int error = q.apply_locked(change);
+      // A filter of the program's may have closed the queue.
+      if (change.filter > 0 && !q.matches_locked(fd_)) return stop(fail(EBADF));
       if (error == 0 && !receipt) continue;
       if (!post(q.rules(), change, error)) return false;
     }

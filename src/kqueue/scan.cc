@@ -207,7 +207,9 @@ int queue::collect_locked(sink& out, const glance* g) noexcept {
     take_signals_locked();
   }
   scan_locked(out);
-  if (out.filled == 0) found_nothing_locked();
+  if (out.filled > 0) return 0;
+  if (closed_locked()) return EBADF;  // while a filter of the program's was asked
+  found_nothing_locked();
   return 0;
 }
 
@@ -248,9 +250,10 @@ void queue::on_edge() noexcept {
 int queue::visit_locked() noexcept {
   for (std::int64_t n = news_.next(0); n >= 0; n = news_.next(static_cast<std::uint32_t>(n) + 1)) {
     news_.erase(static_cast<std::uint32_t>(n));
-    lock().unlock();
-    system_.look_into(static_cast<std::uint32_t>(n));
-    lock().lock();
+    {
+      const interlude visiting(*this);
+      system_.look_into(static_cast<std::uint32_t>(n));
+    }
     if (closed_locked()) return EBADF;
   }
   return 0;

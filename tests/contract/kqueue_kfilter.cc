@@ -6,6 +6,7 @@
 #include <quay/kfilter.h>
 
 #include <atomic>
+#include <functional>
 #include <mutex>
 
 #include "support/child.hpp"
@@ -326,6 +327,74 @@ TEST(Kqueue_KfilterSeltrue, IsReadyForEverWithDataZero) {
   EXPECT_THAT(submit(kq, {add(1, always.number)}),
               Returns(ElementsAre(Event(1, always.number).data(0))));
   EXPECT_THAT(poll(kq), ElementsAre(Event(1, always.number).data(0)));
+  kq.close();
+}
+
+// What the next f_attach or f_event of the filter below does besides.
+std::function<void()> meanwhile;
+
+int busy_attach(struct knote*) {
+  if (meanwhile) std::exchange(meanwhile, nullptr)();
+  return 0;
+}
+void busy_detach(struct knote*) {}
+int busy_event(struct knote*, long) {
+  if (meanwhile) std::exchange(meanwhile, nullptr)();
+  return 1;
+}
+constexpr filterops kBusyOps = {0, busy_attach, busy_detach, busy_event};
+
+TEST(Kqueue_KfilterMeanwhile, AQueueThatIsClosedGivesNoEventsOfTheNext) {
+  const registration filter("closing", kBusyOps);
+  queue kq = make_queue();
+  queue next;
+  ASSERT_THAT(alter(kq, {add(1, filter.number), add(2, filter.number)}), Succeeds());
+  meanwhile = [&] {
+    const unique_fd taken(::dup(0));  // the next queue has another number
+    kq.close();
+    const unique_fd number(::dup(0));
+    next = make_queue();
+    ASSERT_THAT(alter(next, {add(7, EVFILT_USER)}), Succeeds());
+    ASSERT_THAT(alter(next, {trigger(7)}), Succeeds());
+  };
+  EXPECT_THAT(submit_for(kq, {}, std::chrono::seconds(0)), FailsWith(EBADF));
+  EXPECT_THAT(poll(next), ElementsAre(Event(7, EVFILT_USER)));
+}
+
+TEST(Kqueue_KfilterMeanwhile, WhatFollowsTheCloseInAChangelistIsNotMade) {
+  const registration filter("closing", kBusyOps);
+  queue kq = make_queue();
+  meanwhile = [&] { kq.close(); };
+  EXPECT_THAT(alter(kq, {add(1, filter.number), add(2, EVFILT_USER), trigger(2)}),
+              FailsWith(EBADF));
+  const queue next = make_queue();
+  EXPECT_THAT(poll(next), IsEmpty());
+  EXPECT_THAT(alter(next, {remove(2, EVFILT_USER)}), FailsWith(ENOENT));
+}
+
+TEST(Kqueue_KfilterMeanwhile, ANoteMayBeRemovedByItsOwnFunction) {
+  const registration filter("removing", kBusyOps);
+  const queue kq = make_queue();
+  ASSERT_THAT(alter(kq, {add(1, filter.number)}), Succeeds());
+  meanwhile = [&] { ASSERT_THAT(alter(kq, {remove(1, filter.number)}), Succeeds()); };
+  EXPECT_THAT(poll(kq), IsEmpty());
+}
+
+TEST(Kqueue_KfilterMeanwhile, AFunctionMayFork) {
+  const registration filter("forking", kBusyOps);
+  queue kq = make_queue();
+  ASSERT_THAT(alter(kq, {add(1, filter.number)}), Succeeds());
+  pid_t pid = -1;
+  meanwhile = [&] {
+    pid = ::fork();
+    if (pid == 0) ::alarm(30);
+  };
+  const outcome got = submit_for(kq, {}, std::chrono::seconds(0));
+  if (pid == 0) ::_exit(got.result);
+  EXPECT_THAT(got, Returns(ElementsAre(Event(1, filter.number))));
+  int status = -1;
+  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+  EXPECT_TRUE(WIFEXITED(status)) << status;
   kq.close();
 }
 

@@ -236,6 +236,22 @@ TEST_P(Kqueue_Threads, ClosingTheQueueWakesAllItsWaiters) {
   for (const auto& thread : some.threads()) EXPECT_THAT(thread->result(), FailsWith(EBADF));
 }
 
+// Two waiters that know of no timer: one hears of it, and leaves with another event.
+TEST_P(Kqueue_Threads, ATimerOfAPrivateQueueIsNotForgottenWithTheWaiterThatKnewOfIt) {
+  const queue own(quay_kqueue(dialect(), QUAY_PRIVATE));
+  ASSERT_THAT(alter(own, {add(1, EVFILT_USER, EV_CLEAR)}), Succeeds());
+  waiter one(own, 1);
+  ASSERT_TRUE(one.falls_asleep());
+  waiter other(own, 1);
+  ASSERT_TRUE(other.falls_asleep());
+  ASSERT_THAT(alter(own, {add(2, EVFILT_TIMER, EV_ONESHOT).data(500)}), Succeeds());
+  ASSERT_THAT(alter(own, {trigger(1)}), Succeeds());
+  ASSERT_EQ(one.result().events.size(), 1U);
+  ASSERT_EQ(other.result().events.size(), 1U);
+  const short filters[] = {one.result().events[0].filter, other.result().events[0].filter};
+  EXPECT_THAT(filters, testing::UnorderedElementsAre(EVFILT_USER, EVFILT_TIMER));
+}
+
 TEST_P(Kqueue_Threads, AWaiterThatAClosedQueueWakesLeavesTheNumbersNextQueueAlone) {
   for (int i = 0; i < 50; ++i) {
     waiter thread(kq);

@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "kqueue/filters/descriptor.hpp"
@@ -27,7 +28,7 @@ using core::note;
 using core::slot_index;
 
 constinit thread_local bool t_in_child = false;
-
+constinit thread_local int t_asking = 0;  // calls of f_event that this thread is in
 // One more note for the entry; false when it was unregistered.
 bool take(loaded_entry& e) noexcept {
   int n = e.notes.load();
@@ -69,12 +70,19 @@ answer ask(queue& q, loaded_note& u, long hint) noexcept QUAY_REQUIRES(q.lock())
   const program_note before = view_of(u, q.at(u.index));
   program_note k = before;
   u.inside.fetch_add(1, std::memory_order_relaxed);
-  q.lock().unlock();
-  const bool yes = u.entry->ops.f_event(&k, hint) != 0;
-  q.lock().lock();
+  bool yes = false;
+  {
+    const core::queue::interlude asking(q);
+    ++t_asking;
+    yes = u.entry->ops.f_event(&k, hint) != 0;
+    --t_asking;
+  }
   const bool gone = u.dead;
   if (!gone) take_back(u, q.at(u.index), before, k);
-  u.inside.fetch_sub(1, std::memory_order_release);
+  // In a child that the function itself forked nobody is inside.
+  if (u.inside.load(std::memory_order_relaxed) != 0) {
+    u.inside.fetch_sub(1, std::memory_order_release);
+  }
   if (gone) core::unpark(u.inside);  // the address only: the note may be freed by now
   return gone ? answer::gone : yes ? answer::yes : answer::no;
 }
@@ -99,7 +107,7 @@ class loaded_filter_type final : public filter {
     program_note given = view_of({}, n);
     const std::uint32_t generation = n.generation;
 
-    q.lock().unlock();
+    std::optional<core::queue::interlude> attaching(std::in_place, q);
     auto* u = new (std::nothrow) loaded_note{};
     int error = ENOMEM;
     bool ready = false;
@@ -115,8 +123,7 @@ class loaded_filter_type final : public filter {
       given.kn_selnext = {};
       if (error == 0) ready = e->ops.f_event(&given, 0) != 0;
     }
-    q.lock().lock();
-
+    attaching.reset();
     const bool gone = !alive(q, i, generation);
     if (error != 0) {
       delete u;
@@ -199,6 +206,7 @@ void notify(program_note& kn, long hint) noexcept {
 constinit thread_local loaded_note* t_dropped = nullptr;
 
 void run_detaches_now() noexcept {
+  if (t_asking != 0) return;  // one of these may be asked right here: the call that asks runs them
   while (t_dropped != nullptr) {
     loaded_note* u = std::exchange(t_dropped, t_dropped->next_dropped);
     for (std::uint32_t n = u->inside.load(std::memory_order_acquire); n != 0;
