@@ -11,6 +11,7 @@
 #include <new>
 
 #include "aio/control_block.hpp"
+#include "host/linux_host.hpp"
 #include "host/transfer.hpp"
 
 namespace quay::aio {
@@ -38,12 +39,6 @@ host::transfer way_of(operation op) noexcept {
   return op == operation::read ? host::transfer::in : host::transfer::out;
 }
 
-std::size_t sum(const iovec* parts, int count) noexcept {
-  std::size_t bytes = 0;
-  for (int i = 0; i < count; ++i) bytes += parts[i].iov_len;
-  return bytes;
-}
-
 }  // namespace
 
 engine::engine(core::descriptor_table& descriptors, core::tunables& tune, bool hooked) noexcept
@@ -69,14 +64,17 @@ std::uint8_t engine::enroll(core::completion_target& target) noexcept {
 int engine::submit(aiocb& block, operation op, bool vectored, notification tell,
                    slot_index list) noexcept {
   if (const int error = check(block, op, vectored); error != 0) return error;
-  renew(block);
-  if (const int error = expect(block, op, tell); error != 0) return error;
-
   iovec whole{const_cast<void*>(block.aio_buf), block.aio_nbytes};
   const iovec* parts = vectored ? static_cast<const iovec*>(whole.iov_base) : &whole;
   const int count = vectored ? static_cast<int>(block.aio_nbytes) : 1;
+  long bytes = is_sync(op) ? 0 : static_cast<long>(block.aio_nbytes);
+  if (vectored) bytes = core::total_of(host::linux_host::instance(), parts, count);
+  if (bytes < 0) return static_cast<int>(-bytes);
+  renew(block);
+  if (const int error = expect(block, op, tell); error != 0) return error;
+
   attempt tried{false, 0, is_sync(op)};
-  if (!is_sync(op)) tried = try_now(block, op, parts, count, sum(parts, count));
+  if (!is_sync(op)) tried = try_now(block, op, parts, count, static_cast<std::size_t>(bytes));
   int error = 0;
   if (!tried.over) {
     error = begin_later(block, op, parts, count, vectored, tried, tell, list);

@@ -93,6 +93,16 @@ TEST_P(Aio_Transfer, AppendingWritesKeepTheirOrder) {
   EXPECT_EQ(file.content(), expected);
 }
 
+TEST_P(Aio_Transfer, AListOfBuffersThatCannotBeReadIsRefused) {
+  const scratch_file file("content");
+  request r = request::room_for(file, 1);
+  r.block.aio_buf = reinterpret_cast<void*>(8);
+  r.block.aio_nbytes = 2;
+  EXPECT_EQ(::aio_readv(&r.block), -1);
+  EXPECT_EQ(errno, EFAULT);
+  EXPECT_FALSE(r.in_progress());
+}
+
 TEST_P(Aio_Transfer, VectorsAreScatteredAndGathered) {
   const scratch_file file;
   char one[] = "one.";
