@@ -38,7 +38,7 @@ constexpr name_of_tunable kTunables[] = {
     {"kq_checkloop", &core::tunables::kq_checkloop},
     {"aio_backend", &core::tunables::aio_backend},
     {"so_error_in_fflags", &core::tunables::so_error_in_fflags},
-    {"spin_us", &core::tunables::spin_us},
+    {"spin_us", &core::tunables::spin_us, 0, 1'000'000},
     {"pipe_buf", &core::tunables::pipe_buf, 1, 4096},
     {"small_pipe_size", &core::tunables::small_pipe_size, 4096, pipe::kRing},
     {"pipe_size", &core::tunables::pipe_size, 4096, pipe::kRing},
@@ -54,10 +54,10 @@ constexpr name_of_tunable kTunables[] = {
 constexpr const char* kPipeMemory = "pipekva";  // what all rings take now: to look at only
 
 // A direct write may not be so small that it would have to be atomic.
-bool acceptable(const name_of_tunable& t, long value) noexcept {
+bool acceptable(const core::tunables& all, const name_of_tunable& t, long value) noexcept {
   if (value < t.least || value > t.most) return false;
   return t.member != &core::tunables::pipe_mindirect ||
-         value > process_system().tune().pipe_buf.load(std::memory_order_relaxed);
+         value > all.pipe_buf.load(std::memory_order_relaxed);
 }
 
 constinit first_use<system> g_system;
@@ -127,9 +127,12 @@ void apply_environment(system& sys) noexcept {
     if (equals != nullptr) {
       for (const name_of_tunable& t : kTunables) {
         const auto n = static_cast<std::size_t>(equals - at);
-        if (std::strlen(t.name) == n && std::memcmp(t.name, at, n) == 0) {
-          (sys.tune().*t.member).store(std::strtol(equals + 1, nullptr, 10));
-        }
+        if (std::strlen(t.name) != n || std::memcmp(t.name, at, n) != 0) continue;
+        char* end = nullptr;
+        const long value = std::strtol(equals + 1, &end, 10);
+        // What quay_tunable_set() would refuse changes nothing.
+        if (end == equals + 1 || end != at + length || !acceptable(sys.tune(), t, value)) continue;
+        (sys.tune().*t.member).store(value);
       }
     }
     at += length + (at[length] == ',' ? 1 : 0);
@@ -224,8 +227,9 @@ int system_pid() noexcept { return g_pid.load(std::memory_order_relaxed); }
 int set_tunable(const char* name, long value) noexcept {
   for (const name_of_tunable& t : kTunables) {
     if (std::strcmp(t.name, name) != 0) continue;
-    if (!acceptable(t, value)) return EINVAL;
-    (process_system().tune().*t.member).store(value, std::memory_order_relaxed);
+    core::tunables& all = process_system().tune();
+    if (!acceptable(all, t, value)) return EINVAL;
+    (all.*t.member).store(value, std::memory_order_relaxed);
     return 0;
   }
   return std::strcmp(name, kPipeMemory) == 0 ? EPERM : ENOENT;

@@ -248,6 +248,17 @@ TEST_F(Quay_Doctor, FindsThisSystemFit) {
                                             "futex_waitv", "F_DUPFD_QUERY", "timerfd", "eventfd"}));
 }
 
+TEST_F(Quay_Doctor, TunablesThatCannotBeSetAreLeftAsTheyAre) {
+  const json before = json::parse(program(words({"doctor", "--json"})).read_all())["tunables"];
+  ::setenv("QUAY_TUNABLES", "spin_us=-9,kq_calloutmax=7x,so_error_in_fflags=1,nothing=3", 1);
+  program it(words({"doctor", "--json"}));
+  ::unsetenv("QUAY_TUNABLES");
+  const json after = json::parse(it.read_all())["tunables"];
+  EXPECT_EQ(after["spin_us"], before["spin_us"]);
+  EXPECT_EQ(after["kq_calloutmax"], before["kq_calloutmax"]);
+  EXPECT_EQ(after["so_error_in_fflags"], 1);
+}
+
 TEST_F(Quay_Doctor, SpeaksPlainly) {
   program it(words({"doctor"}));
   const std::string text = it.read_all();
