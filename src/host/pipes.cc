@@ -205,11 +205,11 @@ bool allows(int fd, short what) noexcept {
 }
 
 // The ends may block: each call asks first, and RWF_NOWAIT settles it between processes. Before Linux
-// 6.4 no pipe knows it, and later none that was opened by a path.
+// 6.4 no pipe knows it, and later none that was opened by a path; a filter may lack the call.
 long move_without_waiting(int fd, const iovec& part, bool writing) noexcept {
   const long call = writing ? SYS_pwritev2 : SYS_preadv2;
   const long moved = syscall(call, fd, &part, 1, -1L, -1L, RWF_NOWAIT);
-  if (moved >= 0 || errno != EOPNOTSUPP) return moved;
+  if (moved >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS)) return moved;
   const int own = is_nonblocking(fd) ? fd : other_side(fd, writing);
   if (own < 0) return -1;
   const long result = syscall(writing ? SYS_writev : SYS_readv, own, &part, 1);

@@ -23,30 +23,30 @@ inline long register_of(std::nullptr_t) noexcept { return 0; }
 
 template <class A = long, class B = long, class C = long, class D = long, class E = long>
 inline long system_call(long number, A a = {}, B b = {}, C c = {}, D d = {}, E e = {}) noexcept {
+  // Before the registers are bound: a call in between may change them.
+  const long w[] = {detail::register_of(a), detail::register_of(b), detail::register_of(c),
+                    detail::register_of(d), detail::register_of(e)};
 #if defined(__x86_64__) && !defined(__ILP32__)
-  register long r10 asm("r10") = detail::register_of(d);
-  register long r8 asm("r8") = detail::register_of(e);
+  register long r10 asm("r10") = w[3];
+  register long r8 asm("r8") = w[4];
   long result = number;
   asm volatile("syscall"
                : "+a"(result)
-               : "D"(detail::register_of(a)), "S"(detail::register_of(b)),
-                 "d"(detail::register_of(c)), "r"(r10), "r"(r8)
+               : "D"(w[0]), "S"(w[1]), "d"(w[2]), "r"(r10), "r"(r8)
                : "rcx", "r11", "memory");
   return result;
 #elif defined(__aarch64__)
   register long x8 asm("x8") = number;
-  register long x0 asm("x0") = detail::register_of(a);
-  register long x1 asm("x1") = detail::register_of(b);
-  register long x2 asm("x2") = detail::register_of(c);
-  register long x3 asm("x3") = detail::register_of(d);
-  register long x4 asm("x4") = detail::register_of(e);
+  register long x0 asm("x0") = w[0];
+  register long x1 asm("x1") = w[1];
+  register long x2 asm("x2") = w[2];
+  register long x3 asm("x3") = w[3];
+  register long x4 asm("x4") = w[4];
   asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
   return x0;
 #else
   errno_guard keep;
-  const long result =
-      ::syscall(number, detail::register_of(a), detail::register_of(b), detail::register_of(c),
-                detail::register_of(d), detail::register_of(e));
+  const long result = ::syscall(number, w[0], w[1], w[2], w[3], w[4]);
   return result >= 0 ? result : -errno;
 #endif
 }

@@ -43,8 +43,11 @@ long move(transfer way, int fd, const iovec* parts, int count, std::int64_t offs
 
 long move_now(transfer way, int fd, const iovec* parts, int count, std::int64_t offset) noexcept {
   errno_guard keep;
-  return result_of(way == transfer::in ? plain::readv_at(fd, parts, count, offset, RWF_NOWAIT)
-                                       : plain::writev_at(fd, parts, count, offset, RWF_NOWAIT));
+  const long moved =
+      result_of(way == transfer::in ? plain::readv_at(fd, parts, count, offset, RWF_NOWAIT)
+                                    : plain::writev_at(fd, parts, count, offset, RWF_NOWAIT));
+  // Who translates or filters system calls may lack this one: then no file can tell.
+  return moved == -ENOSYS ? -EOPNOTSUPP : moved;
 }
 
 long flush(int fd, bool data_only) noexcept {

@@ -22,7 +22,7 @@ namespace {
 
 // Calls that cannot fail with good arguments (fstat, timerfd_settime, fcntl, close; epoll_ctl that removes) are not here, nor is what the C library itself
 // cannot live without (futex, rt_sigprocmask).
-// ENOSYS: where Linux 5.11, the oldest that will do, may lack the call.
+// ENOSYS: where Linux 5.11, the oldest that will do, may lack the call, or who translates for it (qemu's user mode) does.
 constexpr failing_call kCalls[] = {
     {SYS_epoll_create1, "epoll_create1", {EMFILE, ENOMEM, 0}},
     {SYS_epoll_ctl, "epoll_ctl", {ENOMEM, ENOSPC, 0}},
@@ -48,6 +48,8 @@ constexpr failing_call kCalls[] = {
     {SYS_openat, "openat", {EMFILE, ENOENT, EACCES}},
     {SYS_kcmp, "kcmp", {EPERM, ENOSYS, 0}},
     {SYS_clone3, "clone3", {EAGAIN, ENOSYS, 0}},
+    {SYS_io_uring_setup, "io_uring_setup", {ENOMEM, ENOSYS, EPERM}},
+    {SYS_preadv2, "preadv2", {EAGAIN, EOPNOTSUPP, ENOSYS}},
 };
 
 int install() {
