@@ -89,12 +89,14 @@ foreign() {
 m32() {
   printf 'int main(){}' | g++ -m32 -x c++ - -o "$work/m32" 2>/dev/null || return 77
   CFLAGS=-m32 CXXFLAGS=-m32 LDFLAGS=-m32 foreign m32 '' || return 1
-  # The three widths that a 32-bit program may have.
-  local width
+  # The three widths that a 32-bit program may have; the hooks' program has libc's own <aio.h>.
+  local width program
   for width in '' -D_FILE_OFFSET_BITS=64 '-D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64'; do
-    # shellcheck disable=SC2086
-    gcc -m32 -std=gnu11 -Wall -Werror $width "${includes[@]}" tests/consumer/widths.c -o "$work/m32" -Lbuild/m32/lib -lquay \
-      -Wl,-rpath,"$PWD/build/m32/lib" && "$work/m32" || return 1
+    for program in widths hooked_widths; do
+      # shellcheck disable=SC2086
+      gcc -m32 -std=gnu11 -Wall -Werror $width -Iinclude/illumos -Iinclude -idirafter include/bsd "tests/consumer/$program.c" \
+        -o "$work/m32" -Lbuild/m32/lib -Wl,--no-as-needed -lquay-hooks -lquay -Wl,-rpath,"$PWD/build/m32/lib" && "$work/m32" || return 1
+    done
   done
 }
 

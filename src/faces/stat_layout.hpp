@@ -12,9 +12,10 @@
 
 namespace quay::faces {
 
-// False: a member is too small.
+// False: a member is too small. Static, because `struct stat` names different types in files that are
+// compiled for different widths of time.
 template <class Stat>
-bool lay_out(const struct statx& found, Stat& out) noexcept {
+static bool lay_out(const struct statx& found, Stat& out) noexcept {
   bool fits = true;
   const auto set = [&](auto& member, auto value) {
     member = static_cast<std::remove_reference_t<decltype(member)>>(value);

@@ -24,22 +24,25 @@ auto settle(long result, Libc libc) -> decltype(libc()) {
   return -1;
 }
 
-// In the words of the boundary; null stays null.
+// A program's time in the words of the boundary; none stays none.
 class boundary_time {
  public:
-  explicit boundary_time(const timespec* t) noexcept : given_(t != nullptr) {
-    if (given_) value_ = {t->tv_sec, t->tv_nsec};
-  }
-  explicit boundary_time(const timeval* t) noexcept : given_(t != nullptr) {
-    if (!given_) return;
-    constexpr std::int64_t kSecond = 1'000'000;
-    value_ = {t->tv_sec + t->tv_usec / kSecond, t->tv_usec % kSecond * 1000};
-  }
+  boundary_time() = default;
+  boundary_time(std::int64_t seconds, std::int64_t nanoseconds) noexcept
+      : value_{seconds, nanoseconds}, given_(true) {}
   const quay_hook_time* get() const noexcept { return given_ ? &value_ : nullptr; }
 
  private:
   quay_hook_time value_{};
-  bool given_;
+  bool given_ = false;
 };
+
+// Static, because `timespec` and `timeval` name other types in wide_times.cc than elsewhere.
+static inline boundary_time in_boundary_words(const timespec* t) noexcept {
+  return t != nullptr ? boundary_time(t->tv_sec, t->tv_nsec) : boundary_time();
+}
+static inline boundary_time in_boundary_words(const timeval* t) noexcept {
+  return t != nullptr ? boundary_time(t->tv_sec, std::int64_t{t->tv_usec} * 1000) : boundary_time();
+}
 
 }  // namespace quay::hooks

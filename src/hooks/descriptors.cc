@@ -2,8 +2,8 @@
 //
 // What: libc's calls that ask or set something of a descriptor, put in front of libc: one of ours
 //       answers itself, every other costs one table look-up.
-// Contract: semantics/kqueue.md section 6; core::descriptor_owner. read, write, poll and their like
-//           are in pipes.cc.
+// Contract: semantics/kqueue.md section 6; file_calls.hpp. read, write, poll and their like are in
+//           pipes.cc; the names for 64-bit times in 32-bit programs in wide_times.cc.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -14,14 +14,19 @@
 #include <cerrno>
 #include <cstdarg>
 
-#include "faces/hook_points.hpp"
-#include "faces/stat_layout.hpp"
+#include "hooks/file_calls.hpp"
 #include "hooks/original.hpp"
 
 namespace {
 
 using quay::core::file_call;
+using quay::hooks::control;
+using quay::hooks::device_control;
+using quay::hooks::names_descriptor;
 using quay::hooks::original;
+using quay::hooks::request;
+using quay::hooks::settle;
+using quay::hooks::status;
 
 constinit original<int(int, int, ...)> libc_fcntl{"fcntl"};
 constinit original<int(int, int, ...)> libc_fcntl64{"fcntl64"};
@@ -63,56 +68,14 @@ constinit original<int(int, int) noexcept> libc_flock{"flock"};
   libc_flock.get();
 }
 
-int answer(int result) noexcept {
-  if (result >= 0) return result;
-  errno = -result;
-  return -1;
-}
-
-template <class Libc>
-int control(int fd, int command, void* argument, Libc& libc) noexcept {
-  if (!quay_hook_is_ours(fd)) return libc.get()(fd, command, argument);
-  int owner = 0;  // negative for a process group
-  const bool asks = command == F_GETOWN;
-  const int result = quay_hook_fcntl(fd, command, asks ? &owner : argument);
-  if (result == 0 && asks) return owner;
-  if (result != QUAY_HOOK_PASS) return answer(result);
-  const int made = libc.get()(fd, command, argument);
-  if (made >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC)) {
-    quay_hook_duplicated(fd, made);
-  }
-  return made;
-}
-
-template <class Stat, class Libc>
-int status(int fd, Stat* out, Libc libc) noexcept {
-  if (!quay_hook_is_ours(fd)) return libc();
-  struct statx found {};
-  const int result = quay_hook_stat(fd, &found);
-  if (result == QUAY_HOOK_PASS) return libc();
-  if (result < 0) return answer(result);
-  if (quay_writable(out, sizeof *out) < sizeof *out) return answer(-EFAULT);
-  if (!quay::faces::lay_out(found, *out)) return answer(-EOVERFLOW);
-  return 0;
-}
-
-template <class Libc>
-int request(int fd, file_call what, Libc libc) noexcept {
-  const int result = quay_hook_is_ours(fd) ? quay_hook_file_call(fd, what) : QUAY_HOOK_PASS;
-  return result != QUAY_HOOK_PASS ? answer(result) : libc();
-}
-
-bool names_descriptor(const char* path, int flags) noexcept {
-  return (flags & AT_EMPTY_PATH) != 0 && (path == nullptr || *path == '\0');
+template <class Offset, class Libc>
+Offset seek(int fd, Offset offset, int whence, Libc& libc) noexcept {
+  // None of our objects has a place to go to.
+  const int result = quay_hook_is_ours(fd) ? -ESPIPE : QUAY_HOOK_PASS;
+  return settle(result, [&] { return libc.get()(fd, offset, whence); });
 }
 
 }  // namespace
-
-#define QUAY_TAKE_ARGUMENT(last)        \
-  va_list args;                         \
-  va_start(args, last);                 \
-  void* argument = va_arg(args, void*); \
-  va_end(args)
 
 QUAY_HOOK int fcntl(int fd, int command, ...) {
   QUAY_TAKE_ARGUMENT(command);
@@ -126,9 +89,7 @@ QUAY_HOOK int fcntl64(int fd, int command, ...) {
 
 QUAY_HOOK int ioctl(int fd, unsigned long request, ...) noexcept {
   QUAY_TAKE_ARGUMENT(request);
-  const int result =
-      quay_hook_is_ours(fd) ? quay_hook_ioctl(fd, request, argument) : QUAY_HOOK_PASS;
-  return result != QUAY_HOOK_PASS ? answer(result) : libc_ioctl.get()(fd, request, argument);
+  return device_control(fd, request, argument, libc_ioctl);
 }
 
 QUAY_HOOK int fstat(int fd, struct stat* out) noexcept {
@@ -149,13 +110,12 @@ QUAY_HOOK int fstatat64(int fd, const char* path, struct stat64* out, int flags)
   return names_descriptor(path, flags) ? status(fd, out, libc) : libc();
 }
 
-// None of our objects has a place to go to.
 QUAY_HOOK off_t lseek(int fd, off_t offset, int whence) noexcept {
-  return quay_hook_is_ours(fd) ? answer(-ESPIPE) : libc_lseek.get()(fd, offset, whence);
+  return seek(fd, offset, whence, libc_lseek);
 }
 
 QUAY_HOOK off64_t lseek64(int fd, off64_t offset, int whence) noexcept {
-  return quay_hook_is_ours(fd) ? answer(-ESPIPE) : libc_lseek64.get()(fd, offset, whence);
+  return seek(fd, offset, whence, libc_lseek64);
 }
 
 QUAY_HOOK int ftruncate(int fd, off_t length) noexcept {

@@ -19,7 +19,7 @@
 
 namespace {
 
-using quay::hooks::boundary_time;
+using quay::hooks::in_boundary_words;
 using quay::hooks::kAskLibc;
 using quay::hooks::original;
 using quay::hooks::settle;
@@ -86,7 +86,7 @@ QUAY_HOOK int poll(pollfd* fds, nfds_t n, int timeout_ms) {
 }
 
 QUAY_HOOK int ppoll(pollfd* fds, nfds_t n, const timespec* timeout, const sigset_t* mask) {
-  return settle(quay_hook_poll(fds, n, boundary_time(timeout).get(), mask),
+  return settle(quay_hook_poll(fds, n, in_boundary_words(timeout).get(), mask),
                 [=] { return libc_ppoll.get()(fds, n, timeout, mask); });
 }
 
