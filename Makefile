@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 BUILD := build/$(PRESET)
 
-.PHONY: build configure deps demo test bench install uninstall docs package format lint clean help
+.PHONY: build configure deps demo test bench install uninstall docs package fuzz others soak format lint clean help
 
 build: configure ## build everything, build/release (the default; PRESET= takes another preset)
 	cmake --build $(BUILD) -j $(JOBS)
@@ -50,9 +50,14 @@ package: ## Debian packages and a tarball of the binaries, build/package
 	scripts/install-deps.sh package
 	scripts/package.sh build/package
 
+FUZZ_SECONDS ?= 60
 fuzz: ## build libFuzzer's targets and run each for a minute
 	scripts/install-deps.sh ci
-	scripts/fuzz.sh 60
+	scripts/fuzz.sh $(FUZZ_SECONDS)
+
+others: build ## the builds for other users and machines: no exceptions, static, musl, 32 bit, arm64
+	scripts/install-deps.sh other
+	scripts/other-builds.sh
 
 SOAK_OPERATIONS ?= 25000000
 SOAK_ROUNDS ?= 1000000

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # What: sees to it that the Debian packages for a task are installed.
-# Contract: install-deps.sh [build|demo|bench|docs|package|format|lint|ci]; needs nothing but a Debian system. Nothing missing: exit 0 and silence.
+# Contract: install-deps.sh [build|demo|bench|docs|package|format|lint|ci|other]; needs nothing but a Debian system. Nothing missing: exit 0 and silence.
 #   Something missing: installed as root or through sudo without a password; where neither is to be had, the exact command
 #   is printed and the exit status is 1. QUAY_SKIP_DEPS=1 skips everything, for those who brought the tools otherwise.
 set -euo pipefail
@@ -14,6 +14,10 @@ bench=(libevent-dev libuv1-dev libev-dev)
 docs=(mandoc)
 package=(debhelper dpkg-dev lintian git)
 format=(clang-format-16 git)
+# For scripts/other-builds.sh: 32 bit, musl, and 64-bit ARM by clang with Debian's cross libraries, which unlike the cross
+# gcc may be installed beside gcc-multilib.
+other=(gcc-multilib g++-multilib musl-tools googletest clang-16 qemu-user binutils-aarch64-linux-gnu libc6-dev-arm64-cross
+  libstdc++-12-dev-arm64-cross)
 lint=(clang-16 clang-tidy-16 shellcheck mandoc git)
 
 case ${1-build} in
@@ -26,8 +30,9 @@ case ${1-build} in
   lint) wanted=("${build[@]}" "${lint[@]}") ;;
   # The clang builds take the sanitizers' runtime with them, so that their presets work after this too.
   ci) wanted=("${build[@]}" "${bench[@]}" "${format[@]}" "${lint[@]}" libclang-rt-16-dev) ;;
+  other) wanted=("${build[@]}" "${other[@]}") ;;
   *)
-    printf 'usage: install-deps.sh [build|demo|bench|docs|package|format|lint|ci]\n' >&2
+    printf 'usage: install-deps.sh [build|demo|bench|docs|package|format|lint|ci|other]\n' >&2
     exit 2
     ;;
 esac
