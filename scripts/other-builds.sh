@@ -4,7 +4,7 @@
 # What: the builds that `make` does not make: other-builds.sh [NAME...], all of them without a name.
 #   no-exceptions  a C++ program with -fno-exceptions -fno-rtti on both C faces, by gcc and clang
 #   static         a program that is wholly static
-#   musl           the C faces' headers and programs compiled against musl (linking needs a C++ runtime built for it)
+#   musl           the C faces' headers compiled against musl, and programs linked with it, statically
 #   m32            the library and its tests for 32-bit x86, and a program in each width of time and offset it may have
 #   arm64          the same tests for 64-bit ARM, in qemu's user mode
 # Contract: exit status 0 iff none fails; one whose compiler is missing says so and is skipped. Needs build/release.
@@ -45,13 +45,20 @@ musl() {
   # The kernel's headers, as a distribution with musl has them among its own.
   mkdir "$work/kernel"
   ln -s /usr/include/linux /usr/include/asm-generic "/usr/include/$(gcc -print-multiarch)/asm" "$work/kernel"
-  for file in tests/consumer/pipe_event.c tests/consumer/own_face.c examples/bsd/hello_kqueue.c tests/headers/*_alone.c; do
-    musl-gcc -std=gnu11 -Wall "${includes[@]}" -Itests/headers -idirafter "$work/kernel" -c "$file" -o "$work/musl.o" || return 1
+  local flags=(-std=gnu11 -Wall "${includes[@]}" -Itests/headers -idirafter "$work/kernel")
+  for file in tests/headers/*_alone.c examples/bsd/hello_kqueue.c; do
+    musl-gcc "${flags[@]}" -c "$file" -o "$work/musl.o" || return 1
   done
   # A filter with its list of notes, for which <sys/queue.h> of the BSD face is enough.
   printf '#include <quay/kfilter.h>\n#include <sys/queue.h>\nint f(struct klist *l, struct knote *n) {\n%s\n}\n' \
     'SLIST_INSERT_HEAD(l, n, kn_selnext); SLIST_REMOVE(l, n, knote, kn_selnext); return SLIST_EMPTY(l);' |
-    musl-gcc -std=gnu11 -Wall -Werror "${includes[@]}" -x c -c - -o "$work/musl.o"
+    musl-gcc "${flags[@]}" -Werror -x c -c - -o "$work/musl.o" || return 1
+  # Debian has no C++ runtime that was built for musl: its own, with what that misses.
+  for file in pipe_event own_face; do
+    musl-gcc -static "${flags[@]}" "tests/consumer/$file.c" tests/consumer/musl_runtime.c "$build/lib/libquay.a" \
+      -L"$(dirname "$(g++ -print-file-name=libstdc++.a)")" -Wl,--start-group -lstdc++ -lgcc -lgcc_eh -lc -Wl,--end-group \
+      -o "$work/musl" && "$work/musl" || return 1
+  done
 }
 
 # count SCRIPT: the number that sed finds in the latest output, else 0.
