@@ -9,6 +9,8 @@
 // Locking: none; the eventfd's number is atomic and is made anew when the program closed it.
 #pragma once
 
+#include <signal.h>
+
 #include <atomic>
 #include <climits>
 
@@ -66,7 +68,8 @@ class linux_host final : public core::host {
   int take_socket_error(int fd) noexcept override;
   core::signal_counter* signals() noexcept override;
 
-  static constexpr int kClapperStamp = 63;
+  // Of the signals that every emulator translates, one that nobody has files send.
+  static constexpr int kClapperStamp = SIGPWR;
   // The doorbell's eventfd, made if there is none; -1 when refused.
   int clapper_number() noexcept { return clapper(false); }
 
