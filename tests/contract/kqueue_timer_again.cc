@@ -126,7 +126,7 @@ TEST_P(Kqueue_TimerAgain, ADisabledTimerStaysDisabled) {
 TEST_P(Kqueue_TimerAgain, EnableAloneKeepsThePeriodOrTakesItsData) {
   ASSERT_THAT(alter(kq, {timer(20)}), Succeeds());
   ASSERT_THAT(alter(kq, {change(1, EVFILT_TIMER, EV_ENABLE).data(kHour)}), Succeeds());
-  EXPECT_THAT(await(kq), ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR).data(1)));
+  EXPECT_THAT(await(kq), ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR).data(Ge(1))));
   if (is(QUAY_DIALECT_DRAGONFLY)) {
     pass(milliseconds(60));
     EXPECT_THAT(poll(kq), IsEmpty());
