@@ -97,7 +97,7 @@ int quay_hook_file_call(int fd, quay::core::file_call what) {
 std::size_t quay_readable(const void* p, std::size_t n) {
   return quay::host::linux_host::instance().readable_prefix(p, n);
 }
-std::size_t quay_writable(void* p, std::size_t n) {
+std::size_t quay_hook_writable(void* p, std::size_t n) {
   return quay::host::linux_host::instance().writable_prefix(p, n);
 }
 

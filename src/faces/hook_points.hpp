@@ -35,7 +35,7 @@ QUAY_HOOK_POINT int quay_hook_sending(int fd);   // 0, or why it may not be sent
 
 // How much of a program's memory can be read or written from there on.
 extern "C" std::size_t quay_readable(const void* p, std::size_t n);  // for faces/small_types.cc
-QUAY_HOOK_POINT std::size_t quay_writable(void* p, std::size_t n);
+QUAY_HOOK_POINT std::size_t quay_hook_writable(void* p, std::size_t n);
 
 // File operations: a result, or -errno, or QUAY_HOOK_PASS: libc's call is right.
 #define QUAY_HOOK_PASS INT32_MIN

@@ -117,7 +117,7 @@ int status(int fd, Stat* out) noexcept {
       return ::fstat64(fd, out);
     }
   }
-  if (result == 0 && (out == nullptr || quay_writable(out, sizeof *out) < sizeof *out)) {
+  if (result == 0 && (out == nullptr || quay_hook_writable(out, sizeof *out) < sizeof *out)) {
     result = -EFAULT;
   }
   if (result == 0 && !quay::faces::lay_out(found, *out)) result = -EOVERFLOW;
@@ -169,7 +169,7 @@ QUAY_NARROW int quay_timer_settime(timer_t timer, int flags, const itimerspec* v
     now = {widened(value->it_interval), widened(value->it_value)};
     set = &now;
   }
-  if (old != nullptr && quay_writable(old, sizeof *old) < sizeof *old) {
+  if (old != nullptr && quay_hook_writable(old, sizeof *old) < sizeof *old) {
     errno = EFAULT;
     return -1;
   }
@@ -183,7 +183,7 @@ QUAY_NARROW int quay_timer_settime(timer_t timer, int flags, const itimerspec* v
 
 QUAY_NARROW int quay_timer_gettime(timer_t timer, itimerspec* value) {
   wide_period now{};
-  if (value == nullptr || quay_writable(value, sizeof *value) < sizeof *value) {
+  if (value == nullptr || quay_hook_writable(value, sizeof *value) < sizeof *value) {
     errno = EFAULT;
     return -1;
   }

@@ -44,7 +44,7 @@ template <class Stat, class Libc>
 static int status(int fd, Stat* out, Libc libc) noexcept {
   struct statx found {};
   int result = quay_hook_is_ours(fd) ? quay_hook_stat(fd, &found) : QUAY_HOOK_PASS;
-  if (result == 0 && quay_writable(out, sizeof *out) < sizeof *out) result = -EFAULT;
+  if (result == 0 && quay_hook_writable(out, sizeof *out) < sizeof *out) result = -EFAULT;
   if (result == 0 && !faces::lay_out(found, *out)) result = -EOVERFLOW;
   return settle(result, libc);
 }
