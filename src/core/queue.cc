@@ -268,15 +268,14 @@ void queue::hear_signals_locked() noexcept {
 
 bool queue::take_glance_locked(const glance* g, int room) noexcept {
   if (g == nullptr || g->count < 0) return true;
-  ++epoch_;
   ++harvests_;
-  take_reports_locked(g->reports, g->count, room);
+  take_late_reports_locked(g->reports, g->count, room, g->epoch);
   // Some reports fill no room; see drain_locked().
   return g->count == g->most && ready_.count() < static_cast<std::uint32_t>(room);
 }
 
 int queue::harvest_locked(int room) noexcept {
-  ++epoch_;
+  begin_epoch_locked();
   overlooked_ = 0;
   return drain_locked(room);
 }
@@ -385,6 +384,7 @@ int queue::sleep_locked(std::int64_t deadline, int room) {
   }
   bump(env_.count.sleeps);
   const int set = public_;
+  const std::uint32_t began = epoch();
   const std::uint32_t quiet = detail::this_thread_mark.quiet;
   epoll_event reports[kReports];
   const int most = reports_for(room);
@@ -392,12 +392,11 @@ int queue::sleep_locked(std::int64_t deadline, int room) {
   const int n = env_.os.set_wait(set, reports, most, left);
   sleep.wakes();
   if (closed_) return EBADF;
-  ++epoch_;
   ++harvests_;
   // What the program ignores does not interrupt it, although we had to look at it.
   if (n == -EINTR && quiet != detail::this_thread_mark.quiet) return 0;
   if (n < 0) return -n;
-  take_reports_locked(reports, n, room);
+  take_late_reports_locked(reports, n, room, began);
   unheard_bells_ = 0;
   return n == kReports && room > n ? drain_locked(room - n) : 0;
 }

@@ -166,8 +166,9 @@ class queue {
   // kernel's to report, a look that finds nothing is the whole answer to a poll.
   struct glance {
     static constexpr int kRoom = 64;
-    int count = -1;  // reports, -1: nobody looked
-    int most = 0;    // that were asked for
+    int count = -1;           // reports, -1: nobody looked
+    int most = 0;             // that were asked for
+    std::uint32_t epoch = 0;  // of the queue, before the look
     epoll_event reports[kRoom];
   };
   bool worth_a_glance() const noexcept {
@@ -176,6 +177,7 @@ class queue {
   // False: take the mutex, and take_glance_locked() before anything else.
   bool nothing_at(glance& g, int room) noexcept {
     g.most = room < glance::kRoom ? room : glance::kRoom;
+    g.epoch = epoch();
     g.count = env_.os.set_wait(public_.load(std::memory_order_relaxed), g.reports, g.most, 0);
     return g.count == 0;
   }
@@ -227,8 +229,8 @@ class queue {
   // What the catalogue tells of a queue, and of the interests.
   void show(catalogue::description& d) const noexcept QUAY_NO_ANALYSIS;
   std::uint64_t harvests_locked() const noexcept QUAY_REQUIRES(lock_) { return harvests_; }
-  std::uint32_t epoch_locked() const noexcept QUAY_REQUIRES(lock_) { return epoch_; }
-
+  // Raised by every look at the kernel; a hint without the mutex.
+  std::uint32_t epoch() const noexcept { return epoch_.load(std::memory_order_relaxed); }
   // --- queues that watch queues -------------------------------------------------------------
   // Whether other queues watch this one. Its timers must then reach the kernel.
   void set_watched_locked(bool watched) noexcept QUAY_REQUIRES(lock_) {
@@ -355,6 +357,12 @@ class queue {
   int base_set_locked() const noexcept QUAY_REQUIRES(lock_) {
     return own_ >= 0 ? own_ : public_.load();
   }
+  void begin_epoch_locked() noexcept QUAY_REQUIRES(lock_) {
+    epoch_.store(epoch() + 1, std::memory_order_relaxed);
+  }
+  // Takes in what a look without the mutex brought, which began in that epoch.
+  void take_late_reports_locked(const epoll_event* reports, int n, int room,
+                                std::uint32_t began) noexcept QUAY_REQUIRES(lock_);
   void fetch_ahead_locked(const epoll_event* reports, int n) noexcept QUAY_REQUIRES(lock_);
   // Takes in reports, from inner sets about `room` at most.
   void take_reports_locked(const epoll_event* reports, int n, int room) noexcept
@@ -408,7 +416,7 @@ class queue {
   std::uint32_t overlooked_ QUAY_GUARDED_BY(lock_) = 0;     // scans without the kernel in a row
   std::uint64_t heard_ QUAY_GUARDED_BY(lock_) = 0;    // the signals' tally when last looked at
   std::uint32_t posters_ QUAY_GUARDED_BY(lock_) = 0;  // notes that are fed from user space
-  std::uint32_t epoch_ QUAY_GUARDED_BY(lock_) = 0;    // raised by every harvest
+  std::atomic<std::uint32_t> epoch_{0};               // written under the mutex
   std::uint32_t activations_ QUAY_GUARDED_BY(lock_) = 0;
   std::uint64_t harvests_ QUAY_GUARDED_BY(lock_) = 0;    // waits and looks at the kernel
   std::uint32_t registered_ QUAY_GUARDED_BY(lock_) = 0;  // registrations the kernel holds

@@ -362,6 +362,15 @@ void queue::fetch_ahead_locked(const epoll_event* reports, int n) noexcept {
   }
 }
 
+// Who has looked meanwhile may have been told of the same, and delivered it: then what is reported
+// here is no more than a hint, and the filters look for themselves.
+void queue::take_late_reports_locked(const epoll_event* reports, int n, int room,
+                                     std::uint32_t began) noexcept {
+  const bool overtaken = epoch() != began;
+  begin_epoch_locked();
+  take_reports_locked(reports, n, room);
+  if (overtaken) begin_epoch_locked();
+}
 void queue::take_reports_locked(const epoll_event* reports, int n, int room) noexcept {
   if (n > 1) fetch_ahead_locked(reports, n);
   for (int k = 0; k < n; ++k) take_report_locked(reports[k], 0, room);

@@ -110,7 +110,7 @@ class queue final : public core::queue {
   }
   // Whether the note's last report belongs to the harvest that is being worked on.
   bool fresh_locked(const core::note& n) const noexcept QUAY_REQUIRES(lock()) {
-    return n.descriptor.epoch == epoch_locked();
+    return n.descriptor.epoch == epoch();
   }
   // Whether only edges tell a note anything: EV_CLEAR, or a low-water mark, which the kernel's level
   // does not know.

@@ -47,7 +47,7 @@ bool queue::on_report_locked(slot_index on, core::direction d, std::uint32_t eve
     note& n = at(i);
     if (n.dir != d || (events & (n.descriptor.asks | EPOLLERR | EPOLLHUP)) == 0) continue;
     n.descriptor.reported = events;
-    n.descriptor.epoch = epoch_locked();
+    n.descriptor.epoch = epoch();
     if (n.status & state::kDisabled) {
       // An edge will not be reported again: remember it for the day the note is enabled.
       if (wants_edges(n) || it.dir[d].edge) n.status |= state::kActive;
