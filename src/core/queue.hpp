@@ -19,8 +19,8 @@
 //          calls that cannot block only (epoll_ctl, epoll_wait with zero timeout, FIONREAD …) and
 //          never across a sleep.
 // Wakeups: every locked section ends in section::~section, which programs the kernel timer of a
-//          pollable queue, rings the bell as invariant 2 asks, and then, unlocked, runs errands:
-//          telling the queues that watch this one.
+//          queue that is pollable or slept in, rings the bell as invariant 2 asks, and then,
+//          unlocked, runs errands: telling the queues that watch this one.
 #pragma once
 
 #include <sys/epoll.h>
