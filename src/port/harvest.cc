@@ -34,7 +34,7 @@ void port::harvest_locked(bool narrow) noexcept {
   int n = 0;
   do {
     n = env_.os.set_wait(descriptor(), reports, kReports, 0);
-    if (n > 0) take_reports_locked(reports, n, narrow);
+    if (n > 0) take_reports_locked(reports, n, narrow, false);
   } while (n == kReports && state_->queued.load(std::memory_order_relaxed) < kReports);
 }
 
@@ -59,14 +59,14 @@ void port::lower_bell_locked() noexcept {
   int n = 0;
   do {
     n = env_.os.set_wait(descriptor(), reports, kReports, 0);
-    if (n > 0) take_reports_locked(reports, n, false);
+    if (n > 0) take_reports_locked(reports, n, false, false);
   } while (n == kReports && state_->bell_rung);
   state_->bell_rung = false;
 }
 
 // What was associated since the last look and is reported now was ready when it was associated, so
 // its event is as old as the association; everything else became ready later.
-void port::take_reports_locked(const epoll_event* reports, int n, bool narrow) noexcept {
+void port::take_reports_locked(const epoll_event* reports, int n, bool narrow, bool late) noexcept {
   shared_state& st = *state_;
   std::uint64_t age[kReports];
   std::uint8_t turn[kReports];
@@ -79,11 +79,11 @@ void port::take_reports_locked(const epoll_event* reports, int n, bool narrow) n
     for (; at > 0 && age[turn[at - 1]] > age[i]; --at) turn[at] = turn[at - 1];
     turn[at] = static_cast<std::uint8_t>(i);
   }
-  for (int i = 0; i < n; ++i) take_report_locked(reports[turn[i]], narrow);
+  for (int i = 0; i < n; ++i) take_report_locked(reports[turn[i]], narrow, late);
   st.looked_at = st.order;
 }
 
-void port::take_report_locked(const epoll_event& report, bool narrow) noexcept {
+void port::take_report_locked(const epoll_event& report, bool narrow, bool late) noexcept {
   shared_state& st = *state_;
   if (report.data.u64 == core::kBell) {
     st.bell_rung = false;
@@ -118,7 +118,11 @@ void port::take_report_locked(const epoll_event& report, bool narrow) noexcept {
     if (s.state == slot_state::armed || s.state == slot_state::idle) enqueue_locked(name.index);
     return;
   }
-  const std::uint32_t bits = report.events & (s.wanted | kAlways);
+  std::uint32_t bits = report.events & (s.wanted | kAlways);
+  // The same level may have been delivered and associated again since.
+  if (late && bits != 0 && s.kernel == watch::level && s.owner == me_) {
+    bits = env_.os.poll_now(s.fd, s.wanted) & (s.wanted | kAlways);
+  }
   if (s.state == slot_state::armed && bits != 0) {
     fire_locked(name.index, bits);
   } else if (s.kernel == watch::level && narrow && s.look != st.looks) {

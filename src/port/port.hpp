@@ -248,8 +248,9 @@ class port {
   bool bell_may_stand_locked(unsigned stored) noexcept;
   void lower_bell_locked() noexcept;
   void hear_sources_locked(std::uint32_t numbers) noexcept;
-  void take_reports_locked(const epoll_event* reports, int n, bool narrow) noexcept;
-  void take_report_locked(const epoll_event& report, bool narrow) noexcept;
+  // `late`: somebody has looked since the kernel said so.
+  void take_reports_locked(const epoll_event* reports, int n, bool narrow, bool late) noexcept;
+  void take_report_locked(const epoll_event& report, bool narrow, bool late) noexcept;
   void narrow_locked(slot& s) noexcept;
   // --- descriptors of other systems of ours (owned.cc) ---
   bool is_owned(int fd) noexcept;

@@ -156,7 +156,7 @@ class port::asleep {
     if (awake_ || wakes() != 0 || !port_.is_open()) return;
     int n = 0;
     while (n < kReports && reports_[n].events != 0) ++n;
-    if (n > 0) port_.take_reports_locked(reports_, n, true);
+    if (n > 0) port_.take_reports_locked(reports_, n, true, true);
   }
   asleep(const asleep&) = delete;
   asleep& operator=(const asleep&) = delete;
@@ -182,7 +182,7 @@ int port::sleep(std::uint16_t w, std::int64_t deadline) {
   if ((st.shared || noise_) && (left < 0 || left > tick)) left = tick;
   // A signal of before was meant for the look that has just ended in vain.
   mine.word.store(kAwake, std::memory_order_relaxed);
-  ++st.looks;
+  const std::uint32_t look = ++st.looks;
 
   epoll_event reports[kReports];
   asleep sleeper(*this, w, reports);
@@ -204,7 +204,7 @@ int port::sleep(std::uint16_t w, std::int64_t deadline) {
 
   if (const int error = sleeper.wakes(); error != 0) return error;
   if (!is_open()) return EBADF;
-  if (n > 0) take_reports_locked(reports, n, true);
+  if (n > 0) take_reports_locked(reports, n, true, st.looks != look);
   if (st.shared && (result == ETIMEDOUT || n == 0)) reap_locked();
   return result == EINTR ? EINTR : 0;
 }
