@@ -5,6 +5,10 @@
 #include <poll.h>
 #include <sys/epoll.h>
 
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include "support/port.hpp"
 #include "support/threads.hpp"
 
@@ -274,6 +278,35 @@ TEST(Port_Fd, WhatTheMaskDoesNotAskForIsNotTold) {
   write_byte(sockets.there);
   ASSERT_THAT(associate(port, sockets.here, POLLOUT, 1), Works());
   EXPECT_THAT(taken(port), ElementsAre(Is(PORT_SOURCE_FD, POLLOUT, 1u)));
+}
+
+// The kernel tells every thread that looks of a level: each byte is one event all the same.
+TEST(Port_FdThreads, WhatOneThreadWasToldOfIsNotToldAgain) {
+  constexpr int kBytes = 5000;
+  const test_port port;
+  const pipe_ends ends = make_pipe();
+  ASSERT_THAT(associate(port, ends.reader, POLLIN), Works());
+  std::atomic<int> taken{0};
+  std::atomic<int> in_vain{0};
+  const auto take = [&] {
+    while (taken < kBytes) {
+      port_event_t event{};
+      timespec soon{0, 20000};
+      if (::port_get(port, &event, &soon) != 0) continue;
+      char byte = 0;
+      ++(::read(ends.reader, &byte, 1) == 1 ? taken : in_vain);
+      EXPECT_THAT(associate(port, ends.reader, POLLIN), Works());
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) threads.emplace_back(take);
+  for (int i = 0; i < kBytes; ++i) {
+    ASSERT_EQ(::write(ends.writer, "x", 1), 1);
+    while (taken < i) std::this_thread::yield();
+  }
+  for (std::thread& each : threads) each.join();
+  EXPECT_EQ(taken, kBytes);
+  EXPECT_EQ(in_vain, 0);
 }
 
 }  // namespace
