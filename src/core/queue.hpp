@@ -231,6 +231,7 @@ class queue {
   std::uint64_t harvests_locked() const noexcept QUAY_REQUIRES(lock_) { return harvests_; }
   // Raised by every look at the kernel; a hint without the mutex.
   std::uint32_t epoch() const noexcept { return epoch_.load(std::memory_order_relaxed); }
+
   // --- queues that watch queues -------------------------------------------------------------
   // Whether other queues watch this one. Its timers must then reach the kernel.
   void set_watched_locked(bool watched) noexcept QUAY_REQUIRES(lock_) {

@@ -371,6 +371,7 @@ void queue::take_late_reports_locked(const epoll_event* reports, int n, int room
   take_reports_locked(reports, n, room);
   if (overtaken) begin_epoch_locked();
 }
+
 void queue::take_reports_locked(const epoll_event* reports, int n, int room) noexcept {
   if (n > 1) fetch_ahead_locked(reports, n);
   for (int k = 0; k < n; ++k) take_report_locked(reports[k], 0, room);
