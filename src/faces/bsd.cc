@@ -66,6 +66,13 @@ constexpr quay::kqueue::layout kClassic = {sizeof(struct kevent), load_classic, 
                                                timeout, &seen));
 }
 
+[[gnu::noinline]] int change(quay::kqueue::system& sys, quay::kqueue::queue* q, int kq,
+                             const struct kevent* changelist, int nchanges,
+                             const struct timespec* timeout) {
+  return finish(quay::kqueue::kevent<kClassic, true>(sys, q, kq, {changelist, nchanges, nullptr, 0},
+                                                     timeout));
+}
+
 }  // namespace
 
 int kqueue(void) { return make_queue(false, false, false); }
@@ -95,6 +102,7 @@ int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent*
   if (nchanges == 0 && timeout != nullptr && q != nullptr && q->worth_a_glance()) {
     return look(*sys, *q, kq, eventlist, nevents, timeout);
   }
+  if (nevents == 0) return change(*sys, q, kq, changelist, nchanges, timeout);
   return finish(quay::kqueue::kevent<kClassic>(
       *sys, q, kq, {changelist, nchanges, eventlist, nevents}, timeout));
 }

@@ -49,6 +49,9 @@ class call {
   call(system& sys, int fd, const lists& io, const core::queue::glance* seen) noexcept
       : sys_(sys), os_(sys.os()), fd_(fd), io_(io), seen_(seen) {}
 
+  // kOnlyChanges: there is no room for events. Then the changes are made in this very function: below
+  // them may be a system call, after which every return is mispredicted.
+  template <bool kOnlyChanges>
   [[gnu::always_inline]] outcome run(queue* q, const timespec* timeout) {
     if (q == nullptr) q = sys_.adopt(fd_);
     if (timeout != nullptr && os_.readable_prefix(timeout, sizeof *timeout) < sizeof *timeout) {
@@ -69,7 +72,7 @@ class call {
     if (!sys_.hooked() && vanished(*q)) return fail(EBADF);
 
     for (int done = 0; done < io_.change_count; done += kBatch) {
-      if (!apply_batch(*q, done)) return end_;
+      if (!(kOnlyChanges ? apply_here(*q, done) : apply_batch(*q, done))) return end_;
     }
     if (posted_ > 0) return {posted_, 0};
     if (io_.event_count == 0) {
@@ -121,7 +124,8 @@ class call {
   }
 
   // Apart, so that a call without changes does not pay for their place on the stack.
-  [[gnu::noinline]] bool apply_batch(queue& q, int done) noexcept {
+  [[gnu::noinline]] bool apply_batch(queue& q, int done) noexcept { return apply_here(q, done); }
+  [[gnu::always_inline]] bool apply_here(queue& q, int done) noexcept {
     const int n = std::min(kBatch, io_.change_count - done);
     const char* from =
         static_cast<const char*>(io_.changes) + static_cast<std::size_t>(done) * Shape.size;
@@ -243,7 +247,7 @@ class call {
 
 // `found`: what queue_at(fd) says; `seen`: what finds_nothing() saw, if it was asked. A cancellation
 // point when there is room for events.
-template <const layout& Shape>
+template <const layout& Shape, bool kOnlyChanges = false>
 [[gnu::always_inline]] inline outcome kevent(system& sys, queue* found, int fd, const lists& io,
                                              const timespec* timeout,
                                              const core::queue::glance* seen = nullptr) {
@@ -251,7 +255,7 @@ template <const layout& Shape>
   struct at_the_end {
     ~at_the_end() { run_detaches(); }
   } dropped;
-  return call<Shape>(sys, fd, io, seen).run(found, timeout);
+  return call<Shape>(sys, fd, io, seen).template run<kOnlyChanges>(found, timeout);
 }
 
 // Whether a call without changes, with room for events, only looks and finds nothing: then it has
