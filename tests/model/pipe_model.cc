@@ -347,7 +347,12 @@ void play(const settings& s, unsigned salt) {
     before.push_back(quay_tunable_get(name));
     ASSERT_EQ(quay_tunable_set(name, value), 0) << name;
   }
-  const long most = from_environment("QUAY_MODEL_OPERATIONS", 30'000);
+#if defined(QUAY_SANITIZED)
+  constexpr long kUsual = 20'000;
+#else
+  constexpr long kUsual = 250'000;
+#endif
+  const long most = from_environment("QUAY_MODEL_OPERATIONS", kUsual);
   auto seed = static_cast<unsigned>(from_environment("QUAY_MODEL_SEED", 1)) * 1'000'003u + salt;
   for (long done = 0; done < most && !testing::Test::HasFailure(); ++seed) {
     round_of_calls round(s, seed);
