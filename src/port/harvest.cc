@@ -34,7 +34,7 @@ void port::harvest_locked(bool narrow) noexcept {
   int n = 0;
   do {
     n = env_.os.set_wait(descriptor(), reports, kReports, 0);
-    if (n > 0) take_reports_locked(reports, n, narrow, false);
+    if (n > 0) take_reports_locked(reports, n, narrow, kJustNow);
   } while (n == kReports && state_->queued.load(std::memory_order_relaxed) < kReports);
 }
 
@@ -59,14 +59,15 @@ void port::lower_bell_locked() noexcept {
   int n = 0;
   do {
     n = env_.os.set_wait(descriptor(), reports, kReports, 0);
-    if (n > 0) take_reports_locked(reports, n, false, false);
+    if (n > 0) take_reports_locked(reports, n, false, kJustNow);
   } while (n == kReports && state_->bell_rung);
   state_->bell_rung = false;
 }
 
 // What was associated since the last look and is reported now was ready when it was associated, so
 // its event is as old as the association; everything else became ready later.
-void port::take_reports_locked(const epoll_event* reports, int n, bool narrow, bool late) noexcept {
+void port::take_reports_locked(const epoll_event* reports, int n, bool narrow,
+                               std::uint64_t began) noexcept {
   shared_state& st = *state_;
   std::uint64_t age[kReports];
   std::uint8_t turn[kReports];
@@ -79,11 +80,12 @@ void port::take_reports_locked(const epoll_event* reports, int n, bool narrow, b
     for (; at > 0 && age[turn[at - 1]] > age[i]; --at) turn[at] = turn[at - 1];
     turn[at] = static_cast<std::uint8_t>(i);
   }
-  for (int i = 0; i < n; ++i) take_report_locked(reports[turn[i]], narrow, late);
+  for (int i = 0; i < n; ++i) take_report_locked(reports[turn[i]], narrow, began);
   st.looked_at = st.order;
 }
 
-void port::take_report_locked(const epoll_event& report, bool narrow, bool late) noexcept {
+void port::take_report_locked(const epoll_event& report, bool narrow,
+                              std::uint64_t began) noexcept {
   shared_state& st = *state_;
   if (report.data.u64 == core::kBell) {
     st.bell_rung = false;
@@ -119,9 +121,10 @@ void port::take_report_locked(const epoll_event& report, bool narrow, bool late)
     return;
   }
   std::uint32_t bits = report.events & (s.wanted | kAlways);
-  // The same level may have been delivered and associated again since.
-  if (late && bits != 0 && s.kernel == watch::level && s.owner == me_) {
+  // It may have been delivered, and dealt with, before it was associated again.
+  if (bits != 0 && s.armed_at > began && s.state == slot_state::armed && s.owner == me_) {
     bits = env_.os.poll_now(s.fd, s.wanted) & (s.wanted | kAlways);
+    if (bits == 0 && one_shot) rearm_locked(s);
   }
   if (s.state == slot_state::armed && bits != 0) {
     fire_locked(name.index, bits);
@@ -157,6 +160,15 @@ void port::fire_locked(slot_index i, std::uint32_t bits) noexcept {
   s.events = static_cast<std::int32_t>(bits);
   s.look = state_->looks;
   enqueue_locked(i);
+}
+
+// A report that came to nothing has used up its registration.
+void port::rearm_locked(slot& s) noexcept {
+  const auto i = static_cast<slot_index>(&s - state_->slots());
+  core::bump(env_.count.epoll_ctls);
+  if (env_.os.set_modify(descriptor(), s.fd, s.registered | EPOLLONESHOT, name_of(i)) == 0) {
+    set_watch_locked(s, watch::one_shot);
+  }
 }
 
 // The kernel reports what nobody wants: an armed slot asked for less than was registered, any other

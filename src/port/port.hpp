@@ -248,10 +248,14 @@ class port {
   bool bell_may_stand_locked(unsigned stored) noexcept;
   void lower_bell_locked() noexcept;
   void hear_sources_locked(std::uint32_t numbers) noexcept;
-  // `late`: somebody has looked since the kernel said so.
-  void take_reports_locked(const epoll_event* reports, int n, bool narrow, bool late) noexcept;
-  void take_report_locked(const epoll_event& report, bool narrow, bool late) noexcept;
+  // `began`: the order when the look began. What was associated since may be younger than the report;
+  // under the lock nothing is.
+  static constexpr std::uint64_t kJustNow = UINT64_MAX;
+  void take_reports_locked(const epoll_event* reports, int n, bool narrow,
+                           std::uint64_t began) noexcept;
+  void take_report_locked(const epoll_event& report, bool narrow, std::uint64_t began) noexcept;
   void narrow_locked(slot& s) noexcept;
+  void rearm_locked(slot& s) noexcept;
   // --- descriptors of other systems of ours (owned.cc) ---
   bool is_owned(int fd) noexcept;
   std::uint32_t owner_shows(const slot& s) noexcept;

@@ -138,10 +138,11 @@ void port::evict_waiters_locked() noexcept {
 class port::asleep {
  public:
   asleep(port& p, std::uint16_t w, epoll_event (&reports)[kReports]) noexcept
-      : port_(p), number_(w), reports_(reports) {
+      : port_(p), number_(w), reports_(reports), began_(p.state_->order) {
     for (epoll_event& each : reports) each.events = 0;
     port_.leave();
   }
+  std::uint64_t began() const noexcept { return began_; }
   int wakes() noexcept {
     awake_ = true;
     if (port_.lock_again() != 0) return EDEADLK;
@@ -156,7 +157,7 @@ class port::asleep {
     if (awake_ || wakes() != 0 || !port_.is_open()) return;
     int n = 0;
     while (n < kReports && reports_[n].events != 0) ++n;
-    if (n > 0) port_.take_reports_locked(reports_, n, true, true);
+    if (n > 0) port_.take_reports_locked(reports_, n, true, began_);
   }
   asleep(const asleep&) = delete;
   asleep& operator=(const asleep&) = delete;
@@ -165,6 +166,7 @@ class port::asleep {
   port& port_;
   const std::uint16_t number_;
   epoll_event (&reports_)[kReports];
+  const std::uint64_t began_;
   bool awake_ = false;
 };
 
@@ -182,7 +184,7 @@ int port::sleep(std::uint16_t w, std::int64_t deadline) {
   if ((st.shared || noise_) && (left < 0 || left > tick)) left = tick;
   // A signal of before was meant for the look that has just ended in vain.
   mine.word.store(kAwake, std::memory_order_relaxed);
-  const std::uint32_t look = ++st.looks;
+  ++st.looks;
 
   epoll_event reports[kReports];
   asleep sleeper(*this, w, reports);
@@ -204,7 +206,7 @@ int port::sleep(std::uint16_t w, std::int64_t deadline) {
 
   if (const int error = sleeper.wakes(); error != 0) return error;
   if (!is_open()) return EBADF;
-  if (n > 0) take_reports_locked(reports, n, true, st.looks != look);
+  if (n > 0) take_reports_locked(reports, n, true, sleeper.began());
   if (st.shared && (result == ETIMEDOUT || n == 0)) reap_locked();
   return result == EINTR ? EINTR : 0;
 }
