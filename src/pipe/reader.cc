@@ -170,9 +170,7 @@ class reader {
     wake(ring_.writers);
     ended = done_ > 0;
     return ended ? 0 : wait_for(host::sleep::sound, [&] {
-      return ring_.tail.load(std::memory_order_acquire) != head ||
-             ring_.announced.load(std::memory_order_relaxed) > head ||
-             ring_.eof.load(std::memory_order_relaxed) != 0 ||
+      return ring_.written() != head || ring_.eof.load(std::memory_order_relaxed) != 0 ||
              ring_.head.load(std::memory_order_relaxed) != head || is_plain();
     });
   }

@@ -71,6 +71,15 @@ TEST_F(Pipe_Peer, BytesThatAreAnnouncedAndNeverComeHoldNobodyUp) {
   EXPECT_EQ(take_text(ours_.reader(), 100), "bytes");
 }
 
+// Announced is what the ring can hold; the flag says to wait, the descriptor not to.
+TEST_F(Pipe_Peer, BytesAnnouncedBeyondTheRingAreNone) {
+  theirs_->nonblocking[0].store(0);
+  theirs_->to[0].announced.store(10 * kRing);
+  EXPECT_EQ(take(ours_.reader(), 100), -EAGAIN);
+  EXPECT_EQ(put(ours_.writer(), "bytes"), 5);
+  EXPECT_EQ(take_text(ours_.reader(), 100), "bytes");
+}
+
 // The room is looked at once: the position may move while it is.
 TEST_F(Pipe_Peer, ReservedRoomAndPeekedBytesLieInTheRing) {
   for (const bool reserving : {true, false}) {
