@@ -79,8 +79,9 @@ class QUAY_CAPABILITY("shared") shared_mutex {
                                      bool undivided = false) noexcept QUAY_NO_ANALYSIS {
     if (undivided && core::alone()) {
       word_.store(0, std::memory_order_relaxed);
-    } else if (word_.exchange(0, std::memory_order_seq_cst) != this_thread_identity.number)
+    } else if (word_.exchange(0, std::memory_order_seq_cst) != this_thread_identity.number) {
       wake_one();
+    }
     declare(outer);
     core::leave_library();
   }

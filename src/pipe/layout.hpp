@@ -4,8 +4,8 @@
 //       one end.
 // Contract: semantics/pipes-signalfd.md A1, A5, A12.
 // Invariants:
-//   1. head <= taken <= tail, and all only grow. A position's byte lies at position mod kRing. tail is
-//      published after the bytes are there, head after they have been copied out: who dies in
+//   1. head <= tail, and both only grow; taken lies between head and what is announced. A position's
+//      byte lies at position mod kRing. tail is published after the bytes are there, head after they have been copied out: who dies in
 //      between has written, or read, nothing.
 //   2. A reader takes bytes, at most kMost, before it copies them: to everybody else they are read then,
 //      and the other half of the ring has room for what may be written meanwhile. taken goes back

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: writing to a pipe: into free space, or, from pipe_mindirect bytes on, as a direct write that
-//       ends when its reader has the bytes.
+//       ends when readers have taken its bytes.
 // Contract: semantics/pipes-signalfd.md A4, A5; docs/differences.md: the bytes of a direct write go
 //           through the ring, which holds them when its writer is interrupted or killed.
 // Invariants: a write of at most pipe_buf bytes is published by one store.

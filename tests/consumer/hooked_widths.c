@@ -30,15 +30,7 @@
 #error "the program is about libc's <aio.h>"
 #endif
 
-#define CHECK(what)                                                   \
-  do {                                                                \
-    if (!(what)) {                                                    \
-      printf("line %d: %s (%s)\n", __LINE__, #what, strerror(errno)); \
-      exit(1);                                                        \
-    }                                                                 \
-  } while (0)
-
-static const struct timespec moment = {0, 20000000};
+#include "check.h"
 static const struct timespec patience = {20, 0};
 
 /* What libc alone knows of an end, a socket, is not this. */

@@ -18,15 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHECK(what)                                                   \
-  do {                                                                \
-    if (!(what)) {                                                    \
-      printf("line %d: %s (%s)\n", __LINE__, #what, strerror(errno)); \
-      exit(1);                                                        \
-    }                                                                 \
-  } while (0)
-
-static const struct timespec moment = {0, 20000000};
+#include "check.h"
 
 static double now(void) {
   struct timespec t;
