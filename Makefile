@@ -59,17 +59,11 @@ others: build ## the builds for other users and machines: no exceptions, static,
 	scripts/install-deps.sh other
 	scripts/other-builds.sh
 
-SOAK_OPERATIONS ?= 25000000
-SOAK_ROUNDS ?= 1000000
+SOAK_OPERATIONS ?= 100000000
 SOAK_SECONDS ?= 600
-soak: export QUAY_MODEL_OPERATIONS = $(SOAK_OPERATIONS)
-soak: export QUAY_MODEL_ROUNDS = $(SOAK_ROUNDS)
-soak: export QUAY_STRESS_SECONDS = $(SOAK_SECONDS)
-soak: build ## hours: the random models 10^8 operations long, the storms ten minutes each
-	$(BUILD)/tests/model_tests
-	$(BUILD)/tests/random_models
-	$(BUILD)/tests/random_models_unhooked
-	$(BUILD)/tests/stress_tests
+soak: build ## hours: each model 10^8 operations long, the storm ten minutes in each of three builds
+	scripts/install-deps.sh ci
+	scripts/soak.sh $(SOAK_OPERATIONS) $(SOAK_SECONDS)
 
 format: ## lay out all sources by .clang-format
 	scripts/install-deps.sh format

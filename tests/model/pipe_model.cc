@@ -2,8 +2,7 @@
 //
 // What: random calls on a pipe, each compared with a small model of what the tables say.
 // Contract: semantics/pipes-signalfd.md A2 (sizes, budget), A3, A4 (non-blocking), A6 (closing), A8, A9.
-//           QUAY_MODEL_OPERATIONS is how many calls each test makes; QUAY_MODEL_SEED starts them,
-//           and a failure names the seed of its round and every call of it.
+//           A failure names the seed of its round and every call of it.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -15,10 +14,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <random>
 #include <string>
 #include <vector>
+
+#include "support/length.hpp"
 
 namespace {
 
@@ -330,11 +330,6 @@ class round_of_calls {
   std::string history_;
 };
 
-long from_environment(const char* name, long otherwise) {
-  const char* text = std::getenv(name);
-  return text != nullptr ? std::strtol(text, nullptr, 10) : otherwise;
-}
-
 void play(const settings& s, unsigned salt) {
   signal(SIGPIPE, SIG_IGN);
   const std::pair<const char*, long> wanted[] = {{"pipe_buf", s.pipe_buf},
@@ -347,13 +342,8 @@ void play(const settings& s, unsigned salt) {
     before.push_back(quay_tunable_get(name));
     ASSERT_EQ(quay_tunable_set(name, value), 0) << name;
   }
-#if defined(QUAY_SANITIZED)
-  constexpr long kUsual = 20'000;
-#else
-  constexpr long kUsual = 250'000;
-#endif
-  const long most = from_environment("QUAY_MODEL_OPERATIONS", kUsual);
-  auto seed = static_cast<unsigned>(from_environment("QUAY_MODEL_SEED", 1)) * 1'000'003u + salt;
+  const auto most = static_cast<long>(quay::test::model_operations(4));
+  auto seed = static_cast<unsigned>(quay::test::model_seed()) * 1'000'003u + salt;
   for (long done = 0; done < most && !testing::Test::HasFailure(); ++seed) {
     round_of_calls round(s, seed);
     for (int i = 0; i < 400 && round.step(); ++i) ++done;

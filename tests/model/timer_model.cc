@@ -306,8 +306,7 @@ std::string describe(const step& s) {
 class Timer_Model : public testing::TestWithParam<int> {};
 
 TEST_P(Timer_Model, EveryExpiryIsCountedAndNoWaitEndsLate) {
-  EXPECT_EQ(quay::model::explore(timer_trial(GetParam()), quay::model::operations_wanted(true), 60),
-            "");
+  EXPECT_EQ(quay::model::explore(timer_trial(GetParam()), quay::test::model_operations(4), 60), "");
 }
 
 TEST_P(Timer_Model, FindsOutAModelThatForgetsDisabledTimers) {

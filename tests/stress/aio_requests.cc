@@ -5,20 +5,14 @@
 // asked for or as cancelled, and each that names a queue is one event.
 #include <array>
 #include <atomic>
-#include <cstdlib>
 #include <map>
 #include <random>
 
 #include "support/aio.hpp"
+#include "support/length.hpp"
 
 namespace quay::test {
 namespace {
-
-std::chrono::steady_clock::time_point end_of_run() {
-  const char* wish = std::getenv("QUAY_STRESS_SECONDS");
-  return std::chrono::steady_clock::now() +
-         std::chrono::seconds(wish != nullptr ? std::atoi(wish) : 5) / 3;
-}
 
 class Stress_Aio : public aio_test {};
 QUAY_TEST_EVERY_BACKEND(Stress_Aio);
@@ -29,7 +23,7 @@ constexpr size_t kBlocks = 64;
 TEST_P(Stress_Aio, FilesOfManyThreadsStayWhole) {
   const std::string content = pattern(kBlock * kBlocks);
   const scratch_file shared(content);
-  const auto end = end_of_run();
+  const time_limit limit(stress_time() / 3);
   std::atomic<long> rounds{0};
   const auto work = [&](unsigned seed) {
     std::minstd_rand random(seed);
@@ -80,7 +74,7 @@ TEST_P(Stress_Aio, FilesOfManyThreadsStayWhole) {
       ASSERT_EQ(w.finish(), static_cast<ssize_t>(w.bytes().size()));
       ASSERT_TRUE(poll(kq).empty());
       rounds.fetch_add(1);
-    } while (std::chrono::steady_clock::now() < end);
+    } while (!limit.over());
   };
   std::vector<std::thread> threads;
   for (unsigned i = 0; i < 4; ++i) threads.emplace_back(work, i + 1);
@@ -89,10 +83,10 @@ TEST_P(Stress_Aio, FilesOfManyThreadsStayWhole) {
 }
 
 TEST_P(Stress_Aio, WhatIsNotCancelledArrivesInOrder) {
-  const auto end = end_of_run();
+  const time_limit limit(stress_time() / 3);
   const auto work = [&](unsigned seed) {
     std::minstd_rand random(seed);
-    while (std::chrono::steady_clock::now() < end) {
+    while (!limit.over()) {
       const pipe_ends pipe = make_pipe();
       std::vector<std::unique_ptr<request>> all;
       for (int i = 0; i < 12; ++i) {

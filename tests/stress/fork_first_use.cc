@@ -9,6 +9,7 @@
 
 #include <random>
 
+#include "support/length.hpp"
 #include "support/matchers.hpp"
 #include "support/processes.hpp"
 #include "support/threads.hpp"
@@ -50,11 +51,9 @@ TEST(Fork_FirstUse, DISABLED_OneRound) {
 }
 
 TEST(Fork_FirstUse, LeavesTheChildWithAllOrNothing) {
-  const char* set = ::getenv("QUAY_STRESS_SECONDS");
-  const auto end =
-      std::chrono::steady_clock::now() + std::chrono::seconds(set != nullptr ? std::atol(set) : 5);
+  const time_limit limit(stress_time());
   int rounds = 0;
-  for (; std::chrono::steady_clock::now() < end; ++rounds) {
+  for (; !limit.over(); ++rounds) {
     ASSERT_EQ(in_child([] {
                 const unique_fd quiet(::open("/dev/null", O_WRONLY));
                 ::dup2(quiet, STDOUT_FILENO);

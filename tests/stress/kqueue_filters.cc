@@ -11,9 +11,9 @@
 
 #include <array>
 #include <atomic>
-#include <cstdlib>
 #include <thread>
 
+#include "support/length.hpp"
 #include "support/matchers.hpp"
 
 namespace quay::test {
@@ -22,11 +22,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 // Each test gets a half.
-clock::time_point end_of_run() {
-  const char* wish = std::getenv("QUAY_STRESS_SECONDS");
-  return clock::now() +
-         std::chrono::milliseconds(1000 * (wish != nullptr ? std::max(1, std::atoi(wish)) : 5) / 2);
-}
+time_limit limit_of_test() { return time_limit(stress_time() / 2); }
 
 template <class Condition>
 bool comes_true(Condition condition) {
@@ -96,7 +92,7 @@ TEST(Stress_Filters, EveryChildsEndIsToldOnceWithItsStatus) {
   const auto book = std::make_unique<std::array<life, kBook>>();
   std::atomic<size_t> born{0};
   const queue kq = make_queue();
-  const clock::time_point end = end_of_run();
+  const time_limit limit = limit_of_test();
   {
     const readers all(kq, 3, [&](const struct kevent& e) {
       life& l = (*book)[reinterpret_cast<uintptr_t>(e.udata)];
@@ -106,7 +102,7 @@ TEST(Stress_Filters, EveryChildsEndIsToldOnceWithItsStatus) {
     std::vector<std::thread> spawners;
     for (int s = 0; s < kSpawners; ++s) {
       spawners.emplace_back([&] {
-        for (size_t n; clock::now() < end && (n = born.fetch_add(1)) < kBook;) {
+        for (size_t n; !limit.over() && (n = born.fetch_add(1)) < kBook;) {
           const int code = static_cast<int>(n % 251);
           unique_fd leash;
           const pid_t pid = start_child(code, leash);
@@ -143,7 +139,7 @@ TEST(Stress_Filters, AfterEveryChangeOfAFileAnEventComes) {
                                .udata(reinterpret_cast<void*>(i))}),
                 Succeeds());
   }
-  const clock::time_point end = end_of_run();
+  const time_limit limit = limit_of_test();
   std::atomic<bool> over{false};
   std::atomic<size_t> changes{0};
   {
@@ -167,7 +163,7 @@ TEST(Stress_Filters, AfterEveryChangeOfAFileAnEventComes) {
     std::vector<std::thread> writers;
     for (size_t i = 0; i < kFiles; ++i) {
       writers.emplace_back([&, i] {
-        for (unsigned n = 0; clock::now() < end; ++n) {
+        for (unsigned n = 0; !limit.over(); ++n) {
           told[i] = false;
           if (n % 2 == 0) {
             ::fchmod(files[i], n % 4 == 0 ? 0600 : 0640);

@@ -4,17 +4,13 @@
 // every child works.
 // Contract: kqueue semantics, section 6 (fork). QUAY_STRESS_SECONDS says how long; with QUAY_SOAK_FORKS
 // it forks that often, however long it takes.
+#include "support/length.hpp"
 #include "support/matchers.hpp"
 #include "support/processes.hpp"
 #include "support/threads.hpp"
 
 namespace quay::test {
 namespace {
-
-long number_from(const char* variable, long otherwise) {
-  const char* set = ::getenv(variable);
-  return set != nullptr ? std::atol(set) : otherwise;
-}
 
 TEST(Kqueue_ForkSoak, MemoryAndDescriptorsStayConstant) {
   const queue kq = make_queue();
@@ -34,9 +30,8 @@ TEST(Kqueue_ForkSoak, MemoryAndDescriptorsStayConstant) {
     return 0;
   };
 
-  const long wanted = number_from("QUAY_SOAK_FORKS", 0);
-  const auto end = std::chrono::steady_clock::now() +
-                   std::chrono::seconds(number_from("QUAY_STRESS_SECONDS", 5));
+  const auto wanted = static_cast<long>(from_environment("QUAY_SOAK_FORKS", 0));
+  const time_limit limit(stress_time());
   constexpr long kWarmUp = 200;
 #if defined(__SANITIZE_ADDRESS__)
   constexpr long kMostGrowth = 16 * 1024;  // the sanitizer keeps for a while what is freed
@@ -46,7 +41,7 @@ TEST(Kqueue_ForkSoak, MemoryAndDescriptorsStayConstant) {
   size_t descriptors = 0;
   long memory = 0;
   long forks = 0;
-  while (wanted > 0 ? forks < wanted : forks <= kWarmUp || std::chrono::steady_clock::now() < end) {
+  while (wanted > 0 ? forks < wanted : forks <= kWarmUp || !limit.over()) {
     ASSERT_EQ(in_child(child), 0) << "fork " << forks;
     ASSERT_THAT(submit(kq, {trigger(2)}), Returns(testing::SizeIs(1)));
     if (++forks == kWarmUp) {

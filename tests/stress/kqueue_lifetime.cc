@@ -11,17 +11,13 @@
 #include <array>
 #include <random>
 
+#include "support/length.hpp"
 #include "support/matchers.hpp"
 #include "support/processes.hpp"
 #include "support/threads.hpp"
 
 namespace quay::test {
 namespace {
-
-std::chrono::seconds length_of_stress() {
-  const char* set = ::getenv("QUAY_STRESS_SECONDS");
-  return std::chrono::seconds(set != nullptr ? std::max(1, std::atoi(set)) : 5);
-}
 
 // One life of a registration; udata is its place in the book, so that a stale one is recognised
 // whatever has become of its number.
@@ -135,7 +131,7 @@ class lifetime : public testing::Test {
   }
 
   void run(int makers, int waiters, bool with_forks, bool with_strangers) {
-    const auto end = std::chrono::steady_clock::now() + length_of_stress();
+    const time_limit limit(stress_time());
     std::vector<std::thread> threads;
     for (int i = 0; i < makers; ++i) {
       threads.emplace_back([this, i] {
@@ -163,7 +159,7 @@ class lifetime : public testing::Test {
         }
       });
     }
-    while (!stop_ && std::chrono::steady_clock::now() < end) {
+    while (!stop_ && !limit.over()) {
       if (with_forks && in_child([&] { return child(); }) != 0) fail("a child went wrong", 0);
       std::this_thread::yield();
     }

@@ -6,21 +6,14 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <random>
 
+#include "length.hpp"
 #include "pipe.hpp"
 
 namespace quay::test::pipes {
 namespace {
-
-std::chrono::steady_clock::time_point end_of_stress() {
-  const char* seconds = std::getenv("QUAY_STRESS_SECONDS");
-  return std::chrono::steady_clock::now() +
-         std::chrono::seconds(seconds != nullptr ? std::atoi(seconds) : 5);
-}
 
 // What byte number n of the stream is.
 char byte_at(uint64_t n) { return static_cast<char>((n * 0x9e3779b97f4a7c15u) >> 56); }
@@ -65,9 +58,9 @@ TEST(Pipe_Kill, AKilledWriterLeavesAWholeStreamAndItsEnd) {
   auto* so_far = static_cast<progress*>(
       mmap(nullptr, sizeof(progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   std::minstd_rand random(1);
-  const auto end = end_of_stress();
+  const time_limit limit(stress_time());
   int rounds = 0;
-  for (; std::chrono::steady_clock::now() < end; ++rounds) {
+  for (; !limit.over(); ++rounds) {
     so_far->written = 0;
     pipe_pair p;
     child writer([&]() -> int {
@@ -99,9 +92,9 @@ TEST(Pipe_Kill, AKilledWriterLeavesAWholeStreamAndItsEnd) {
 
 TEST(Pipe_Kill, AKilledReaderTakesNothingWithItThatItDidNotRead) {
   std::minstd_rand random(2);
-  const auto end = end_of_stress();
+  const time_limit limit(stress_time());
   int rounds = 0;
-  for (; std::chrono::steady_clock::now() < end; ++rounds) {
+  for (; !limit.over(); ++rounds) {
     pipe_pair p;
     set_nonblocking(p.writer(), true);
     child reader([&]() -> int {

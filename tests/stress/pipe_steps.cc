@@ -8,25 +8,20 @@
 #include <sys/ptrace.h>
 #include <sys/user.h>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <random>
 
+#include "length.hpp"
 #include "pipe.hpp"
 
 namespace quay::test::pipes {
 namespace {
 
 // Each test has a quarter of the time of a stress test: together they take two.
-std::chrono::steady_clock::time_point end_of_test() {
-  const char* seconds = std::getenv("QUAY_STRESS_SECONDS");
-  return std::chrono::steady_clock::now() +
-         std::chrono::milliseconds(250 * (seconds != nullptr ? std::atoi(seconds) : 5));
-}
+time_limit limit_of_test() { return time_limit(stress_time() / 4); }
 
 // Made before, so that the steps are those of the pipe's calls.
 const std::string g_ys(9000, 'y');
@@ -116,9 +111,9 @@ class Pipe_AnyInstruction : public testing::Test {
     }
     ASSERT_FALSE(way.empty());
     std::minstd_rand random(std::random_device{}());
-    const auto end = end_of_test();
+    const time_limit limit = limit_of_test();
     int rounds = 0;
-    for (; rounds == 0 || std::chrono::steady_clock::now() < end; ++rounds) {
+    for (; rounds == 0 || !limit.over(); ++rounds) {
       const long place = way[random() % way.size()];
       SCOPED_TRACE("killed after step " + std::to_string(place) + " of " +
                    std::to_string(way.back()));

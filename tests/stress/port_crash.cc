@@ -12,10 +12,10 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <new>
 #include <random>
 
+#include "support/length.hpp"
 #include "support/port.hpp"
 
 namespace quay::test {
@@ -130,13 +130,11 @@ class crash_round {
 };
 
 TEST(Port_Crash, AKilledProcessLosesNothingAndHoldsNothing) {
-  const char* text = std::getenv("QUAY_STRESS_SECONDS");
-  const auto end = std::chrono::steady_clock::now() +
-                   std::chrono::seconds(text != nullptr ? std::atoi(text) : 5);
+  const time_limit limit(stress_time());
   const long before = quay_tunable_get("port_max_events");
   quay_tunable_set("port_max_events", kSlots);
   int rounds = 0;
-  for (; rounds < kLeastRounds || std::chrono::steady_clock::now() < end; ++rounds) {
+  for (; rounds < kLeastRounds || !limit.over(); ++rounds) {
     crash_round(static_cast<unsigned>(rounds + 1)).run();
     if (HasFatalFailure()) break;
   }

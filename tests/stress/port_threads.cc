@@ -7,10 +7,10 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <random>
 #include <thread>
 
+#include "support/length.hpp"
 #include "support/port.hpp"
 
 namespace quay::test {
@@ -20,7 +20,7 @@ class mixed_load {
  public:
   explicit mixed_load(int flags) : port_(flags) {}
 
-  void run(std::chrono::seconds time) {
+  void run(std::chrono::milliseconds time) {
     std::vector<std::thread> threads;
     for (unsigned t = 0; t < 2; ++t) {
       threads.emplace_back([this, t] { produce(t); });
@@ -92,14 +92,9 @@ class mixed_load {
   std::atomic<int64_t> sum_received_{0};
 };
 
-std::chrono::seconds half_of_the_time() {
-  const char* text = std::getenv("QUAY_STRESS_SECONDS");
-  return std::chrono::seconds(std::max(1, (text != nullptr ? std::atoi(text) : 5) / 2));
-}
-
-TEST(Port_Threads, EveryEventOnceOnAPollablePort) { mixed_load(O_CLOEXEC).run(half_of_the_time()); }
+TEST(Port_Threads, EveryEventOnceOnAPollablePort) { mixed_load(O_CLOEXEC).run(stress_time() / 2); }
 TEST(Port_Threads, EveryEventOnceOnAPrivatePort) {
-  mixed_load(O_CLOEXEC | QUAY_PRIVATE).run(half_of_the_time());
+  mixed_load(O_CLOEXEC | QUAY_PRIVATE).run(stress_time() / 2);
 }
 
 }  // namespace

@@ -9,24 +9,18 @@
 #include <stdlib.h>
 #include <sys/signalfd.h>
 
-#include <chrono>
 #include <random>
 #include <thread>
 #include <vector>
 
 #include "support/kqueue.hpp"
+#include "support/length.hpp"
 #include "support/matchers.hpp"
 #include "support/port.hpp"
 #include "support/signals.hpp"
 
 namespace quay::test {
 namespace {
-
-std::chrono::seconds budget() {
-  const char* text = getenv("QUAY_STRESS_SECONDS");
-  const int seconds = text != nullptr ? atoi(text) : 5;
-  return std::chrono::seconds(seconds > 0 ? seconds : 5);
-}
 
 std::atomic<long> g_handled{0};
 void count_call(int) { g_handled.fetch_add(1); }
@@ -80,12 +74,12 @@ TEST(Stress_Signal, DeliveriesAreCountedInEveryQueueWhileEverythingChanges) {
       }
     });
   }
-  const auto end = std::chrono::steady_clock::now() + budget();
+  const time_limit limit(stress_time());
   std::minstd_rand random(99);
   long sent = 0;
   intptr_t in_first = 0;
   intptr_t in_second = 0;
-  for (long round = 0; std::chrono::steady_clock::now() < end; ++round) {
+  for (long round = 0; !limit.over(); ++round) {
     const long before = g_handled;
     ASSERT_EQ(pthread_kill(threads[random() % threads.size()].native_handle(), SIGUSR1), 0);
     ++sent;
@@ -121,9 +115,9 @@ TEST(Stress_Signal, SleepersMissNoSignal) {
       for (const struct kevent& e : await(kq)) seen_so_far += e.data;
     }
   });
-  const auto end = std::chrono::steady_clock::now() + budget();
+  const time_limit limit(stress_time());
   long sent = 0;
-  while (std::chrono::steady_clock::now() < end) {
+  while (!limit.over()) {
     raise(SIGUSR1);
     ++sent;
     while (seen_so_far < sent) std::this_thread::yield();
@@ -167,8 +161,8 @@ TEST(Stress_Signal, DescriptorsComeAndGoUnderAllWhoWatchThem) {
   threads.emplace_back([&] {
     while (!done) taken(port);
   });
-  const auto end = std::chrono::steady_clock::now() + budget();
-  while (std::chrono::steady_clock::now() < end) {
+  const time_limit limit(stress_time());
+  while (!limit.over()) {
     kill(getpid(), SIGUSR1);
     std::this_thread::yield();
   }

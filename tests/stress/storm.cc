@@ -15,7 +15,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -24,6 +23,7 @@
 
 #include "support/cancellation.hpp"
 #include "support/kqueue.hpp"
+#include "support/length.hpp"
 #include "support/objects.hpp"
 
 namespace quay::test {
@@ -61,7 +61,7 @@ void change_one(int kq, uintptr_t ident, int filter, unsigned flags, unsigned ff
 
 class storm {
  public:
-  void run(std::chrono::seconds time) {
+  void run(std::chrono::milliseconds time) {
     using actor = void (storm::*)();
     constexpr actor kActors[] = {&storm::ports,         &storm::pipes,    &storm::signals,
                                  &storm::processes,     &storm::churn,    &storm::user,
@@ -413,8 +413,6 @@ class storm {
 };
 
 TEST(Storm, AllSystemsAtOnceKeepTheirPromises) {
-  const char* text = std::getenv("QUAY_STORM_SECONDS");
-  if (text == nullptr) text = std::getenv("QUAY_STRESS_SECONDS");
   ::signal(SIGUSR1, [](int) {});
   {
     storm first;  // what a process makes once is made now
@@ -422,7 +420,7 @@ TEST(Storm, AllSystemsAtOnceKeepTheirPromises) {
   }
   const long before = open_descriptors();
   storm all;
-  all.run(std::chrono::seconds(text == nullptr ? 5 : std::atoi(text)));
+  all.run(storm_time());
   EXPECT_LE(open_descriptors(), before + 2);
 }
 

@@ -15,11 +15,10 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
-#include <cstdlib>
 #include <random>
 #include <thread>
 
+#include "support/length.hpp"
 #include "support/objects.hpp"
 
 namespace quay::test {
@@ -77,12 +76,10 @@ TEST(Suspended, APeerThatIsStoppedAnywhereLosesNothing) {
            bytes, wrong_bytes);
   });
 
-  const char* text = std::getenv("QUAY_STRESS_SECONDS");
-  const auto end = std::chrono::steady_clock::now() +
-                   std::chrono::seconds(text != nullptr ? std::atoi(text) : 5);
+  const time_limit limit(stress_time());
   std::minstd_rand random(6);
   long stops = 0;
-  while (std::chrono::steady_clock::now() < end) {
+  while (!limit.over()) {
     for (unsigned n = random() % 64; n > 0; --n) ::sched_yield();
     ASSERT_EQ(::kill(peer, SIGSTOP), 0);
     int status = 0;

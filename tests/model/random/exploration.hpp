@@ -12,10 +12,11 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
 #include <random>
 #include <string>
 #include <vector>
+
+#include "support/length.hpp"
 
 namespace quay::model {
 
@@ -33,22 +34,6 @@ class dice {
  private:
   std::mt19937_64 engine_;
 };
-
-inline std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 0);
-}
-
-// How many operations one test performs. Sanitizers make each twenty times as dear; without the hooks it is the same
-// machine with other registrations.
-inline std::uint64_t operations_wanted(bool hooked) {
-#if defined(QUAY_SANITIZED)
-  constexpr std::uint64_t kUsual = 20'000;
-#else
-  constexpr std::uint64_t kUsual = 250'000;
-#endif
-  return from_environment("QUAY_MODEL_OPERATIONS", hooked ? kUsual : kUsual / 4);
-}
 
 template <typename Trial>
 class exploration {
@@ -117,7 +102,7 @@ class exploration {
 
 template <typename Trial>
 std::string explore(Trial&& trial, std::uint64_t wanted, unsigned longest) {
-  return exploration<std::remove_reference_t<Trial>>(trial, from_environment("QUAY_MODEL_SEED", 1))
+  return exploration<std::remove_reference_t<Trial>>(trial, test::model_seed())
       .explore(wanted, longest);
 }
 

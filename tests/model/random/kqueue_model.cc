@@ -4,7 +4,6 @@
 #include "kqueue_model.hpp"
 
 #include <fmt/format.h>
-#include <quay/quay.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,87 +13,6 @@ namespace {
 
 constexpr unsigned kActions = EV_ADD | EV_DELETE | EV_ENABLE | EV_DISABLE;
 constexpr unsigned kStated = EV_RECEIPT | EV_ONESHOT | EV_CLEAR | EV_DISPATCH | kActions;
-
-constexpr rules kFreebsd{.echoes_actions = false,
-                         .add_delete_deletes = true,
-                         .both_refused = true,
-                         .keep_udata = true,
-                         .change_takes = true,
-                         .enable_asks = true,
-                         .enable_asks_unsure = false,
-                         .disable_first = true,
-                         .clear_beats_dispatch = false,
-                         .receipt_without_room_fails = false,
-                         .user_created_by_op = false,
-                         .user_created_fires = false,
-                         .user_takes_udata = true,
-                         .user_needs_add = false,
-                         .user_clear_wipes = false,
-                         .user_clear_change_wipes = false,
-                         .user_oneshot_blank = true,
-                         .eof_shows_nodata = false,
-                         .orphan_pipe = EPIPE,
-                         .not_read_on_queue = EINVAL};
-constexpr rules kNetbsd{.echoes_actions = true,
-                        .add_delete_deletes = false,
-                        .both_refused = false,
-                        .keep_udata = false,
-                        .change_takes = false,
-                        .enable_asks = false,
-                        .enable_asks_unsure = true,
-                        .disable_first = false,
-                        .clear_beats_dispatch = true,
-                        .receipt_without_room_fails = false,
-                        .user_created_by_op = false,
-                        .user_created_fires = false,
-                        .user_takes_udata = true,
-                        .user_needs_add = false,
-                        .user_clear_wipes = false,
-                        .user_clear_change_wipes = false,
-                        .user_oneshot_blank = false,
-                        .eof_shows_nodata = false,
-                        .orphan_pipe = EBADF,
-                        .not_read_on_queue = EPERM};
-constexpr rules kDragonfly{.echoes_actions = true,
-                           .add_delete_deletes = false,
-                           .both_refused = false,
-                           .keep_udata = false,
-                           .change_takes = true,
-                           .enable_asks = true,
-                           .enable_asks_unsure = false,
-                           .disable_first = false,
-                           .clear_beats_dispatch = false,
-                           .receipt_without_room_fails = true,
-                           .user_created_by_op = true,
-                           .user_created_fires = true,
-                           .user_takes_udata = false,
-                           .user_needs_add = false,
-                           .user_clear_wipes = true,
-                           .user_clear_change_wipes = true,
-                           .user_oneshot_blank = false,
-                           .eof_shows_nodata = true,
-                           .orphan_pipe = 0,
-                           .not_read_on_queue = EOPNOTSUPP};
-constexpr rules kOpenbsd{.echoes_actions = true,
-                         .add_delete_deletes = false,
-                         .both_refused = false,
-                         .keep_udata = false,
-                         .change_takes = false,
-                         .enable_asks = true,
-                         .enable_asks_unsure = false,
-                         .disable_first = false,
-                         .clear_beats_dispatch = false,
-                         .receipt_without_room_fails = false,
-                         .user_created_by_op = false,
-                         .user_created_fires = true,
-                         .user_takes_udata = true,
-                         .user_needs_add = true,
-                         .user_clear_wipes = true,
-                         .user_clear_change_wipes = true,
-                         .user_oneshot_blank = false,
-                         .eof_shows_nodata = false,
-                         .orphan_pipe = EPIPE,
-                         .not_read_on_queue = EINVAL};
 
 bool on_descriptor(int filter) { return filter == EVFILT_READ || filter == EVFILT_WRITE; }
 
@@ -113,19 +31,6 @@ unsigned operate(unsigned value, unsigned word) {
 }
 
 }  // namespace
-
-const rules& rules_of(int dialect) {
-  switch (dialect) {
-    case QUAY_DIALECT_NETBSD:
-      return kNetbsd;
-    case QUAY_DIALECT_DRAGONFLY:
-      return kDragonfly;
-    case QUAY_DIALECT_OPENBSD:
-      return kOpenbsd;
-    default:
-      return kFreebsd;
-  }
-}
 
 std::string words(const struct kevent& e) {
   return fmt::format("{{filter {} ident {} flags {:#x} fflags {:#x} data {} udata {}}}", e.filter,

@@ -21,9 +21,7 @@ using quay::model::crew;
 using quay::model::linearizer;
 using quay::model::timed;
 
-int rounds_wanted() {
-  return static_cast<int>(quay::model::from_environment("QUAY_MODEL_ROUNDS", 300));
-}
+int rounds_wanted() { return static_cast<int>(quay::test::model_rounds()); }
 
 // --- the checker ----------------------------------------------------------------------------------
 

@@ -9,21 +9,23 @@
 namespace {
 
 using quay::model::explore;
-using quay::model::operations_wanted;
 using quay::model::signal_trial;
 using quay::test::hooked;
+using quay::test::model_operations;
+
+constexpr unsigned kTests = 2 * 4;  // in four dialects
 
 class Signal_Model : public testing::TestWithParam<int> {};
 
 TEST_P(Signal_Model, EveryPostingCountsOnce) {
   signal_trial trial(GetParam(), {.dispositions = hooked()});
-  EXPECT_EQ(explore(trial, operations_wanted(hooked()), 60), "");
+  EXPECT_EQ(explore(trial, model_operations(kTests, hooked()), 60), "");
 }
 
 // A blocked signal stays pending, and its delivery is no second posting.
 TEST_P(Signal_Model, BlockedSignalsCountAtTheirPosting) {
   signal_trial trial(GetParam(), {.dispositions = hooked(), .blocking = true});
-  EXPECT_EQ(explore(trial, operations_wanted(hooked()), 60), "");
+  EXPECT_EQ(explore(trial, model_operations(kTests, hooked()), 60), "");
 }
 
 TEST_P(Signal_Model, FindsOutAModelThatForgets) {
