@@ -105,7 +105,7 @@ arm64() {
   local root=/usr/aarch64-linux-gnu cannot
   { command -v qemu-aarch64 && command -v clang++-16 && [ -e "$root/lib/libc.so.6" ]; } >/dev/null || return 77
   cannot=$(grep -v -e '^#' -e '^$' scripts/qemu-cannot.txt | paste -sd:)
-  QUAY_MODEL_OPERATIONS=${QUAY_MODEL_OPERATIONS:-5000} foreign arm64 "-$cannot" "qemu-aarch64 -L $root" \
+  QUAY_MODEL_OPERATIONS=${QUAY_MODEL_OPERATIONS:-40000} foreign arm64 "-$cannot" "qemu-aarch64 -L $root" \
     -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_C_COMPILER=clang-16 -DCMAKE_CXX_COMPILER=clang++-16 \
     -DCMAKE_C_COMPILER_TARGET=aarch64-linux-gnu -DCMAKE_CXX_COMPILER_TARGET=aarch64-linux-gnu
 }
