@@ -29,17 +29,13 @@ void ranks_wait_for_fork(bool yes) noexcept { detail::this_thread_mark.forking =
 
 void mutex::lock_slowly() noexcept {
   // Sections are short (no system call that blocks is made inside one), so a holder on another
-  // CPU is usually gone within a microsecond; on one CPU spinning would only delay it. Every look
-  // takes the holder's cache line away: the later, the rarer.
-  if (many_cpus()) {
-    for (int pauses = 1; pauses <= kMostPauses; pauses *= 2) {
-      std::uint32_t free = 0;
-      if (word_.load(std::memory_order_relaxed) == 0 &&
-          word_.compare_exchange_weak(free, 1, std::memory_order_acquire,
-                                      std::memory_order_relaxed)) {
-        return;
-      }
-      for (int i = 0; i < pauses; ++i) pause();
+  // CPU is usually gone within a microsecond; on one CPU spinning would only delay it.
+  for (backoff spin; spin.look_away();) {
+    std::uint32_t free = 0;
+    if (word_.load(std::memory_order_relaxed) == 0 &&
+        word_.compare_exchange_weak(free, 1, std::memory_order_acquire,
+                                    std::memory_order_relaxed)) {
+      return;
     }
   }
   while (word_.exchange(2, std::memory_order_acquire) != 0) park(word_, 2);

@@ -60,9 +60,6 @@ inline constexpr std::uint8_t kRanks = 6;
 void park(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept;
 [[gnu::cold]] void unpark(std::atomic<std::uint32_t>& word) noexcept;
 bool many_cpus() noexcept;
-// The longest time that a thread which spins for a mutex looks away, in pauses; it doubles from 1.
-inline constexpr int kMostPauses = 128;
-
 inline void pause() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -70,6 +67,26 @@ inline void pause() noexcept {
   asm volatile("yield");
 #endif
 }
+
+// How a thread spins for a lock: it looks away for twice as long each time, for each look takes the
+// holder's cache line away, and gives up when it has waited about as long as it takes to be woken.
+class backoff {
+ public:
+  // False: no more looking, park.
+  bool look_away() noexcept {
+    if (left_ <= 0) return false;
+    left_ -= pauses_;
+    for (int i = 0; i < pauses_; ++i) pause();
+    if (pauses_ < kLongest) pauses_ *= 2;
+    return true;
+  }
+
+ private:
+  static constexpr int kLongest = 128;
+  static constexpr int kMost = 1024;  // of some 20 ns each
+  int left_ = many_cpus() ? kMost : 0;
+  int pauses_ = 1;
+};
 
 namespace detail {
 

@@ -319,16 +319,19 @@ static void gather(const ready_list& list) noexcept {
   }
 }
 
+std::int64_t queue::longest_watch() const noexcept {
+  return env_.tune.spin_us.load(std::memory_order_relaxed) * std::int64_t{1000};
+}
+
 bool queue::watch_locked(std::int64_t deadline, int room) noexcept {
   // Only what other threads post in user space can be seen by watching; look at the kernel first.
   if (kernel_may_know_locked() && (harvest_locked(room) != 0 || !ready_.empty())) return true;
   const std::int64_t left = time_left_locked(deadline);
   if (left == 0) return false;
-  const std::int64_t most = env_.tune.spin_us.load(std::memory_order_relaxed) * std::int64_t{1000};
   bool seen = false;
   {
     const interlude watching(*this);
-    seen = spin_.watch(env_.os, most, left, [this] {
+    seen = spin_.watch(env_.os, longest_watch(), left, [this] {
       return spinners_view().count() != 0 || closing_.load(std::memory_order_acquire);
     });
     if (seen && room > 1) gather(spinners_view());
@@ -371,7 +374,8 @@ class queue::asleep {
 };
 
 int queue::sleep_locked(std::int64_t deadline, int room) {
-  if (posters_ > 0 && watch_locked(deadline, room)) return closed_ ? EBADF : 0;
+  const bool watches = posters_ > 0;
+  if (watches && watch_locked(deadline, room)) return closed_ ? EBADF : 0;
   if (closed_) return EBADF;
   if (!ready_.empty()) return 0;
 
@@ -388,10 +392,12 @@ int queue::sleep_locked(std::int64_t deadline, int room) {
   const std::uint32_t quiet = detail::this_thread_mark.quiet;
   epoll_event reports[kReports];
   const int most = reports_for(room);
+  const std::int64_t from = watches ? env_.os.monotonic() : 0;
   asleep sleep(*this, reports, most);
   const int n = env_.os.set_wait(set, reports, most, left);
   sleep.wakes();
   if (closed_) return EBADF;
+  if (watches && bell_rung_) spin_.regret(env_.os.monotonic() - from, longest_watch());
   ++harvests_;
   // What the program ignores does not interrupt it, although we had to look at it.
   if (n == -EINTR && quiet != detail::this_thread_mark.quiet) return 0;

@@ -389,6 +389,7 @@ class queue {
   void unlink_file_locked(interest& it, file_watches::number l) noexcept QUAY_REQUIRES(lock_);
   std::int64_t next_deadline_locked() noexcept QUAY_REQUIRES(lock_);
   std::int64_t time_left_locked(std::int64_t deadline) noexcept QUAY_REQUIRES(lock_);
+  std::int64_t longest_watch() const noexcept;  // ns
   // Watches for a post of another thread before sleeping; releases the mutex meanwhile. True when
   // sleeping is not called for.
   bool watch_locked(std::int64_t deadline, int room) noexcept QUAY_REQUIRES(lock_);

@@ -3,7 +3,8 @@
 // What: how long a waiter watches user-space state before it sleeps in the kernel.
 // Contract: waking a sleeping CPU costs tens of microseconds, a hand-over to a spinning one a few
 //           hundred nanoseconds. The budget doubles when watching paid off and halves when not,
-//           up to the tunable spin_us; on one CPU there is no watching.
+//           up to the tunable spin_us; a sleep that was so short that watching would have paid off
+//           raises it to that. On one CPU there is no watching.
 // Locking: none; budget is a hint, read and written relaxed.
 #pragma once
 
@@ -41,6 +42,12 @@ class adaptive_spin {
     } while (h.monotonic() < end);
     budget_.store(budget / 2, std::memory_order_relaxed);
     return false;
+  }
+
+  // A sleep was ended after `slept` ns by what would have made a watch see it. Part of that time it
+  // took to wake up.
+  void regret(std::int64_t slept, std::int64_t most) noexcept {
+    if (slept < 2 * most) budget_.store(most, std::memory_order_relaxed);
   }
 
  private:

@@ -26,6 +26,7 @@ class linux_host final : public core::host {
   std::size_t writable_prefix(void* p, std::size_t n) noexcept override;
 
   std::int64_t monotonic() noexcept override;
+  std::int64_t monotonic_tick() noexcept override;
   std::int64_t wall() noexcept override;
 
   int set_create(bool close_on_exec) noexcept override;

@@ -77,6 +77,7 @@ linux_host& linux_host::instance() noexcept {
 }
 
 std::int64_t linux_host::monotonic() noexcept { return read_clock(CLOCK_MONOTONIC); }
+std::int64_t linux_host::monotonic_tick() noexcept { return read_clock(CLOCK_MONOTONIC_COARSE); }
 std::int64_t linux_host::wall() noexcept { return read_clock(CLOCK_REALTIME); }
 
 // --- sets -----------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ bool thread_exists(std::uint32_t number) noexcept {
 
 shared_mutex::outcome shared_mutex::take_slowly(std::uint32_t number) noexcept {
   errno_guard keep;
-  int pauses = core::many_cpus() ? 1 : core::kMostPauses + 1;  // as core::mutex spins
+  core::backoff spin;
   std::uint32_t waiters = 0;
   for (;;) {
     std::uint32_t seen = word_.load(std::memory_order_relaxed);
@@ -59,11 +59,7 @@ shared_mutex::outcome shared_mutex::take_slowly(std::uint32_t number) noexcept {
       return (seen & FUTEX_OWNER_DIED) != 0 ? outcome::inherited : outcome::taken;
     }
     if (holder == number) return outcome::ours;
-    if (pauses <= core::kMostPauses) {
-      for (int i = 0; i < pauses; ++i) core::pause();
-      pauses *= 2;
-      continue;
-    }
+    if (spin.look_away()) continue;
     waiters = FUTEX_WAITERS;
     if ((seen & FUTEX_WAITERS) == 0 &&
         !word_.compare_exchange_weak(seen, seen | FUTEX_WAITERS, std::memory_order_relaxed)) {

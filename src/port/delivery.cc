@@ -100,9 +100,10 @@ void port::store_alert(port_event_t& out, const alert_record& a) noexcept {
 
 // An event that has waited shows what is true now, or what was if nothing is any more.
 void port::refresh_locked(slot& s) noexcept {
+  const std::uint32_t wanted = about(s).wanted;
   const std::uint32_t now = s.kernel == watch::owned && s.owner == me_
                                 ? owner_shows(s)
-                                : env_.os.poll_now(s.fd, s.wanted) & (s.wanted | POLLERR | POLLHUP);
+                                : env_.os.poll_now(s.fd, wanted) & (wanted | POLLERR | POLLHUP);
   if (now != 0) s.events = static_cast<std::int32_t>(now);
 }
 
@@ -121,7 +122,7 @@ bool port::deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) 
     }
   }
   if ((s.traits & kAsksSource) == 0) {
-    if (s.source == PORT_SOURCE_FD && s.look <= since) refresh_locked(s);
+    if (s.source == PORT_SOURCE_FD && about(i).look <= since) refresh_locked(s);
     out = {s.events, s.source, 0, static_cast<uintptr_t>(s.object),
            reinterpret_cast<void*>(static_cast<uintptr_t>(s.user))};
   }

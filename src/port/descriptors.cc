@@ -24,7 +24,7 @@ constexpr std::uint8_t kRegained = 16;  // re-associations until leaving armed i
 
 void port::put_in_bucket_locked(slot_index i) noexcept {
   auto& bucket = state_->buckets[bucket_of(slot_at(i).fd)];
-  slot_at(i).next_in_bucket = bucket.load(std::memory_order_relaxed);
+  about(i).next_in_bucket = bucket.load(std::memory_order_relaxed);
   bucket.store(i, std::memory_order_release);
 }
 
@@ -32,12 +32,12 @@ void port::take_from_bucket_locked(slot_index i) noexcept {
   auto& bucket = state_->buckets[bucket_of(slot_at(i).fd)];
   slot_index at = bucket.load(std::memory_order_relaxed);
   if (at == i) {
-    bucket.store(slot_at(i).next_in_bucket, std::memory_order_release);
+    bucket.store(about(i).next_in_bucket, std::memory_order_release);
     return;
   }
   walk_limit to(most_slots_);
-  while (at != kNil && slot_at(at).next_in_bucket != i) at = to(slot_at(at).next_in_bucket);
-  if (at != kNil) slot_at(at).next_in_bucket = slot_at(i).next_in_bucket;
+  while (at != kNil && about(at).next_in_bucket != i) at = to(about(at).next_in_bucket);
+  if (at != kNil) about(at).next_in_bucket = about(i).next_in_bucket;
 }
 
 bool port::has_own_locked(int fd) noexcept {
@@ -45,7 +45,7 @@ bool port::has_own_locked(int fd) noexcept {
   slot_index i = st.buckets[bucket_of(fd)].load(std::memory_order_relaxed);
   walk_limit to(most_slots_);
   while (i != kNil && (slot_at(i).fd != fd || slot_at(i).owner != me_)) {
-    i = to(slot_at(i).next_in_bucket);
+    i = to(about(i).next_in_bucket);
   }
   return i != kNil;
 }
@@ -56,7 +56,7 @@ slot_index port::find_locked(int fd) noexcept {
   slot_index foreign = kNil;
   slot_index i = st.buckets[bucket_of(fd)].load(std::memory_order_relaxed);
   walk_limit to(most_slots_);
-  for (; i != kNil; i = to(slot_at(i).next_in_bucket)) {
+  for (; i != kNil; i = to(about(i).next_in_bucket)) {
     if (slot_at(i).fd != fd) continue;
     if (slot_at(i).owner == me_) return i;
     const bool own_view = (slot_at(i).traits & kOwnView) != 0;
@@ -70,9 +70,9 @@ slot_index port::find_locked(int fd) noexcept {
 void port::arm_locked(slot_index i, std::uint32_t wanted, void* user) noexcept {
   slot& s = slot_at(i);
   cancel_locked(i);
-  s.wanted = wanted;
+  about(i).wanted = wanted;
   s.user = reinterpret_cast<std::uintptr_t>(user);
-  s.armed_at = ++state_->order;
+  about(i).armed_at = ++state_->order;
   s.state = slot_state::armed;
   if (s.kernel == watch::owned) ask_owner_locked(i);
   if (s.kernel != watch::always) return;
@@ -115,7 +115,7 @@ int port::associate_again_locked(slot_index i, std::uint32_t wanted, void* user)
   const bool lazy = may_leave_armed();
   // An event that was never fetched goes, and its successor is younger than all there is.
   if (s.state == slot_state::queued) harvest_locked(false);
-  if (lazy && s.kernel == watch::level && (s.registered & wanted) == wanted) {
+  if (lazy && s.kernel == watch::level && (about(i).registered & wanted) == wanted) {
     s.disarms = 0;
     arm_locked(i, wanted, user);
     return 0;
@@ -133,7 +133,7 @@ int port::associate_again_locked(slot_index i, std::uint32_t wanted, void* user)
     drop_descriptor_locked(i, false);
     return error == EBADF ? EBADFD : ENOENT;
   }
-  s.registered = wanted;
+  about(i).registered = wanted;
   set_watch_locked(s, level ? watch::level : watch::one_shot);
   arm_locked(i, wanted, user);
   if (state_->leader == 0) harvest_locked(false);
@@ -176,7 +176,8 @@ int port::associate_anew_locked(int fd, std::uint32_t wanted, void* user) noexce
     return error == EBADF ? EBADFD : error == ENOSPC ? ENOMEM : error;
   }
   st.had_descriptors = true;
-  s.registered = wanted;
+  about(i) = {
+      .next_in_bucket = kNil, .wanted = wanted, .registered = wanted, .look = 0, .armed_at = 0};
   s.state = slot_state::idle;
   put_in_bucket_locked(i);
   set_watch_locked(s, asked            ? watch::asked
@@ -206,7 +207,8 @@ void port::ask_for_own_locked() noexcept {
     if (s.state == slot_state::free || s.owner != me_ || (s.traits & kOwnView) == 0) continue;
     asks_ = true;
     if (s.state != slot_state::armed) continue;
-    const std::uint32_t bits = env_.os.poll_now(s.fd, s.wanted) & (s.wanted | POLLERR | POLLHUP);
+    const std::uint32_t wanted = about(i).wanted;
+    const std::uint32_t bits = env_.os.poll_now(s.fd, wanted) & (wanted | POLLERR | POLLHUP);
     if (bits != 0) fire_locked(i, bits);
   }
 }

@@ -74,7 +74,7 @@ void port::take_reports_locked(const epoll_event* reports, int n, bool narrow,
   for (int i = 0; i < n; ++i) {
     const core::token name = core::token::unpack(reports[i].data.u64);
     const bool known = name.direction == kSlot && name.index <= last_slot();
-    const std::uint64_t armed_at = known ? slot_at(name.index).armed_at : 0;
+    const std::uint64_t armed_at = known ? about(name.index).armed_at : 0;
     age[i] = armed_at > st.looked_at ? armed_at : UINT64_MAX;
     int at = i;
     for (; at > 0 && age[turn[at - 1]] > age[i]; --at) turn[at] = turn[at - 1];
@@ -120,15 +120,16 @@ void port::take_report_locked(const epoll_event& report, bool narrow,
     if (s.state == slot_state::armed || s.state == slot_state::idle) enqueue_locked(name.index);
     return;
   }
-  std::uint32_t bits = report.events & (s.wanted | kAlways);
+  const association& a = about(name.index);
+  std::uint32_t bits = report.events & (a.wanted | kAlways);
   // It may have been delivered, and dealt with, before it was associated again.
-  if (bits != 0 && s.armed_at > began && s.state == slot_state::armed && s.owner == me_) {
-    bits = env_.os.poll_now(s.fd, s.wanted) & (s.wanted | kAlways);
+  if (bits != 0 && a.armed_at > began && s.state == slot_state::armed && s.owner == me_) {
+    bits = env_.os.poll_now(s.fd, a.wanted) & (a.wanted | kAlways);
     if (bits == 0 && one_shot) rearm_locked(s);
   }
   if (s.state == slot_state::armed && bits != 0) {
     fire_locked(name.index, bits);
-  } else if (s.kernel == watch::level && narrow && s.look != st.looks) {
+  } else if (s.kernel == watch::level && narrow && a.look != st.looks) {
     narrow_locked(s);
   }
 }
@@ -158,15 +159,15 @@ int port::watch_source_locked(int number, int fd, std::uint32_t events) noexcept
 void port::fire_locked(slot_index i, std::uint32_t bits) noexcept {
   slot& s = slot_at(i);
   s.events = static_cast<std::int32_t>(bits);
-  s.look = state_->looks;
+  about(i).look = state_->looks;
   enqueue_locked(i);
 }
 
 // A report that came to nothing has used up its registration.
 void port::rearm_locked(slot& s) noexcept {
-  const auto i = static_cast<slot_index>(&s - state_->slots());
+  const slot_index i = number_of(s);
   core::bump(env_.count.epoll_ctls);
-  if (env_.os.set_modify(descriptor(), s.fd, s.registered | EPOLLONESHOT, name_of(i)) == 0) {
+  if (env_.os.set_modify(descriptor(), s.fd, about(i).registered | EPOLLONESHOT, name_of(i)) == 0) {
     set_watch_locked(s, watch::one_shot);
   }
 }
@@ -175,15 +176,16 @@ void port::rearm_locked(slot& s) noexcept {
 // for nothing. Error and hang-up cannot be unasked for; a one-shot registration is silent after one.
 void port::narrow_locked(slot& s) noexcept {
   const bool armed = s.state == slot_state::armed;
-  const auto i = static_cast<slot_index>(&s - state_->slots());
-  const std::uint32_t events = armed ? s.wanted : static_cast<std::uint32_t>(EPOLLONESHOT);
+  const slot_index i = number_of(s);
+  association& a = about(i);
+  const std::uint32_t events = armed ? a.wanted : static_cast<std::uint32_t>(EPOLLONESHOT);
   core::bump(env_.count.lazy_disarms);
   const bool ours = s.owner == me_ || same_file(s);
   if (!ours || env_.os.set_modify(descriptor(), s.fd, events, name_of(i)) != 0) {
     noise_ = true;
     return;
   }
-  s.registered = armed ? s.wanted : 0;
+  a.registered = armed ? a.wanted : 0;
   if (armed) return;
   set_watch_locked(s, watch::spent);
   if (s.disarms < kPatience) ++s.disarms;

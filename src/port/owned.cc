@@ -30,9 +30,10 @@ std::uint32_t port::owner_shows(const slot& s) noexcept {
   if (owner == nullptr || !owner->observe(s.fd, false, in) || !owner->observe(s.fd, true, out)) {
     return 0;
   }
+  const std::uint32_t wanted = about(s).wanted;
   std::uint32_t shown = 0;
-  if (in.ready || in.eof) shown |= s.wanted & kIn;
-  if (out.ready || out.eof) shown |= s.wanted & kOut;
+  if (in.ready || in.eof) shown |= wanted & kIn;
+  if (out.ready || out.eof) shown |= wanted & kOut;
   return in.eof && out.eof ? shown | POLLHUP : shown;
 }
 

@@ -174,7 +174,7 @@ int port::enter() noexcept {
   int error = is_open() ? 0 : EBADF;
   if (error == 0 && me_ == kNobody) error = introduce_locked();
   // Nobody tells of the death of another process.
-  if (error == 0 && state_->shared && env_.os.monotonic() - reaped_at_ > kTick) reap_locked();
+  if (error == 0 && state_->shared && env_.os.monotonic_tick() - reaped_at_ > kTick) reap_locked();
   if (error == 0 && (state_->shared != 0) != settled_down_) {
     settled_down_ = state_->shared != 0;
     if (settled_down_) settle_down_locked();

@@ -170,6 +170,13 @@ class port {
   // What other processes wrote is checked where it is read: a slot by a number of theirs is one of the
   // table, if need be number 0, which nobody has.
   slot& slot_at(slot_index i) noexcept { return state_->slots()[i <= most_slots_ ? i : kNil]; }
+  slot_index number_of(const slot& s) noexcept {
+    return static_cast<slot_index>(&s - state_->slots());
+  }
+  association& about(slot_index i) noexcept {
+    return state_->associations(most_slots_)[i <= most_slots_ ? i : kNil];
+  }
+  association& about(const slot& s) noexcept { return about(number_of(s)); }
   slot_index last_slot() const noexcept { return std::min(state_->high_water, most_slots_); }
   std::uint32_t me() const noexcept { return me_; }
   environment& env() noexcept { return env_; }
@@ -314,7 +321,7 @@ void port::each_own(int fd, F f) noexcept {
   walk_limit to(most_slots_);
   for (slot_index i = bucket.load(std::memory_order_relaxed); i != kNil;) {
     const slot& s = slot_at(i);
-    const slot_index next = to(s.next_in_bucket);
+    const slot_index next = to(about(i).next_in_bucket);
     if (s.fd == fd && s.owner == me_) f(i);
     i = next;
   }

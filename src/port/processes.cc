@@ -52,7 +52,7 @@ int port::introduce_locked() noexcept {
 
 void port::reap_locked() noexcept {
   shared_state& st = *state_;
-  reaped_at_ = env_.os.monotonic();
+  reaped_at_ = env_.os.monotonic_tick();
   for (std::uint32_t p = 0; p < kMostProcesses; ++p) {
     const process& other = st.processes[p];
     if (other.pid == 0 || p == me_) continue;
@@ -99,9 +99,9 @@ void port::settle_down_locked() noexcept {
     if (s.state == slot_state::free || s.kernel != watch::level || s.fd < 0) continue;
     if (s.owner != me_ && !same_file(s)) continue;
     const bool armed = s.state == slot_state::armed;
-    const std::uint32_t events = EPOLLONESHOT | (armed ? s.wanted : 0u);
+    const std::uint32_t events = EPOLLONESHOT | (armed ? about(i).wanted : 0u);
     if (env_.os.set_modify(descriptor(), s.fd, events, name_of(i)) == 0) {
-      s.registered = s.wanted;
+      about(i).registered = about(i).wanted;
       set_watch_locked(s, armed ? watch::one_shot : watch::spent);
     }
   }

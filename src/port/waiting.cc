@@ -190,24 +190,31 @@ int port::sleep(std::uint16_t w, std::int64_t deadline) {
   asleep sleeper(*this, w, reports);
   int n = 0;
   int result = 0;
+  bool in_vain = false;
   const std::int64_t most = env_.tune.spin_us.load(std::memory_order_relaxed) * 1000;
   const auto signalled = [&mine] { return mine.word.load(std::memory_order_acquire) != kAwake; };
   std::uint32_t awake = kAwake;
   if (left != 0 && !spin_.watch(env_.os, most, left, signalled) &&
       mine.word.compare_exchange_strong(awake, kAsleep, std::memory_order_acq_rel)) {
     core::bump(env_.count.sleeps);
+    const std::int64_t began = env_.os.monotonic();
     if (leads) {
       n = env_.os.set_wait(descriptor(), reports, kReports, left);
       if (n == -EINTR) result = EINTR;
+      in_vain = n == 0;
     } else {
       result = host::await_on_shared(mine.word, kAsleep, left);
+      in_vain = result == ETIMEDOUT;
+    }
+    if (mine.word.load(std::memory_order_relaxed) == kSignalled) {
+      spin_.regret(env_.os.monotonic() - began, most);
     }
   }
 
   if (const int error = sleeper.wakes(); error != 0) return error;
   if (!is_open()) return EBADF;
   if (n > 0) take_reports_locked(reports, n, true, sleeper.began());
-  if (st.shared && (result == ETIMEDOUT || n == 0)) reap_locked();
+  if (st.shared && in_vain) reap_locked();
   return result == EINTR ? EINTR : 0;
 }
 

@@ -45,6 +45,7 @@ class fake_host final : public core::host {
   std::size_t readable_prefix(const void*, std::size_t n) noexcept override { return n; }
   std::size_t writable_prefix(void*, std::size_t n) noexcept override { return n; }
   std::int64_t monotonic() noexcept override { return now; }
+  std::int64_t monotonic_tick() noexcept override { return now; }
   std::int64_t wall() noexcept override { return now + wall_offset; }
 
   int set_create(bool) noexcept override {

@@ -108,7 +108,7 @@ TEST_F(Port_Memory, LinksBentIntoCirclesEnd) {
   for (int events = 0; events < 8; ++events) ASSERT_EQ(::port_send(port_, events, nullptr), 0);
   for (std::uint32_t i = 1; i <= 8; ++i) {
     quay::port::slot& s = memory_->slots()[i];
-    s.next = s.prev = s.next_in_bucket = i;
+    s.next = s.prev = memory_->associations(memory_->most_slots)[i].next_in_bucket = i;
   }
   for (auto& bucket : memory_->buckets) bucket.store(1);
   memory_->free_head = 3;
