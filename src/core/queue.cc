@@ -299,6 +299,12 @@ int queue::drain_locked(int room) noexcept {
   return 0;
 }
 
+void queue::hush_locked() noexcept {
+  if (!ready_.empty() || !(bell_rung_ || shared::load(bell_.rung))) return;
+  while (ringing_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+  harvest_locked(kReports);
+}
+
 std::int64_t queue::time_left_locked(std::int64_t deadline) noexcept {
   const std::int64_t next = next_deadline_locked();
   const std::int64_t until = next < deadline ? next : deadline;

@@ -214,15 +214,22 @@ class queue {
   // Whether a scan may do without asking the kernel, which then holds nothing but our own rings and
   // signals that are blocked. A bell may stay rung while its events are taken when rings were taken
   // back again and again without anybody having slept; it is taken back by the first call that finds
-  // no event, and until then a poller may look once in vain. Blocked signals can wait a few turns
-  // behind events that fill the caller's list.
+  // no event, and by hush_locked() for who polls; without the hooks nobody tells us of a poller, so
+  // none stays. Blocked signals can wait a few turns behind events that fill the caller's list.
   bool leave_kernel_locked(int room) noexcept QUAY_REQUIRES(lock_) {
     if (ready_.empty() || has_registrations_locked() || watching_ != 0) return false;
     const bool rung = bell_rung_ || shared::load(bell_.rung);
-    if (rung && unheard_bells_ < kUnheardBells) return false;
+    if (rung && (!env_.hooked || unheard_bells_ < kUnheardBells)) return false;
     if (bell_.signals == 0) return true;
     if (!env_.hooked || static_cast<int>(ready_.count()) < room) return false;
     return ++overlooked_ <= kOverlooked;
+  }
+  // Before a poller asks the kernel: takes back a ring whose events are gone, and waits for one that
+  // is under way.
+  void hush_locked() noexcept QUAY_REQUIRES(lock_);
+  // Whether what is ready is in the list, after hush_locked(), and nowhere else.
+  bool list_tells_all_locked() const noexcept QUAY_REQUIRES(lock_) {
+    return bell_.pollable && !has_kernel_part_locked() && watching_ == 0;
   }
   // Queued notes, for threads that do not hold the mutex.
   std::uint32_t ready_count() const noexcept { return spinners_view().count(); }

@@ -40,9 +40,10 @@ void port::harvest_locked(bool narrow) noexcept {
 
 // Whether the bell of the queue just emptied may wait for the call that finds nothing: when rings
 // were taken back again and again without anybody having slept (docs/decisions/0005-late-bell.md).
+// Without the hooks a poller could not be helped.
 bool port::bell_may_stand_locked(unsigned stored) noexcept {
   if (stored == 0) unheard_bells_ = 0;
-  if (stored == 0 || state_->shared || state_->watched != 0) return false;
+  if (stored == 0 || !env_.hooked || state_->shared || state_->watched != 0) return false;
   return ++unheard_bells_ > core::kUnheardBells;
 }
 

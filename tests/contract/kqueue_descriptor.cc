@@ -182,6 +182,21 @@ TEST_P(Kqueue_Polled, APendingUserEventMakesItReadable) {
   EXPECT_EQ(poll_bits(kq), 0);
 }
 
+// Who polls and then waits without a timeout must not sleep.
+TEST_P(Kqueue_Polled, ItIsSilentAsOftenAsItsUserEventsHaveBeenTaken) {
+  for (int round = 0; round < 100; ++round) {
+    ASSERT_THAT(alter(kq, {add(1, EVFILT_USER, EV_ONESHOT), trigger(1)}), Succeeds());
+    ASSERT_THAT(poll(kq), SizeIs(1));
+    if (round % 20 != 19) continue;
+    ASSERT_EQ(poll_bits(kq), 0) << "in round " << round;
+    fd_set readable;
+    FD_ZERO(&readable);
+    FD_SET(kq, &readable);
+    timeval now{};
+    ASSERT_EQ(::select(kq + 1, &readable, nullptr, nullptr, &now), 0) << "in round " << round;
+  }
+}
+
 TEST_P(Kqueue_Polled, AnExpiredTimerMakesItReadable) {
   ASSERT_THAT(alter(kq, {add(1, EVFILT_TIMER, EV_ONESHOT).data(2)}), Succeeds());
   ASSERT_TRUE(becomes_readable(kq));

@@ -130,16 +130,15 @@ TEST(Port_Create, PollsReadableExactlyWhileEventsAreQueued) {
   EXPECT_FALSE(readable(port));
 }
 
-// Not after every event taken, lest a program that takes what it sends itself pays for nobody; but the
-// call that finds nothing sees to it.
-TEST(Port_Create, IsNotReadableOnceACallHasFoundNothing) {
+// Who polls and then waits without a timeout must not sleep.
+TEST(Port_Create, IsNotReadableHoweverOftenItsEventsHaveBeenTaken) {
   const test_port port;
   for (int round = 0; round < 100; ++round) {
     ASSERT_THAT(::port_send(port, round, nullptr), Works());
     ASSERT_EQ(taken(port).size(), 1U);
+    if (round % 20 != 19) continue;
+    ASSERT_FALSE(readable(port)) << "in round " << round;
   }
-  EXPECT_TRUE(taken(port).empty());
-  EXPECT_FALSE(readable(port));
   ASSERT_THAT(::port_send(port, 1, nullptr), Works());
   EXPECT_TRUE(readable(port));
 }
