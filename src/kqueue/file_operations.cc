@@ -86,8 +86,9 @@ int system::fcntl(int fd, int command, void* argument) noexcept {
 }
 
 // The kernel knows, but for a bell that was left standing, or whose ring another thread decided
-// upon before this one took the event.
+// upon before this one took the event. A signal handler may ask while its thread holds the mutex.
 int system::poll(int fd, short events) noexcept {
+  if (core::holds_mutex()) return kAskKernel;
   queue* q = meant_by(fd);
   if (q == nullptr) return kAskKernel;
   core::queue::section hold(*q);
