@@ -150,6 +150,9 @@ class host {
   virtual std::int64_t bytes_to_read(int fd, object kind) noexcept = 0;  // -1: no such figure
   // A TCP socket whose next byte is an urgent one: what a read gives, which is not in the figure above.
   virtual std::int64_t bytes_behind_mark(int fd) noexcept = 0;
+  // A TCP socket that is nothing now, but listened or was connected: Linux shows it as it shows a
+  // socket that never did.
+  virtual bool has_ended(int fd) noexcept = 0;
   virtual std::int64_t backlog(int fd) noexcept = 0;  // listening sockets
   virtual std::int64_t room_to_write(int fd, object kind) noexcept = 0;
   virtual std::int64_t unsent(int fd) noexcept = 0;           // bytes in the send buffer, -1: none

@@ -241,6 +241,15 @@ std::int64_t linux_host::bytes_behind_mark(int fd) noexcept {
   return n > 0 ? n : 0;
 }
 
+bool linux_host::has_ended(int fd) noexcept {
+  errno_guard keep;
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  // Only an end gives a closed socket a segment size to expect; one that never began has 0.
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_CLOSE &&
+         info.tcpi_rcv_mss != 0;
+}
+
 std::int64_t linux_host::backlog(int fd) noexcept {
   errno_guard keep;
   tcp_info info{};

@@ -166,6 +166,30 @@ TEST_P(Kqueue_Read, ASocketThatIsNotConnectedIsSilentAndMayBeginToListen) {
   EXPECT_THAT(await(kq), ElementsAre(Event(server.fd, EVFILT_READ).data(1)));
 }
 
+// A thread that waits for connections is told in this way to stop.
+TEST_P(Kqueue_Read, AListenerThatIsShutDownIsAtItsEnd) {
+  for (const int family : {AF_INET, AF_UNIX}) {
+    const endpoint server = make_listener(family);
+    ASSERT_THAT(submit(kq, {add(server.fd, EVFILT_READ)}), Succeeds());
+    EXPECT_THAT(poll(kq), IsEmpty());
+    ASSERT_EQ(::shutdown(server.fd, SHUT_RDWR), 0);
+    EXPECT_THAT(await(kq), ElementsAre(Event(server.fd, EVFILT_READ).data(0).flags(EV_EOF)));
+    EXPECT_THAT(poll(kq), SizeIs(1)) << "EOF is a level";
+    EXPECT_THAT(submit(kq, {remove(server.fd, EVFILT_READ)}), Succeeds());
+    EXPECT_THAT(submit(kq, {add(server.fd, EVFILT_READ)}), Returns(SizeIs(1)));
+    EXPECT_THAT(submit(kq, {remove(server.fd, EVFILT_READ)}), Succeeds());
+  }
+}
+
+TEST_P(Kqueue_Read, ASocketThatWasRefusedIsAtItsEndEvenWhenItsErrorWasFetched) {
+  const endpoint server = bind_anywhere(AF_INET, SOCK_STREAM);
+  const unique_fd client(::socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_EQ(::connect(client, server.where(), server.length), -1);
+  ASSERT_EQ(errno, ECONNREFUSED);
+  EXPECT_THAT(submit(kq, {add(client, EVFILT_READ)}),
+              Returns(ElementsAre(Event(client, EVFILT_READ).data(0).flags(EV_EOF))));
+}
+
 TEST_P(Kqueue_Read, AnEmptyDatagramIsReadyWithDataZero) {
   const socket_pair s = make_socketpair(SOCK_DGRAM);
   ASSERT_THAT(submit(kq, {add(s.here, EVFILT_READ)}), Succeeds());

@@ -68,8 +68,10 @@ class read_filter_type final : public descriptor_filter {
       if (!it.readable) return false;  // a fifo that is open for writing
       if (it.kind == object::pipe && (now & EPOLLERR) != 0) return widowed(q, n);
       if (is_socket(it.kind)) {
-        // Hung up without "readable" is a socket that was never connected.
-        eof = (now & EPOLLRDHUP) != 0 || ((now & EPOLLHUP) && (now & EPOLLIN));
+        // Hung up without "readable" is a socket that was never connected, or one of TCP's that ended
+        // in another way than by its peer: a listener that was shut down.
+        eof = (now & EPOLLRDHUP) != 0 ||
+              ((now & EPOLLHUP) && ((now & EPOLLIN) || q.os().has_ended(it.descriptor)));
         error = (now & EPOLLERR) != 0;
         both = (now & EPOLLHUP) && it.kind == object::stream_socket && tcp(q, it);
       } else {
