@@ -160,6 +160,12 @@ bool system::replace_set(queue& q) noexcept {
   return replaced;
 }
 
+bool system::lost_in_child(int fd) const noexcept {
+  const slot* s = find_slot(fd);
+  const queue* q = s != nullptr ? s->owner.load(std::memory_order_relaxed) : nullptr;
+  return q != nullptr && (queue_at(fd) != q || q->closed_locked());
+}
+
 void system::after_fork_in_child() noexcept {
   // Threads that slept in a queue do not exist here; their counts go with them.
   filter_names_lock().reset_after_fork();
@@ -175,25 +181,25 @@ void system::after_fork_in_child() noexcept {
     q.abandon_after_fork();
   }
   for (std::uint32_t k = 0; k < made_; ++k) queues_[k]->nest().forget();
-  each_slot([&](int fd, slot& s) QUAY_NO_ANALYSIS {
-    s.watchers.store(0, std::memory_order_relaxed);
-    queue* q = s.owner.load(std::memory_order_relaxed);
-    if (q == nullptr || (queue_at(fd) == q && !q->closed_locked())) return;
+  each_slot([](int, slot& s) { s.watchers.store(0, std::memory_order_relaxed); });
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    core::guard hold(queues_[k]->lock());
+    if (!queues_[k]->closed_locked()) queues_[k]->copy_after_fork();
+  }
+  // Only now is every copy there that another may watch.
+  for (std::uint32_t k = 0; k < made_; ++k) {
+    core::queue::section hold(*queues_[k]);
+    if (!queues_[k]->closed_locked()) queues_[k]->rewire_later_locked();
+  }
+  // And only now are the numbers closed that the child has not got: what a copy opens for itself would
+  // take them.
+  each_slot([&](int fd, slot& s) {
+    if (!lost_in_child(fd)) return;
     s.owner.store(nullptr, std::memory_order_relaxed);
     descriptors_.clear_owner(fd, *this);
     // In an unhooked process the number may mean something else by now.
     if (os_.is_set(fd)) os_.discard(fd);
   });
-  // Only now are the numbers closed that the child has not got: notes on them are not copied.
-  for (std::uint32_t k = 0; k < made_; ++k) {
-    core::guard hold(queues_[k]->lock());
-    if (!queues_[k]->closed_locked()) queues_[k]->copy_after_fork();
-  }
-  // And only now is every copy there that another may watch.
-  for (std::uint32_t k = 0; k < made_; ++k) {
-    core::queue::section hold(*queues_[k]);
-    if (!queues_[k]->closed_locked()) queues_[k]->rewire_later_locked();
-  }
   core::bump(count_.forks_survived);
 }
 

@@ -305,6 +305,9 @@ void queue::copy_after_fork() noexcept {
     if (filter != EVFILT_TIMER && filter != EVFILT_USER) drop_locked(i, false);
     i = next;
   }
+  each_interest_locked([this](slot_index on) QUAY_NO_ANALYSIS {
+    if (system_.lost_in_child(interest_at(on).descriptor)) on_vanished_locked(on);
+  });
   reregister_locked();
   each_interest_locked([this](slot_index on) QUAY_NO_ANALYSIS {
     system_.mark_watched(interest_at(on).descriptor, *this);

@@ -52,6 +52,8 @@ class system final : public core::descriptor_owner, private core::edge_listener 
     return number < made_ ? queues_[number] : nullptr;
   }
   bool is_queue(int fd, const queue& q) const noexcept { return queue_at(fd) == &q; }
+  // While a child of fork sorts out what is its own: the number of a queue that it has not got.
+  bool lost_in_child(int fd) const noexcept QUAY_NO_ANALYSIS;
   // The number is no queue any more (the caller closes it); its queue ends with its last number.
   // False: not a queue.
   [[gnu::cold]] bool end_queue(int fd) noexcept;

@@ -129,6 +129,25 @@ TEST_F(Kqueue_ForkCopy, ACopiedQueueThatWatchesACopiedQueueStillDoes) {
   EXPECT_THAT(poll(kq), IsEmpty());
 }
 
+// What a copy opens for itself does not go where the program looks for nothing.
+TEST_F(Kqueue_ForkCopy, TheNumberOfAQueueThatIsNotCopiedIsNobodys) {
+  const queue plain = make_queue();
+  const temporary_directory folder;
+  const unique_fd watched(::open(folder.path().c_str(), O_RDONLY | O_DIRECTORY));
+  ASSERT_THAT(alter(kq, {add(watched, EVFILT_VNODE).fflags(NOTE_WRITE), add(plain, EVFILT_READ),
+                         add(1, EVFILT_TIMER).data(100000)}),
+              Succeeds());
+  EXPECT_FALSE(looks_readable(kq));
+  EXPECT_EQ(in_child([&] {
+              QUAY_CHILD_CHECK(::fcntl(plain, F_GETFD) < 0 && errno == EBADF);
+              const unique_fd next(::open("/dev/null", O_RDONLY));
+              QUAY_CHILD_CHECK(next == plain);
+              QUAY_CHILD_CHECK(alter(kq, {remove(next, EVFILT_READ)}).error == ENOENT);
+              return 0;
+            }),
+            0);
+}
+
 TEST_F(Kqueue_ForkCopy, ACopyIsPolledAndCopiedAgain) {
   const pipe_ends p = make_pipe();
   ASSERT_THAT(alter(kq, {add(p.reader, EVFILT_READ)}), Succeeds());
