@@ -14,6 +14,7 @@ enum class file_call : std::uint8_t {
   owner,  // fchown
   times,
   lock,    // flock
+  epoll,   // epoll_ctl of a set of the program's: from now on the kernel's readiness must be right
   splice,  // moving bytes without the program: splice, tee, vmsplice, sendfile
 };
 

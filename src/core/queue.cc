@@ -36,7 +36,7 @@ int queue::open_locked(int public_set, bool pollable) noexcept {
   registered_ = watching_ = 0;
   hailed_ = activations_;
   unheard_bells_ = 0;
-  tells_edges_ = occupied_ = edge_due_ = false;
+  tells_edges_ = occupied_ = edge_due_ = epolled_ = false;
   shared::store(bell_.set, public_set);
   shared::store(bell_.pollable, pollable);
   shared::store(bell_.rung, false);

@@ -215,14 +215,19 @@ class queue {
   // signals that are blocked. A bell may stay rung while its events are taken when rings were taken
   // back again and again without anybody having slept; it is taken back by the first call that finds
   // no event, and by hush_locked() for who polls; without the hooks nobody tells us of a poller, so
-  // none stays. Blocked signals can wait a few turns behind events that fill the caller's list.
+  // none stays, nor in a queue that is in a set of the program's. Blocked signals can wait a few turns behind events that fill the caller's list.
   bool leave_kernel_locked(int room) noexcept QUAY_REQUIRES(lock_) {
     if (ready_.empty() || has_registrations_locked() || watching_ != 0) return false;
     const bool rung = bell_rung_ || shared::load(bell_.rung);
-    if (rung && (!env_.hooked || unheard_bells_ < kUnheardBells)) return false;
+    if (rung && (!env_.hooked || epolled_ || unheard_bells_ < kUnheardBells)) return false;
     if (bell_.signals == 0) return true;
     if (!env_.hooked || static_cast<int>(ready_.count()) < room) return false;
     return ++overlooked_ <= kOverlooked;
+  }
+  // The queue is in a set of the program's: a bell that stands would be an edge that does not come.
+  void leave_no_bell_locked() noexcept QUAY_REQUIRES(lock_) {
+    epolled_ = true;
+    hush_locked();
   }
   // Before a poller asks the kernel: takes back a ring whose events are gone, and waits for one that
   // is under way.
@@ -413,6 +418,7 @@ class queue {
   bool tells_edges_ QUAY_GUARDED_BY(lock_) = false;
   bool occupied_ QUAY_GUARDED_BY(lock_) = false;   // as of the last scan, or activated since
   bool edge_due_ QUAY_GUARDED_BY(lock_) = false;   // on_edge() is to be called
+  bool epolled_ QUAY_GUARDED_BY(lock_) = false;    // see leave_no_bell_locked()
   bool bell_rung_ QUAY_GUARDED_BY(lock_) = false;  // by leave(), since the bell was last harvested
   bell bell_;  // written under the mutex, but for `rung`; read by signal handlers
   std::uint32_t away_ QUAY_GUARDED_BY(lock_) = 0;  // threads in an interlude

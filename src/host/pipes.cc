@@ -369,14 +369,16 @@ int hangup_watch::watch(int fd, std::uint64_t name, report tell) noexcept {
   epoll_event e{};
   e.events = EPOLLONESHOT;  // the two that are always reported are all we want
   e.data.u64 = name;
-  if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &e) == 0) return 0;
-  return errno == EEXIST ? error_of(epoll_ctl(set, EPOLL_CTL_MOD, fd, &e)) : errno;
+  if (syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, fd, &e) == 0) return 0;
+  return errno == EEXIST
+             ? error_of(static_cast<int>(syscall(SYS_epoll_ctl, set, EPOLL_CTL_MOD, fd, &e)))
+             : errno;
 }
 
 void hangup_watch::forget(int fd) noexcept {
   errno_guard keep;
   const int set = set_.load();
-  if (set >= 0) epoll_ctl(set, EPOLL_CTL_DEL, fd, nullptr);
+  if (set >= 0) syscall(SYS_epoll_ctl, set, EPOLL_CTL_DEL, fd, nullptr);
 }
 
 void hangup_watch::reset_after_fork() noexcept {

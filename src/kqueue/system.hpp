@@ -68,6 +68,7 @@ class system final : public core::descriptor_owner, private core::edge_listener 
   int ioctl(int fd, unsigned long request, void* argument) noexcept override;
   int fcntl(int fd, int command, void* argument) noexcept override;
   int poll(int fd, short events) noexcept override;
+  int answer(int fd, core::file_call what) noexcept override;
   int sending(int fd) noexcept override;
 
   // Asks the other system that owns the number, if one does and observes it.

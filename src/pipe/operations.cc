@@ -210,6 +210,7 @@ int system::fcntl(int fd, int command, void* argument) noexcept {
 int system::answer(int fd, core::file_call what) noexcept {
   subject call{};
   if (!look_up(fd, call) || call.memory().plain.load() != 0) return kAskKernel;
+  if (what == core::file_call::epoll) return kAskKernel;
   return what == core::file_call::lock ? -EOPNOTSUPP : -EINVAL;
 }
 

@@ -43,18 +43,20 @@ void port::harvest_locked(bool narrow) noexcept {
 // Without the hooks a poller could not be helped.
 bool port::bell_may_stand_locked(unsigned stored) noexcept {
   if (stored == 0) unheard_bells_ = 0;
-  if (stored == 0 || !env_.hooked || state_->shared || state_->watched != 0) return false;
+  if (stored == 0 || !env_.hooked || epolled_ || state_->shared || state_->watched != 0)
+    return false;
   return ++unheard_bells_ > core::kUnheardBells;
 }
 
 // The queue is empty: nobody may find the descriptor readable for it.
 void port::lower_bell_locked() noexcept {
-  if (!state_->shared) {
+  if (env_.hooked && !epolled_ && !state_->shared) {
     env_.os.hush(descriptor());
     state_->bell_rung = false;
     return;
   }
-  // Whose bell it was is not known: hear it.
+  // Whose bell it was is not known, or an edge that is told to a set of the program's must be taken before there can be
+  // another: hear it.
   ++state_->looks;
   epoll_event reports[kReports];
   int n = 0;

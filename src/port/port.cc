@@ -87,7 +87,7 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
   st.sent = st.delivered = st.cancelled = st.refused = st.denied = 0;
   repair_locked();
   me_ = kNobody;
-  settled_down_ = noise_ = asks_ = false;
+  settled_down_ = noise_ = asks_ = epolled_ = false;
   fd_.store(set, std::memory_order_relaxed);
   opened();
   return set;
@@ -111,7 +111,7 @@ int port::open_received(int set, int memory) noexcept {
   life_ = st->life;
   forked_ = true;
   me_ = kNobody;
-  settled_down_ = noise_ = asks_ = false;
+  settled_down_ = noise_ = asks_ = epolled_ = false;
   fd_.store(set, std::memory_order_relaxed);
   opened();
   return 0;
@@ -153,6 +153,19 @@ bool port::close() noexcept {
 void port::expose() noexcept {
   section hold(*this);
   if (hold.error() == 0) state_->pollable = true;
+}
+
+void port::leave_no_bell() noexcept {
+  section hold(*this);
+  if (hold.error() != 0) return;
+  epolled_ = true;
+  hush_locked();
+}
+
+// A bell may stand for nothing; see take_locked().
+void port::hush_locked() noexcept {
+  const bool idle = state_->queued.load(std::memory_order_relaxed) == 0 && state_->leader == 0;
+  if (state_->bell_rung && idle) lower_bell_locked();
 }
 
 // --- the door -------------------------------------------------------------------------------------
@@ -284,9 +297,7 @@ int port::examine(figures& out) noexcept {
   if (hold.error() != 0) return hold.error();
   shared_state& st = *state_;
   look_first_locked();
-  if (st.bell_rung && st.queued.load(std::memory_order_relaxed) == 0 && st.leader == 0) {
-    lower_bell_locked();  // it may stand for nothing; see take_locked()
-  }
+  hush_locked();
   std::uint32_t waiters = 0;
   walk_limit to(kMostWaiters);
   for (std::uint16_t w = st.first_waiter; w != 0; w = to(st.waiter_at(w).next)) ++waiters;

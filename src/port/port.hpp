@@ -101,6 +101,8 @@ class port {
   int descriptor() const noexcept { return fd_.load(std::memory_order_relaxed); }
   int memory() const noexcept { return memory_; }
   void expose() noexcept;
+  // It is in an epoll set of the program's: a bell that stands would be an edge that does not come.
+  void leave_no_bell() noexcept;
   int numbers = 0;  // of this process that name the port; the registry's lock
 
   // --- calls; each returns an errno ---
@@ -254,6 +256,7 @@ class port {
   }
   bool bell_may_stand_locked(unsigned stored) noexcept;
   void lower_bell_locked() noexcept;
+  void hush_locked() noexcept;
   void hear_sources_locked(std::uint32_t numbers) noexcept;
   // `began`: the order when the look began. What was associated since may be younger than the report;
   // under the lock nothing is.
@@ -302,6 +305,7 @@ class port {
   bool settled_down_ = false;        // this process made its registrations one-shot
   void* outer_ = nullptr;            // the holder's; see shared_mutex::lock()
   std::uint32_t unheard_bells_ = 0;  // taken back in a row
+  bool epolled_ = false;             // see leave_no_bell()
   bool noise_ = false;               // a report that this process cannot silence
   bool asks_ = false;                // this process may have a slot with kOwnView
   std::atomic<std::uint32_t> me_{kNobody};  // changes under the lock

@@ -225,6 +225,12 @@ int system::poll(int fd, short events) noexcept {
   return ready != 0 ? ready : kAskKernel;  // which sees and tells of the bell
 }
 
+int system::answer(int fd, core::file_call what) noexcept {
+  port* p = what == core::file_call::epoll ? at(fd) : nullptr;
+  if (p != nullptr) p->leave_no_bell();
+  return kAskKernel;
+}
+
 void system::changed(int fd) noexcept {
   core::guard hold(registry_);
   for (std::uint32_t k = 0; k < made_; ++k) {

@@ -55,6 +55,7 @@ class system final : public core::descriptor_owner {
   int ioctl(int fd, unsigned long request, void* argument) noexcept override;
   int fcntl(int fd, int command, void* argument) noexcept override;
   int poll(int fd, short events) noexcept override;
+  int answer(int fd, core::file_call what) noexcept override;
 
   void changed(int fd) noexcept override;
   void closing(int fd) noexcept override;

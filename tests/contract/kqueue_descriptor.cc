@@ -197,6 +197,17 @@ TEST_P(Kqueue_Polled, ItIsSilentAsOftenAsItsUserEventsHaveBeenTaken) {
   }
 }
 
+TEST_P(Kqueue_Polled, ASetOfEdgesHearsOfEachUserEvent) {
+  const unique_fd set(::epoll_create1(EPOLL_CLOEXEC));
+  epoll_event e{.events = EPOLLIN | EPOLLET, .data = {}};
+  ASSERT_EQ(::epoll_ctl(set, EPOLL_CTL_ADD, kq, &e), 0);
+  for (int round = 0; round < 100; ++round) {
+    ASSERT_THAT(alter(kq, {add(1, EVFILT_USER, EV_ONESHOT), trigger(1)}), Succeeds());
+    ASSERT_EQ(::epoll_wait(set, &e, 1, 0), 1) << "in round " << round;
+    ASSERT_THAT(poll(kq), SizeIs(1));
+  }
+}
+
 TEST_P(Kqueue_Polled, AnExpiredTimerMakesItReadable) {
   ASSERT_THAT(alter(kq, {add(1, EVFILT_TIMER, EV_ONESHOT).data(2)}), Succeeds());
   ASSERT_TRUE(becomes_readable(kq));

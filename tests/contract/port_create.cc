@@ -143,6 +143,18 @@ TEST(Port_Create, IsNotReadableHoweverOftenItsEventsHaveBeenTaken) {
   EXPECT_TRUE(readable(port));
 }
 
+TEST(Port_Create, ASetOfEdgesHearsOfEachEvent) {
+  const test_port port;
+  const unique_fd set(::epoll_create1(EPOLL_CLOEXEC));
+  epoll_event e{.events = EPOLLIN | EPOLLET, .data = {}};
+  ASSERT_EQ(::epoll_ctl(set, EPOLL_CTL_ADD, port, &e), 0);
+  for (int round = 0; round < 100; ++round) {
+    ASSERT_THAT(::port_send(port, round, nullptr), Works());
+    ASSERT_EQ(::epoll_wait(set, &e, 1, 0), 1) << "in round " << round;
+    ASSERT_EQ(taken(port).size(), 1U);
+  }
+}
+
 TEST(Port_Create, AlertAloneIsNotReadable) {
   const test_port port;
   ::port_alert(port, PORT_ALERT_SET, 1, nullptr);
