@@ -34,6 +34,9 @@ TEST_P(Kqueue_Fs, AMountAndAnUnmountAreToldOnceEach) {
 }
 
 TEST_P(Kqueue_Fs, BothBetweenTwoLooksAreOneEvent) {
+  if (!mounts_have_numbers()) {
+    GTEST_SKIP() << "without listmount the second mount looks like the first";
+  }
   with_mounts([](const std::string& where) {
     const queue kq = make_queue(GetParam());
     EXPECT_TRUE(mount_at(where));

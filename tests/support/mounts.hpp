@@ -6,7 +6,10 @@
 
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <functional>
 #include <string>
 
@@ -37,6 +40,12 @@ inline void with_mounts(const std::function<bool(const std::string&)>& body) {
 
 inline bool mount_at(const std::string& where) {
   return ::mount("quay", where.c_str(), "tmpfs", 0, nullptr) == 0;
+}
+
+// Does the kernel number mounts so that no number comes again (listmount, Linux 6.8)?
+inline bool mounts_have_numbers() {
+  constexpr long kListmount = 458;
+  return ::syscall(kListmount, nullptr, nullptr, 0, 0) != 0 && errno == EFAULT;
 }
 
 }  // namespace quay::test
