@@ -5,12 +5,12 @@
 #   run-tests.sh FILTER PROGRAM [ARGUMENT...], FILTER as of --gtest_filter.
 # Contract: prints what the program prints, "[ STOPPED  ] NAME" for a test that ended or held up the whole program, and at
 #   last how many ran, passed and were skipped. Exit status 0 iff all passed or were skipped.
-# Invariants: whoever prints nothing for QUAY_TEST_PATIENCE seconds (60) hangs. After a stop a new process takes the rest.
+# Invariants: whoever prints nothing for QUAY_TEST_PATIENCE seconds (300) hangs. After a stop a new process takes the rest.
 set -uo pipefail
 
 filter=$1
 shift
-patience=${QUAY_TEST_PATIENCE:-60}
+patience=${QUAY_TEST_PATIENCE:-300}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
