@@ -10,6 +10,7 @@
 
 #include <cerrno>
 
+#include "core/file_locks.hpp"
 #include "pipe/sigio.hpp"
 #include "pipe/system.hpp"
 #include "pipe/transfer.hpp"
@@ -27,11 +28,8 @@ timespec time_of(std::int64_t ns) noexcept {
 
 // Locks belong to files with a name.
 bool is_lock(int command) noexcept {
-  for (const int each : {F_GETLK, F_SETLK, F_SETLKW, F_GETLK64, F_SETLK64, F_SETLKW64, F_OFD_GETLK,
-                         F_OFD_SETLK, F_OFD_SETLKW}) {
-    if (command == each) return true;
-  }
-  return false;
+  return core::is_file_lock(command) || command == F_OFD_GETLK || command == F_OFD_SETLK ||
+         command == F_OFD_SETLKW;
 }
 
 // SIGIO has one number, and goes to a process or to a group.

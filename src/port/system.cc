@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <new>
 
+#include "core/file_locks.hpp"
 #include "host/sharing.hpp"
 
 namespace quay::port {
@@ -208,10 +209,7 @@ int system::stat(int fd, struct stat& out) noexcept {
 int system::ioctl(int, unsigned long, void*) noexcept { return -ENOTTY; }
 
 int system::fcntl(int, int command, void*) noexcept {
-  // 5 to 7 are what they are called by 32-bit programs with small files.
-  const bool locks = command == F_GETLK || command == F_SETLK || command == F_SETLKW ||
-                     (command >= 5 && command <= 7);
-  return locks ? -EOPNOTSUPP : kAskKernel;
+  return core::is_file_lock(command) ? -EOPNOTSUPP : kAskKernel;
 }
 
 int system::poll(int fd, short events) noexcept {
