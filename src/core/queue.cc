@@ -300,6 +300,7 @@ int queue::drain_locked(int room) noexcept {
 }
 
 void queue::hush_locked() noexcept {
+  take_signals_locked();  // they may be what it was rung for
   if (!ready_.empty() || !(bell_rung_ || shared::load(bell_.rung))) return;
   while (ringing_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   harvest_locked(kReports);
