@@ -20,10 +20,10 @@ using quay::port::shared_state;
 void scribble(const quay::fuzz::mapping& m, input& in) {
   auto* st = reinterpret_cast<shared_state*>(m.base);
   const std::size_t slots = reinterpret_cast<unsigned char*>(st->slots()) - m.base;
-  // The header's fields, or one of the first slots.
+  // The header's fields, or the slots and associations.
   const std::size_t area = offsetof(shared_state, processes);
-  const std::size_t at =
-      in.roll(2) ? in.take<std::uint16_t>() % (area - 8) : slots + in.take<std::uint16_t>() % 2048;
+  const std::size_t at = in.roll(2) ? in.take<std::uint16_t>() % (area - 8)
+                                    : slots + in.take<std::uint16_t>() % (m.bytes - slots);
   const std::uint64_t value = in.roll(2) ? in.take<std::uint64_t>() : in.take<std::uint8_t>();
   unsigned char lock[sizeof st->lock];
   std::memcpy(lock, static_cast<const void*>(&st->lock), sizeof lock);

@@ -40,6 +40,8 @@ shared_state* memory_of_a_port() {
 class Port_Memory : public testing::Test {
  protected:
   static constexpr int kMost = 64;
+  static constexpr std::size_t kTables =
+      kMost * (sizeof(quay::port::slot) + sizeof(quay::port::association));
   static constexpr std::size_t kRoom = 8;
 
   void SetUp() override {
@@ -95,7 +97,7 @@ class Port_Memory : public testing::Test {
 };
 
 TEST_F(Port_Memory, FilledWithOneByteItStillAnswers) {
-  static unsigned char bytes[sizeof(shared_state) + kMost * sizeof(quay::port::slot)];
+  static unsigned char bytes[sizeof(shared_state) + kTables];
   for (const int value : {0xff, 0x7f, 0x01, 0x80, 0x00}) {
     use();
     std::memset(bytes, value, sizeof bytes);
@@ -126,7 +128,7 @@ TEST_F(Port_Memory, RandomWritesBetweenCallsDoNoHarm) {
                                               reinterpret_cast<unsigned char*>(memory_));
   for (int round = 0; round < 3000; ++round) {
     const std::size_t header = offsetof(shared_state, processes) - sizeof(std::uint64_t);
-    const std::size_t at = random() % 2 != 0 ? random() % header : slots + random() % 2048;
+    const std::size_t at = random() % 2 != 0 ? random() % header : slots + random() % kTables;
     const std::uint64_t value = random() % 2 != 0 ? random() : random() % 256;
     write_over(at, &value, sizeof value);
     use();
