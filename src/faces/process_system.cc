@@ -19,7 +19,7 @@
 
 #include "faces/first_use.hpp"
 #include "host/linux_host.hpp"
-#include "host/shared_mutex.hpp"
+#include "host/biased_mutex.hpp"
 #include "host/signals.hpp"
 
 namespace quay::faces {
@@ -99,6 +99,7 @@ void after_in_parent() QUAY_NO_ANALYSIS {
 void after_in_child() {
   core::holds_nothing();
   host::forget_thread_identity();
+  host::forget_barriers();
   leave_making_in_child();
   if (g_pid.load(std::memory_order_relaxed) != 0) {
     g_pid.store(static_cast<int>(syscall(SYS_getpid)), std::memory_order_relaxed);

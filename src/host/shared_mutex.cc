@@ -30,14 +30,6 @@ void learn_thread_identity() noexcept {
   this_thread_identity = me;
 }
 
-namespace {
-
-// Sections are a copy long at most; a holder that is away for so long may have died in a way that
-// the kernel could not mark.
-constexpr timespec kDoubt{0, 50'000'000};
-
-}  // namespace
-
 bool thread_exists(std::uint32_t number) noexcept {
   errno_guard keep;
   return kill(static_cast<pid_t>(number), 0) == 0 || errno != ESRCH;
@@ -45,6 +37,7 @@ bool thread_exists(std::uint32_t number) noexcept {
 
 shared_mutex::outcome shared_mutex::take_slowly(std::uint32_t number) noexcept {
   errno_guard keep;
+  constexpr timespec doubt{0, kDoubt};
   core::backoff spin;
   std::uint32_t waiters = 0;
   for (;;) {
@@ -66,7 +59,7 @@ shared_mutex::outcome shared_mutex::take_slowly(std::uint32_t number) noexcept {
       continue;
     }
     const long slept =
-        syscall(kFutex, &word_, FUTEX_WAIT, seen | FUTEX_WAITERS, &kDoubt, nullptr, 0);
+        syscall(kFutex, &word_, FUTEX_WAIT, seen | FUTEX_WAITERS, &doubt, nullptr, 0);
     if (slept != 0 && errno == ETIMEDOUT && !thread_exists(holder)) {
       seen = holder | FUTEX_WAITERS;
       if (word_.compare_exchange_strong(seen, number | FUTEX_WAITERS, std::memory_order_acquire,

@@ -40,6 +40,22 @@ inline std::uint32_t thread_number() noexcept {
   return this_thread_identity.number;
 }
 bool thread_exists(std::uint32_t number) noexcept;
+// The word with which this thread's death would have to be told; what was declared before comes back,
+// and goes back with declare_pending() when the word is free again.
+[[gnu::always_inline]] inline void* declare_pending(void* operation) noexcept {
+  if (this_thread_identity.pending == nullptr) return nullptr;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  void* const before =
+      std::exchange(*const_cast<void* volatile*>(this_thread_identity.pending), operation);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  return before;
+}
+[[gnu::always_inline]] inline void* declare_word(std::atomic<std::uint32_t>& word) noexcept {
+  return declare_pending(reinterpret_cast<char*>(&word) - this_thread_identity.offset);
+}
+// Sleepers look again after so long: sections are a copy long at most, and a holder that is away for
+// longer may have died in a way that the kernel could not mark.
+inline constexpr long kDoubt = 50'000'000;  // ns
 // A child of fork is a new thread.
 inline void forget_thread_identity() noexcept { this_thread_identity.number = 0; }
 
@@ -60,7 +76,7 @@ class QUAY_CAPABILITY("shared") shared_mutex {
                                       bool undivided = false) noexcept QUAY_NO_ANALYSIS {
     core::enter_library();
     const std::uint32_t number = thread_number();
-    outer = declare(reinterpret_cast<char*>(&word_) - this_thread_identity.offset);
+    outer = declare_word(word_);
     if (undivided && core::alone() && word_.load(std::memory_order_relaxed) == 0) {
       word_.store(number, std::memory_order_relaxed);
       return outcome::taken;
@@ -68,7 +84,7 @@ class QUAY_CAPABILITY("shared") shared_mutex {
     if (try_take(number)) return outcome::taken;
     const outcome how = take_slowly(number);
     if (how == outcome::ours) {
-      declare(outer);
+      declare_pending(outer);
       core::leave_library();
     }
     return how;
@@ -82,7 +98,7 @@ class QUAY_CAPABILITY("shared") shared_mutex {
     } else if (word_.exchange(0, std::memory_order_seq_cst) != this_thread_identity.number) {
       wake_one();
     }
-    declare(outer);
+    declare_pending(outer);
     core::leave_library();
   }
   // Nobody has taken it since its holder died.
@@ -91,14 +107,6 @@ class QUAY_CAPABILITY("shared") shared_mutex {
   }
 
  private:
-  [[gnu::always_inline]] static void* declare(void* operation) noexcept {
-    if (this_thread_identity.pending == nullptr) return nullptr;
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    void* const before =
-        std::exchange(*const_cast<void* volatile*>(this_thread_identity.pending), operation);
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    return before;
-  }
   bool try_take(std::uint32_t number) noexcept {
     std::uint32_t free = 0;
     return word_.compare_exchange_strong(free, number, std::memory_order_acquire,
@@ -108,43 +116,6 @@ class QUAY_CAPABILITY("shared") shared_mutex {
   [[gnu::cold]] void wake_one() noexcept;
 
   std::atomic<std::uint32_t> word_{0};
-};
-
-// One thread's turn with a shared_mutex. It can be put down, to sleep, and taken up again.
-class shared_hold {
- public:
-  // `undivided`: as in lock().
-  explicit shared_hold(shared_mutex& m, bool undivided = false) noexcept
-      : mutex_(m), undivided_(undivided) {
-    take_up();
-  }
-  ~shared_hold() {
-    if (held_) put_down();
-  }
-  shared_hold(const shared_hold&) = delete;
-  shared_hold& operator=(const shared_hold&) = delete;
-
-  // False: shared_mutex::outcome::ours.
-  bool held() const noexcept { return held_; }
-  // The last holder died holding it: whoever asks puts things right.
-  bool inherited() const noexcept { return inherited_; }
-
-  [[gnu::always_inline]] void take_up() noexcept {
-    const shared_mutex::outcome how = mutex_.lock(outer_, undivided_);
-    held_ = how != shared_mutex::outcome::ours;
-    inherited_ = how == shared_mutex::outcome::inherited;
-  }
-  [[gnu::always_inline]] void put_down() noexcept {
-    held_ = false;
-    mutex_.unlock(outer_, undivided_);
-  }
-
- private:
-  shared_mutex& mutex_;
-  void* outer_ = nullptr;
-  const bool undivided_;
-  bool held_ = false;
-  bool inherited_ = false;
 };
 
 }  // namespace quay::host

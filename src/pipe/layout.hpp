@@ -29,14 +29,15 @@
 //          (closing it) they were taken in the order of the lines below, direction 0 first.
 // Wakeups: a sleeper stores its asleep flag, then looks again, then sleeps on the bell; who changes
 //          what it waits for publishes, then looks at the flag, with a full barrier between the
-//          two on both sides.
+//          two on both sides: the sleeper's is direction::synchronize(), which makes up for the one that a
+//          biased lock does not have. Observers store `listening` in the sleeper's place.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 
-#include "host/shared_mutex.hpp"
+#include "host/biased_mutex.hpp"
 
 namespace quay::pipe {
 
@@ -65,7 +66,7 @@ inline constexpr std::uint32_t kBytesAwaited = 4;
 inline constexpr std::uint32_t kRoomAwaited = 8;
 
 struct direction {
-  alignas(kLine) host::shared_mutex writing;
+  alignas(kLine) host::biased_mutex writing;
   std::uint64_t taken_seen = 0;                // taken was here
   std::atomic<std::uint32_t> window_owner{0};  // thread that waits for its window: invariant 5
   std::uint32_t reserved = 0;                  // bytes behind tail
@@ -77,7 +78,7 @@ struct direction {
   std::atomic<std::uint64_t> announced{0};
   std::atomic<std::uint64_t> window_end{0};
 
-  alignas(kLine) host::shared_mutex reading;
+  alignas(kLine) host::biased_mutex reading;
   std::uint64_t tail_seen = 0;  // tail was at least here
   std::uint32_t peeked = 0;     // bytes from head on
   std::atomic<std::uint32_t> peeked_by{0};
@@ -94,6 +95,12 @@ struct direction {
   std::atomic<std::uint32_t> listening{0};
   std::atomic<std::int32_t> async_owner{0};
 
+  // Between storing what holders of the locks are to see after their turns, and looking at what they
+  // change.
+  void synchronize() const noexcept {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (writing.is_biased() || reading.is_biased()) host::barrier_in_all_threads();
+  }
   std::uint64_t written() const noexcept {
     const std::uint64_t t = tail.load(std::memory_order_acquire);
     const std::uint64_t a = announced.load(std::memory_order_acquire);

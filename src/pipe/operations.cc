@@ -41,6 +41,7 @@ bool is_linux_sigio(int command) noexcept {
 void set_async(direction& d, bool on) noexcept {
   if (on) {
     d.listening.fetch_or(kAsync);
+    d.synchronize();
   } else {
     d.listening.fetch_and(~kAsync);
   }
@@ -244,9 +245,14 @@ bool system::observe(int fd, bool writing, core::observation& out) noexcept {
   shared_pipe& s = call.memory();
   if (s.plain.load() != 0) return observe_plain(fd, writing, out);
   direction& d = writing ? call.outbound() : call.inbound();
-  d.listening.fetch_or(kObservers | (writing ? kRoomAwaited : kBytesAwaited));
-  std::atomic_thread_fence(
-      std::memory_order_seq_cst);  // who changes it publishes, then looks there
+  // Who changes the ring publishes, then looks there, with a barrier of its own once it knows of observers.
+  const std::uint32_t before =
+      d.listening.fetch_or(kObservers | (writing ? kRoomAwaited : kBytesAwaited));
+  if ((before & kObservers) != 0) {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  } else {
+    d.synchronize();
+  }
   const bool several = s.several.load() != 0;
   // The token goes before we look, so that the next is easily left.
   if (several && call.end == 0) host::take_tokens(fd);

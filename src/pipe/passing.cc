@@ -44,7 +44,11 @@ bool exchange_memory(shared_pipe& p, int object) noexcept {
   }
   if (fresh != nullptr) host::memory_unmap(fresh, kSlot);
   if (done) {
-    for (direction& d : p.to) d.listening.fetch_or(kObservers | kBytesAwaited | kRoomAwaited);
+    for (direction& d : p.to) {
+      d.writing.moved();
+      d.reading.moved();
+      d.listening.fetch_or(kObservers | kBytesAwaited | kRoomAwaited);
+    }
     each_place(p, [](sleeping_place& at) {
       at.asleep.store(kSleeping);
       at.bell.fetch_add(1);
@@ -62,10 +66,10 @@ bool exchange_memory(shared_pipe& p, int object) noexcept {
 // -EXDEV: children of fork have the memory as it is.
 int system::object_of(const subject& s) noexcept {
   shared_pipe& p = s.memory();
-  const host::shared_hold forward_writers(p.to[0].writing);
-  const host::shared_hold forward_readers(p.to[0].reading);
-  const host::shared_hold backward_writers(p.to[1].writing);
-  const host::shared_hold backward_readers(p.to[1].reading);
+  const host::biased_hold forward_writers(p.to[0].writing);
+  const host::biased_hold forward_readers(p.to[0].reading);
+  const host::biased_hold backward_writers(p.to[1].writing);
+  const host::biased_hold backward_readers(p.to[1].reading);
   if (!forward_writers.held() || !forward_readers.held() || !backward_writers.held() ||
       !backward_readers.held()) {
     return -EAGAIN;

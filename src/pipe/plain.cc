@@ -31,8 +31,8 @@ void system::make_plain(const subject& s) noexcept {
   const int reading = s.end == 0 ? own : other;
   const int writing = s.end == 0 ? other : own;
   {
-    const host::shared_hold writers(ring.writing);
-    const host::shared_hold readers(ring.reading);
+    const host::biased_hold writers(ring.writing);
+    const host::biased_hold readers(ring.reading);
     if (writers.held() && readers.held() && memory.plain.load() == 0) {
       host::take_tokens(reading);
       host::widen_kernel_pipe(writing);
@@ -51,6 +51,7 @@ void system::make_plain(const subject& s) noexcept {
     }
   }
   os_.discard(other);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   for (direction& d : memory.to) {
     wake(d.readers);
     wake(d.writers);

@@ -21,7 +21,7 @@ class reader {
         ring_(call.inbound()),
         bytes_(ring_of(call.memory(), call.end)),
         here_(sys, call),
-        turn_(ring_.reading, call.undivided()) {}
+        turn_(ring_.reading) {}
 
   long run() {
     int error = begin();
@@ -188,7 +188,7 @@ class reader {
   template <class Ready>
   int wait_for(host::sleep how, Ready ready) {
     turn_.put_down();
-    const int error = wait(here_, ring_.readers, call_.own().reading,
+    const int error = wait(here_, ring_, ring_.readers, call_.own().reading,
                            ring_.writer_cpu.load(std::memory_order_relaxed), how, ready, ready);
     return error != 0 ? error : go_on();
   }
@@ -211,7 +211,7 @@ class reader {
     give_back(head);
     turn_.put_down();
     {
-      const host::shared_hold copier(ring_.writing);
+      const host::biased_hold copier(ring_.writing);
       if (copier.held()) ring_.forget_unwritten();
     }
     return go_on();
@@ -221,6 +221,7 @@ class reader {
     if (error == 0) ring_.used.store(host::coarse_wall(), std::memory_order_relaxed);
     const bool listened = ring_.listening.load(std::memory_order_relaxed) != 0;
     if (!listened && ring_.writers.asleep.load(std::memory_order_relaxed) == 0) return;
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     const std::uint64_t window = ring_.window_end.load(std::memory_order_acquire);
     const bool in_window = start_ < window;
     if (!ring_.has_window() && (in_window || ring_.held() < call_.memory().fixed.low_mark)) {
@@ -237,7 +238,7 @@ class reader {
   direction& ring_;
   unsigned char* const bytes_;
   presence here_;  // outlives the turn: its end may end the pipe
-  host::shared_hold turn_;
+  host::biased_hold turn_;
   std::uint64_t start_ = 0;
   std::size_t done_ = 0;
   bool refused_ = false;

@@ -281,9 +281,9 @@ void system::recycle(pair& p, bool with_strangers) noexcept {
   // Calls that looked the pipe up before are in a ring's lock, or will find it stale there.
   for (direction& d : p.shared->to) {
     {
-      const host::shared_hold drained(d.writing);
+      const host::biased_hold drained(d.writing);
     }
-    { const host::shared_hold drained(d.reading); }
+    { const host::biased_hold drained(d.reading); }
   }
   if (with_strangers || p.shared->several.load() != 0) host::renew_shared(p.shared, kSlot);
   core::guard hold(lock_);
@@ -298,7 +298,7 @@ void system::end_gone(pair& p, std::uint32_t life, int end) noexcept {
   {
     // Under the lock no writer resizes, and the memory stays. If it is ours already, we are that
     // writer.
-    const host::shared_hold hold(s.to[end].writing);
+    const host::biased_hold hold(s.to[end].writing);
     if (p.life.load(std::memory_order_relaxed) != life || s.gone[end].exchange(1) != 0) return;
     direction& d = s.to[end];
     // What was left of a window goes with its readers; its writer counts it as written.
@@ -310,6 +310,7 @@ void system::end_gone(pair& p, std::uint32_t life, int end) noexcept {
     d.async_owner.store(0);  // who closes hears nothing of it
     if (p.counted) sizes_.give_back(d.size.load());
     s.to[1 - end].eof.store(1);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     // Still under the lock, which whoever recycles the pipe takes: afterwards it may be another.
     for (direction& each : s.to) {
       wake(each.readers);

@@ -11,7 +11,7 @@
 
 namespace quay::pipe {
 
-// Wakes all who sleep there. The caller has published, and a full barrier lies between. Who is killed
+// Wakes all who sleep there. The caller has published, and given its turn back or executed a full barrier since. Who is killed
 // in here leaves kWaking behind: the next one wakes again.
 inline void wake(sleeping_place& place) noexcept {
   std::uint32_t state = place.asleep.load(std::memory_order_relaxed);
@@ -50,8 +50,8 @@ class presence {
 // sleep::every_signal: the call has moved bytes already and would return them rather than go on;
 // sleep::doubting: whom it waits for may be killed, and nobody would tell.
 template <class Soon, class Missed>
-int wait(presence& here, sleeping_place& place, patience& mine, std::uint32_t other_cpu,
-         host::sleep how, Soon soon, Missed missed) {
+int wait(presence& here, const direction& ring, sleeping_place& place, patience& mine,
+         std::uint32_t other_cpu, host::sleep how, Soon soon, Missed missed) {
   const subject& call = here.call();
   const bool blocks = call.memory().nonblocking[call.end].load(std::memory_order_relaxed) == 0;
   const std::int64_t most = here.of().tune().spin_us.load(std::memory_order_relaxed) * 1000;
@@ -66,7 +66,7 @@ int wait(presence& here, sleeping_place& place, patience& mine, std::uint32_t ot
   }
   const std::uint32_t bell = place.bell.load();
   place.asleep.store(kSleeping);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  ring.synchronize();
   return missed() ? 0 : host::sleep_shared(place.bell, bell, how);
 }
 

@@ -27,7 +27,7 @@ class writer {
         ring_(call.outbound()),
         bytes_(ring_of(call.memory(), 1 - call.end)),
         here_(sys, call),
-        turn_(ring_.writing, call.undivided()) {}
+        turn_(ring_.writing) {}
 
   long run() {
     int error = begin();
@@ -320,8 +320,8 @@ class writer {
     offer();
     const auto over = [&] { return ring_.eof.load(std::memory_order_acquire) != 0 || is_plain(); };
     const int error = wait(
-        here_, ring_.writers, call_.own().writing, ring_.reader_cpu.load(std::memory_order_relaxed),
-        how, [&] { return ready() || over(); },
+        here_, ring_, ring_.writers, call_.own().writing,
+        ring_.reader_cpu.load(std::memory_order_relaxed), how, [&] { return ready() || over(); },
         [&] {
           return over() || ready() ||
                  (ring_.taken.load(std::memory_order_acquire) != seen && !ring_.has_window() &&
@@ -334,14 +334,14 @@ class writer {
     return is_plain() ? kPlain : error;
   }
 
-  // There may be something to read: for who sleeps, polls or has notes. After a full barrier.
+  // There may be something to read: for who sleeps, polls or has notes. After the turn.
   void offer() noexcept {
     if (ring_.readers.asleep.load(std::memory_order_relaxed) != 0 && ring_.held() > 0) {
       wake(ring_.readers);
     }
-    if (ring_.listening.load(std::memory_order_relaxed) != 0 && ring_.held() > 0) {
-      sys_.announce(*call_.of, 1 - call_.end, 1 - call_.end);
-    }
+    if (ring_.listening.load(std::memory_order_relaxed) == 0) return;
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (ring_.held() > 0) sys_.announce(*call_.of, 1 - call_.end, 1 - call_.end);
   }
 
   system& sys_;
@@ -352,7 +352,7 @@ class writer {
   direction& ring_;
   unsigned char* const bytes_;
   presence here_;  // outlives the turn: its end may end the pipe
-  host::shared_hold turn_;
+  host::biased_hold turn_;
   bool refused_ = false;
   bool wake_writers_ = false;  // a direct write ended, or could not begin
   bool interrupted_ = false;   // a direct write found that the descriptor does not block

@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <thread>
 
 #include "kqueue.hpp"
 #include "objects.hpp"
@@ -295,6 +296,35 @@ struct makes_pipe : scenario {
   }
 };
 
+// So often that its locks become the thread's own.
+struct uses_pipe_often : scenario {
+  int ends[2];
+  char byte = 'x';
+  void use() {
+    for (int i = 0; i < 200; ++i) {
+      ::quay_write(ends[1], &byte, 1);
+      ::quay_read(ends[0], &byte, 1);
+    }
+  }
+  void prepare() override { ::quay_pipe2(ends, O_CLOEXEC); }
+  int act() override {
+    use();
+    return 0;
+  }
+  bool works() override {
+    return ::quay_write(ends[1], "y", 1) == 1 && ::quay_read(ends[0], &byte, 1) == 1 && byte == 'y';
+  }
+};
+
+struct uses_pipe_of_another_thread : uses_pipe_often {
+  void prepare() override {
+    uses_pipe_often::prepare();
+    std::thread([this] { use(); }).join();
+  }
+  int act() override { return ::quay_write(ends[1], &byte, 1) == 1 ? 0 : -1; }
+  bool works() override { return ::quay_read(ends[0], &byte, 1) == 1 && uses_pipe_often::works(); }
+};
+
 struct submits_read : reads_file {
   char bytes[8] = {};
   // Its own, for glibc ends it with an array of no size.
@@ -368,6 +398,8 @@ const std::vector<named_scenario>& scenarios() {
       {"PortSend", make<sends>},
       {"PortGet", make<gets>},
       {"Pipe", make<makes_pipe>},
+      {"PipeOfOne", make<uses_pipe_often>},
+      {"PipeOfAnother", make<uses_pipe_of_another_thread>},
       {"AioRead", make<submits_read>},
       {"Signalfd", make<makes_signalfd>},
       {"Poll", make<polls>},

@@ -49,6 +49,7 @@ constexpr failing_call kCalls[] = {
     {SYS_kcmp, "kcmp", {EPERM, ENOSYS, 0}},
     {SYS_clone3, "clone3", {EAGAIN, ENOSYS, 0}},
     {SYS_io_uring_setup, "io_uring_setup", {ENOMEM, ENOSYS, EPERM}},
+    {SYS_membarrier, "membarrier", {EPERM, ENOSYS, 0}},
     {SYS_preadv2, "preadv2", {EAGAIN, EOPNOTSUPP, ENOSYS}},
 };
 

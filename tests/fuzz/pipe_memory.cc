@@ -46,7 +46,7 @@ void scribble(shared_pipe& p, input& in) {
   const std::size_t at = in.take<std::uint16_t>() % sizeof(shared_pipe);
   const std::uint64_t value = in.roll(2) ? in.take<std::uint64_t>() : in.take<std::uint8_t>();
   const std::size_t bytes = at + sizeof value <= sizeof(shared_pipe) ? sizeof value : 1;
-  unsigned char locks[4][sizeof(quay::host::shared_mutex)];
+  unsigned char locks[4][sizeof(quay::host::biased_mutex)];
   void* const held[4] = {&p.to[0].writing, &p.to[0].reading, &p.to[1].writing, &p.to[1].reading};
   for (int i = 0; i < 4; ++i) std::memcpy(locks[i], held[i], sizeof locks[i]);
   std::memcpy(reinterpret_cast<unsigned char*>(&p) + at, &value, bytes);

@@ -20,18 +20,20 @@
 namespace quay::test::pipes {
 namespace {
 
-// Each test has a quarter of the time of a stress test: together they take two.
-time_limit limit_of_test() { return time_limit(stress_time() / 4); }
+// Each half of a test has an eighth of the time of a stress test: together they take two.
+time_limit limit_of_half() { return time_limit(stress_time() / 8); }
 
 // Made before, so that the steps are those of the pipe's calls.
 const std::string g_ys(9000, 'y');
 std::array<char, 400> g_taken;
 
-// A child that stops before `act` and goes on one instruction at a time.
+// A child that stops before `act`, after `before`, and goes on one instruction at a time.
 class stepped_child {
  public:
-  explicit stepped_child(const std::function<void()>& act) : pid_(fork()) {
+  stepped_child(const std::function<void()>& before, const std::function<void()>& act)
+      : pid_(fork()) {
     if (pid_ == 0) {
+      before();
       if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(1);
       syscall(SYS_kill, syscall(SYS_getpid), SIGSTOP);
       act();
@@ -100,18 +102,32 @@ class Pipe_AnyInstruction : public testing::Test {
 
   template <class Act, class Check>
   void at_any_place(Act act, Check check) {
+    at_any_place([](const pipe_pair&) {}, act, check);
+    if (!IsSkipped() && !HasFailure()) at_any_place(make_its_own, act, check);
+  }
+
+  // Who alone uses an end for a while takes its locks by another way: host/biased_mutex.hpp.
+  static void make_its_own(const pipe_pair& p) {
+    for (int i = 0; i < 100; ++i) {
+      quay_write(p.writer(), g_ys.data(), 0);
+      quay_read(p.reader(), g_taken.data(), 0);
+    }
+  }
+
+  template <class Before, class Act, class Check>
+  void at_any_place(Before before, Act act, Check check) {
     std::vector<long> way;
     {
       // Once here, so that the loader's work is no part of the child's way.
       act(*prepared());
       const auto p = prepared();
-      stepped_child child([&] { act(*p); });
+      stepped_child child([&] { before(*p); }, [&] { act(*p); });
       if (!child.traced()) GTEST_SKIP() << "this system does not let a process trace its child";
       way = child.way();
     }
     ASSERT_FALSE(way.empty());
     std::minstd_rand random(std::random_device{}());
-    const time_limit limit = limit_of_test();
+    const time_limit limit = limit_of_half();
     int rounds = 0;
     for (; rounds == 0 || !limit.over(); ++rounds) {
       const long place = way[random() % way.size()];
@@ -119,7 +135,7 @@ class Pipe_AnyInstruction : public testing::Test {
                    std::to_string(way.back()));
       const auto p = prepared();
       {
-        stepped_child child([&] { act(*p); });
+        stepped_child child([&] { before(*p); }, [&] { act(*p); });
         for (long n = 0; n < place && child.step(); ++n) {
         }
       }

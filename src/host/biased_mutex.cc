@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: how a biased_mutex gets its bias and loses it, and the kernel's barrier.
+#include "host/biased_mutex.hpp"
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+
+#include "host/call_numbers.hpp"
+#include "host/errno_guard.hpp"
+
+namespace quay::host {
+namespace {
+
+// Whether this process takes part in the barriers of others.
+enum class part : std::uint8_t { unknown, takes, refused };
+constinit std::atomic<part> g_part{part::unknown};
+
+bool membarrier(int command) noexcept { return syscall(SYS_membarrier, command, 0, 0) == 0; }
+
+bool takes_part() noexcept {
+  part mine = g_part.load(std::memory_order_acquire);
+  if (mine == part::unknown) {
+    const errno_guard keep;
+    mine = membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) ? part::takes : part::refused;
+    g_part.store(mine, std::memory_order_release);
+  }
+  return mine == part::takes;
+}
+
+}  // namespace
+
+void forget_barriers() noexcept { g_part.store(part::unknown, std::memory_order_relaxed); }
+
+void barrier_in_all_threads() noexcept {
+  const errno_guard keep;
+  if (membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED)) return;
+  // A process that may not ask, of a family that may: what a processor has stored is seen by all at
+  // its next interrupt at the latest.
+  constexpr timespec some_ticks{0, 20'000'000};
+  std::atomic<std::uint32_t> never{0};
+  syscall(kFutex, &never, FUTEX_WAIT_PRIVATE, 0, &some_ticks, nullptr, 0);
+}
+
+biased_mutex::outcome biased_mutex::lock_for_all(void*& outer) noexcept {
+  const outcome how = real_.lock(outer);
+  if (how == outcome::ours) return how;
+  const std::uint32_t me = thread_number();
+  // A holder that died may have been about to end a bias.
+  if (how == outcome::inherited || bias_.load(std::memory_order_relaxed) != 0 ||
+      inside_.load(std::memory_order_acquire) != 0) {
+    return end_bias(me) ? outcome::inherited : how;
+  }
+  if (last_ != me) {
+    last_ = me;
+    turns_ = 0;
+  } else if (++turns_ >= kTurns << std::min(ended_, kMostDoublings)) {
+    begin_bias(me);
+  }
+  return how;
+}
+
+void biased_mutex::begin_bias(std::uint32_t me) noexcept {
+  turns_ = 0;
+  if (takes_part()) bias_.store(me, std::memory_order_relaxed);
+}
+
+// True: who was inside died there.
+bool biased_mutex::end_bias(std::uint32_t me) noexcept {
+  const errno_guard keep;
+  bias_.store(0, std::memory_order_relaxed);
+  last_ = me;
+  turns_ = 0;
+  ++ended_;
+  barrier_in_all_threads();
+  core::backoff spin;
+  for (;;) {
+    const std::uint32_t who = inside_.load(std::memory_order_acquire);
+    if (who == 0) return false;
+    bool died = (who & FUTEX_OWNER_DIED) != 0;
+    if (!died && !spin.look_away()) {
+      constexpr timespec doubt{0, kDoubt};
+      const long slept = syscall(kFutex, &inside_, FUTEX_WAIT, who, &doubt, nullptr, 0);
+      died = slept != 0 && errno == ETIMEDOUT && !thread_exists(who & FUTEX_TID_MASK);
+    }
+    if (died) {
+      inside_.store(0, std::memory_order_relaxed);
+      return true;
+    }
+  }
+}
+
+void biased_mutex::wake() noexcept {
+  const errno_guard keep;
+  syscall(kFutex, &inside_, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+}
+
+}  // namespace quay::host
