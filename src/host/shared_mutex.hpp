@@ -69,18 +69,12 @@ class QUAY_CAPABILITY("shared") shared_mutex {
   shared_mutex(const shared_mutex&) = delete;
   shared_mutex& operator=(const shared_mutex&) = delete;
 
-  // `undivided`: no other process has the memory, so that in a process without a second thread nobody
-  // takes part. `outer`, the thread's pending operation before (an outer lock's, or libc's own), is to be given
+  // `outer`, the thread's pending operation before (an outer lock's, or libc's own), is to be given
   // back to unlock().
-  [[gnu::always_inline]] outcome lock(void*& outer,
-                                      bool undivided = false) noexcept QUAY_NO_ANALYSIS {
+  [[gnu::always_inline]] outcome lock(void*& outer) noexcept QUAY_NO_ANALYSIS {
     core::enter_library();
     const std::uint32_t number = thread_number();
     outer = declare_word(word_);
-    if (undivided && core::alone() && word_.load(std::memory_order_relaxed) == 0) {
-      word_.store(number, std::memory_order_relaxed);
-      return outcome::taken;
-    }
     if (try_take(number)) return outcome::taken;
     const outcome how = take_slowly(number);
     if (how == outcome::ours) {
@@ -91,11 +85,8 @@ class QUAY_CAPABILITY("shared") shared_mutex {
   }
   // A full barrier: what was stored before is seen, by whoever else there is, before anything is loaded
   // after.
-  [[gnu::always_inline]] void unlock(void* outer,
-                                     bool undivided = false) noexcept QUAY_NO_ANALYSIS {
-    if (undivided && core::alone()) {
-      word_.store(0, std::memory_order_relaxed);
-    } else if (word_.exchange(0, std::memory_order_seq_cst) != this_thread_identity.number) {
+  [[gnu::always_inline]] void unlock(void* outer) noexcept QUAY_NO_ANALYSIS {
+    if (word_.exchange(0, std::memory_order_seq_cst) != this_thread_identity.number) {
       wake_one();
     }
     declare_pending(outer);

@@ -172,10 +172,10 @@ void port::hush_locked() noexcept {
 
 int port::lock_again() noexcept {
   void* outer = nullptr;
-  const host::shared_mutex::outcome how = state_->lock.lock(outer, undivided());
-  if (how == host::shared_mutex::outcome::ours) return EDEADLK;
+  const host::biased_mutex::outcome how = state_->lock.lock(outer);
+  if (how == host::biased_mutex::outcome::ours) return EDEADLK;
   outer_ = outer;
-  if (how == host::shared_mutex::outcome::inherited) {
+  if (how == host::biased_mutex::outcome::inherited) {
     repair_locked();
     reap_locked();
   }
@@ -192,7 +192,7 @@ int port::enter() noexcept {
     settled_down_ = state_->shared != 0;
     if (settled_down_) settle_down_locked();
   }
-  if (error != 0) state_->lock.unlock(outer_, undivided());
+  if (error != 0) state_->lock.unlock(outer_);
   return error;
 }
 
@@ -210,7 +210,7 @@ void port::leave() noexcept {
   if (ring) st.bell_rung = true;
   const int set = fd_.load(std::memory_order_relaxed);
   core::enter_library();  // a handler that leaves by a jump must not leave with a wake-up undone
-  st.lock.unlock(outer_, undivided());
+  st.lock.unlock(outer_);
   if (ring) env_.os.ring(set, false);
   if (wake) host::wake_sleeper(st.waiter_at(w).word);
   core::leave_library();

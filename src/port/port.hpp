@@ -288,8 +288,6 @@ class port {
   // take it off.
   template <class F>
   void each_own(int fd, F f) noexcept;
-  // As for shared_mutex::lock(): nobody else can have the memory.
-  bool undivided() const noexcept { return !forked_.load(std::memory_order_relaxed); }
   bool may_leave_armed() const noexcept { return env_.hooked && !state_->shared; }
 
   environment& env_;

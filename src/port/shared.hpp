@@ -21,7 +21,7 @@
 #include <cstdint>
 
 #include "core/slot.hpp"
-#include "host/shared_mutex.hpp"
+#include "host/biased_mutex.hpp"
 
 namespace quay::port {
 
@@ -144,7 +144,7 @@ class walk_limit {
 struct alignas(64) shared_state {
   std::uint64_t magic;
   std::uint64_t bytes;
-  host::shared_mutex lock;
+  host::biased_mutex lock;
   std::uint32_t life;  // raised each time the memory becomes a new port
   std::uint32_t most_slots;
   uid_t creator_uid;
