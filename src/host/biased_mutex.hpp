@@ -2,9 +2,10 @@
 //
 // What: a shared_mutex that a thread which takes it again and again takes without a locked instruction.
 // Contract: docs/decisions/0010-biased-locks.md. The thread says that it is inside, looks whether the lock is
-//           still its own, and that is all. Another thread takes the lock beneath, says that the bias
-//           is over, has the kernel put a barrier into every running thread of the processes that have
-//           registered for it, and only then believes what it reads: the owner is inside, or will see that the bias is over.
+//           still its own, and that is all. Another thread takes the lock beneath, ends the bias, has
+//           the kernel execute a barrier in every running thread of the processes that registered for
+//           it, and only then believes what it reads: the owner is inside, or will see that its bias
+//           is over. tests/model/biased_lock.cc has the protocol.
 // Invariants:
 //   1. bias_ is the number of the thread that may enter without real_, or 0. That thread alone
 //      sets it, holding real_, when the kernel has registered its process; who holds real_ takes it

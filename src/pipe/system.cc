@@ -295,6 +295,7 @@ void system::end_gone(pair& p, std::uint32_t life, int end) noexcept {
   if (p.life.load(std::memory_order_relaxed) != life) return;
   shared_pipe& s = *p.shared;
   if (s.gone[end].load() != 0) return;
+  bool heard[2];
   {
     // Under the lock no writer resizes, and the memory stays. If it is ours already, we are that
     // writer.
@@ -312,12 +313,15 @@ void system::end_gone(pair& p, std::uint32_t life, int end) noexcept {
     s.to[1 - end].eof.store(1);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     // Still under the lock, which whoever recycles the pipe takes: afterwards it may be another.
-    for (direction& each : s.to) {
-      wake(each.readers);
-      wake(each.writers);
+    for (int e = 0; e < 2; ++e) {
+      wake(s.to[e].readers);
+      wake(s.to[e].writers);
+      heard[e] = s.to[e].listening.load(std::memory_order_relaxed) != 0;
     }
   }
-  for (int e = 0; e < 2; ++e) announce(p, e, e);
+  for (int e = 0; e < 2; ++e) {
+    if (heard[e]) tell_listeners(p, e, e);
+  }
 }
 
 // --- sleeping -------------------------------------------------------------------------------------

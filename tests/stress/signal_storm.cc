@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/signalfd.h>
 
+#include <climits>
 #include <random>
 #include <thread>
 #include <vector>
@@ -108,10 +109,10 @@ TEST(Stress_Signal, SleepersMissNoSignal) {
   const disposition ignored(SIGUSR1, SIG_IGN);
   const queue kq = make_queue();
   ASSERT_THAT(alter(kq, {add(SIGUSR1, EVFILT_SIGNAL)}), Succeeds());
-  std::atomic<bool> done{false};
+  std::atomic<long> last{LONG_MAX};
   std::atomic<long> seen_so_far{0};
   std::thread sleeper([&] {
-    while (!done) {
+    while (seen_so_far < last) {
       for (const struct kevent& e : await(kq)) seen_so_far += e.data;
     }
   });
@@ -122,10 +123,10 @@ TEST(Stress_Signal, SleepersMissNoSignal) {
     ++sent;
     while (seen_so_far < sent) std::this_thread::yield();
   }
-  done = true;
+  last = sent + 1;
   raise(SIGUSR1);
   sleeper.join();
-  EXPECT_EQ(seen_so_far, sent + 1);
+  EXPECT_EQ(seen_so_far, last);
 }
 
 // Descriptors come, are watched by a queue, a port and poll, and go, in several threads at once.
