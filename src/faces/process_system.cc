@@ -18,8 +18,8 @@
 #include <new>
 
 #include "faces/first_use.hpp"
-#include "host/linux_host.hpp"
 #include "host/biased_mutex.hpp"
+#include "host/linux_host.hpp"
 #include "host/signals.hpp"
 
 namespace quay::faces {
