@@ -44,23 +44,11 @@ class budget {
   void before_write(direction& d, const constants& fixed, std::size_t bytes,
                     bool counted) noexcept {
     const std::uint32_t size = d.limit();
-    const bool pressure = over(3, 4);
-    if (!pressure && bytes <= size && size >= fixed.small_size &&
-        d.tail.load(std::memory_order_relaxed) - d.taken_seen + bytes <= size) {
-      return;
+    const bool fits = bytes <= size && size >= fixed.small_size &&
+                      d.tail.load(std::memory_order_relaxed) - d.taken_seen + bytes <= size;
+    if (const bool pressure = over(3, 4); pressure || !fits) {
+      fit(d, fixed, bytes, counted, pressure);
     }
-    if (d.has_window()) return;
-    const std::uint32_t held = d.held();
-    // What another process may have written over is cut to what ends the loop.
-    const std::uint32_t most = std::min<std::uint32_t>(fixed.big_size, kMost);
-    std::uint32_t wanted = std::max<std::uint32_t>({size, fixed.small_size, kPage});
-    while (wanted < held + bytes && allowed() && !over(1, 2) && wanted < most) {
-      wanted *= 2;
-    }
-    if (pressure && size > fixed.small_size && held <= fixed.small_size && allowed()) {
-      wanted = fixed.small_size;
-    }
-    if (wanted != size) resize(d, held, wanted, counted);
   }
   // At the start of a read.
   void before_read(direction& d, const constants& fixed, bool counted) noexcept {
@@ -80,7 +68,23 @@ class budget {
     return t.load(std::memory_order_relaxed);
   }
   bool allowed() const noexcept { return tune(tune_.piperesizeallowed) == 1; }
-  bool over(int part, int of) const noexcept { return used() > part * tune(tune_.maxpipekva) / of; }
+  bool over(int part, int of) const noexcept { return used() * of > tune(tune_.maxpipekva) * part; }
+  [[gnu::noinline]] void fit(direction& d, const constants& fixed, std::size_t bytes, bool counted,
+                             bool pressure) noexcept {
+    if (d.has_window()) return;
+    const std::uint32_t size = d.limit();
+    const std::uint32_t held = d.held();
+    // What another process may have written over is cut to what ends the loop.
+    const std::uint32_t most = std::min<std::uint32_t>(fixed.big_size, kMost);
+    std::uint32_t wanted = std::max<std::uint32_t>({size, fixed.small_size, kPage});
+    while (wanted < held + bytes && allowed() && !over(1, 2) && wanted < most) {
+      wanted *= 2;
+    }
+    if (pressure && size > fixed.small_size && held <= fixed.small_size && allowed()) {
+      wanted = fixed.small_size;
+    }
+    if (wanted != size) resize(d, held, wanted, counted);
+  }
   bool take(std::int64_t bytes) noexcept {
     if (counter().fetch_add(bytes) + bytes <= tune(tune_.maxpipekva)) return true;
     counter().fetch_sub(bytes);
