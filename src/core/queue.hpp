@@ -232,6 +232,10 @@ class queue {
   // Before a poller asks the kernel: takes back a ring whose events are gone, and waits for one that
   // is under way.
   void hush_locked() noexcept QUAY_REQUIRES(lock_);
+  // What it was rung for may have been deleted. In a hooked process who polls asks for that.
+  void settle_bell_locked() noexcept QUAY_REQUIRES(lock_) {
+    if (bell_rung_ && !env_.hooked && ready_.empty()) hush_locked();
+  }
   // Whether what is ready is in the list, after hush_locked(), and nowhere else.
   bool list_tells_all_locked() const noexcept QUAY_REQUIRES(lock_) {
     return bell_.pollable && !has_kernel_part_locked() && watching_ == 0;

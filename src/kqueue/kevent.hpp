@@ -150,6 +150,7 @@ class call {
       if (error == 0 && !receipt) continue;
       if (!post(q.rules(), change, error)) return false;
     }
+    q.settle_bell_locked();
     return true;
   }
 

@@ -238,6 +238,21 @@ TEST_P(Kqueue_Polled, AnotherTimersTimeIsKeptWhenTheFirstIsDeleted) {
   EXPECT_THAT(poll(kq), ElementsAre(Event(2, EVFILT_TIMER).any_flags()));
 }
 
+TEST_P(Kqueue_Polled, AnEventThatIsDeletedLeavesItSilent) {
+  for (const int16_t filter : {EVFILT_USER, EVFILT_TIMER}) {
+    ASSERT_THAT(
+        alter(kq, {add(1, filter).data(1).fflags(filter == EVFILT_TIMER ? NOTE_NSECONDS : 0)}),
+        Succeeds());
+    if (filter == EVFILT_USER) {
+      ASSERT_THAT(alter(kq, {trigger(1)}), Succeeds());
+    }
+    ASSERT_TRUE(becomes_readable(kq));
+    ASSERT_THAT(alter(kq, {add(2, EVFILT_USER)}), Succeeds()) << "time for the timer to be seen";
+    ASSERT_THAT(alter(kq, {remove(1, filter)}), Succeeds());
+    EXPECT_EQ(poll_bits(kq), 0);
+  }
+}
+
 TEST_P(Kqueue_Polled, AFileWithBytesLeftMakesItReadable) {
   const temporary_directory directory;
   const unique_fd file = directory.make_file("abc");
