@@ -122,7 +122,9 @@ TEST_F(Biased_MutexBetweenProcesses, WhoDiesInsideLeavesItToBePutRight) {
       g_->half = true;
       kill(getpid(), SIGKILL);
     });
-    EXPECT_TRUE(g_->lock.holder_died());
+    // Without a robust list (qemu's user mode) nobody says so; who waits finds out.
+    quay::host::thread_number();
+    EXPECT_EQ(g_->lock.holder_died(), quay::host::this_thread_identity.pending != nullptr);
     {
       const biased_hold turn(g_->lock);
       EXPECT_TRUE(turn.inherited());
