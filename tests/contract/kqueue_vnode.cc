@@ -57,12 +57,12 @@ TEST_P(Kqueue_Vnode, AGrowingWriteExtendsToo) {
   EXPECT_EQ(bits_of(file, [&] { ::pwrite(file, "ab", 2, 4); }), unsigned{NOTE_WRITE | NOTE_EXTEND});
 }
 
-TEST_P(Kqueue_Vnode, ExtendIsToldToWhoAskedForWriteInFreebsdOnly) {
+TEST_P(Kqueue_Vnode, ExtendIsToldToWhoAskedForWriteButInDragonfly) {
   const unique_fd file = make("0123");
   const unsigned bits = bits_of(
       file, [&] { ::pwrite(file, "ab", 2, 4); }, NOTE_WRITE);
-  EXPECT_EQ(bits,
-            expected<unsigned>({NOTE_WRITE | NOTE_EXTEND, NOTE_WRITE, NOTE_WRITE, NOTE_WRITE}));
+  EXPECT_EQ(bits, expected<unsigned>({NOTE_WRITE | NOTE_EXTEND, NOTE_WRITE | NOTE_EXTEND,
+                                      NOTE_WRITE, NOTE_WRITE | NOTE_EXTEND}));
 }
 
 TEST_P(Kqueue_Vnode, TruncatingShowsWhichWayTheSizeWent) {
