@@ -35,6 +35,7 @@ inline constexpr std::uint32_t kEntries = 0x100;     // directory: an entry came
 inline constexpr std::uint32_t kEntryMoved = 0x200;  // with kEntries: moved in or out
 inline constexpr std::uint32_t kSubdirectory = 0x400;  // with kEntries: a directory came or went
 inline constexpr std::uint32_t kLost = 0x800;  // reports were lost: anything may have happened
+inline constexpr std::uint32_t kSubdirectoryIn = 0x1000;  // with kEntryMoved: it may replace one
 }  // namespace file_change
 
 struct file_event {

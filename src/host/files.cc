@@ -55,7 +55,9 @@ std::uint32_t change_of(const inotify_event& e, bool renamed) noexcept {
     what = change::kEntries;
     if (renamed) return what;
     if ((e.mask & (IN_MOVED_FROM | IN_MOVED_TO)) != 0) what |= change::kEntryMoved;
-    if ((e.mask & IN_ISDIR) != 0) what |= change::kSubdirectory;
+    if ((e.mask & IN_ISDIR) != 0) {
+      what |= (e.mask & IN_MOVED_TO) != 0 ? change::kSubdirectoryIn : change::kSubdirectory;
+    }
     return what;
   }
   for (const pair_of_bits& p : kOfItself) {

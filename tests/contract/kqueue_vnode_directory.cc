@@ -80,6 +80,18 @@ TEST_P(Kqueue_VnodeDirectory, ADirectoryMovedInOrOutIsALinkToo) {
             NOTE_WRITE | NOTE_LINK | moved());
 }
 
+// By the number of links, as the manual pages have it; FreeBSD's rename tells the same three apart.
+TEST_P(Kqueue_VnodeDirectory, ADirectoryThatTakesAnothersPlaceIsALinkIfOneIsLessThen) {
+  fs::create_directory(path("watched/sub3"));
+  EXPECT_EQ(bits_of([&] { fs::rename(path("watched/sub3"), path("watched/sub")); }),
+            unsigned{NOTE_WRITE | NOTE_LINK});
+  EXPECT_EQ(bits_of([&] { fs::rename(path("outside/sub2"), path("watched/sub")); }),
+            NOTE_WRITE | moved());
+  fs::create_directory(path("outside/sub2"));
+  EXPECT_EQ(bits_of([&] { fs::rename(path("watched/sub"), path("outside/sub2")); }),
+            NOTE_WRITE | NOTE_LINK | moved());
+}
+
 TEST_P(Kqueue_VnodeDirectory, WhatHappensToAnEntrysContentIsNotTheDirectorys) {
   EXPECT_EQ(bits_of([&] {
               const unique_fd file = open_file(path("watched/file"), O_RDWR);

@@ -171,6 +171,12 @@ class vnode_filter_type final : public filter {
     std::uint32_t bits = 0;
     if ((what & (change::kEntries | change::kLost)) != 0) bits |= NOTE_WRITE;
     if ((what & (change::kSubdirectory | change::kLost)) != 0) bits |= NOTE_LINK;
+    // One that is moved onto another takes its place, so the number of links decides, in file
+    // systems that count directories.
+    const bool counted = now.links > 1;
+    if (counted ? now.links != n.descriptor.seen : (what & change::kSubdirectoryIn) != 0) {
+      bits |= NOTE_LINK;
+    }
     if ((what & change::kEntryMoved) != 0 && d.entry_move_extends) bits |= NOTE_EXTEND;
     const bool gone = now.links == 0;
     if (gone && n.descriptor.seen != 0) bits |= NOTE_DELETE;
