@@ -155,6 +155,7 @@ class host {
   // socket that never did.
   virtual bool has_ended(int fd) noexcept = 0;
   virtual std::int64_t backlog(int fd) noexcept = 0;  // listening sockets
+  virtual std::int64_t counted(int fd) noexcept = 0;  // eventfd, timerfd: the counter; -1: no such
   virtual std::int64_t room_to_write(int fd, object kind) noexcept = 0;
   virtual std::int64_t unsent(int fd) noexcept = 0;           // bytes in the send buffer, -1: none
   virtual bool sending_is_shut(int fd) noexcept = 0;          // own shutdown(SHUT_WR)

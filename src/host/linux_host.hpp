@@ -63,6 +63,7 @@ class linux_host final : public core::host {
   std::int64_t bytes_behind_mark(int fd) noexcept override;
   bool has_ended(int fd) noexcept override;
   std::int64_t backlog(int fd) noexcept override;
+  std::int64_t counted(int fd) noexcept override;
   std::int64_t room_to_write(int fd, core::object kind) noexcept override;
   std::int64_t unsent(int fd) noexcept override;
   bool sending_is_shut(int fd) noexcept override;

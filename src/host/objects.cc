@@ -260,6 +260,27 @@ std::int64_t linux_host::backlog(int fd) noexcept {
   return unix_backlog(fd);
 }
 
+std::int64_t linux_host::counted(int fd) noexcept {
+  errno_guard keep;
+  char text[1024];
+  std::snprintf(text, sizeof text, "/proc/self/fdinfo/%d", fd);
+  const int file = plain::open(text, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return -1;
+  const ssize_t n = plain::read(file, text, sizeof text - 1);
+  syscall(SYS_close, file);
+  text[n > 0 ? n : 0] = '\0';
+  constexpr struct {
+    const char* label;
+    int base;
+  } kLines[] = {{"\neventfd-count:", 16}, {"\nticks:", 10}};
+  for (const auto& [label, base] : kLines) {
+    const char* line = std::strstr(text, label);
+    if (line == nullptr) continue;
+    return static_cast<std::int64_t>(std::strtoull(line + std::strlen(label), nullptr, base));
+  }
+  return -1;
+}
+
 std::int64_t linux_host::room_to_write(int fd, object kind) noexcept {
   errno_guard keep;
   int used = 0;

@@ -96,6 +96,7 @@ struct dialect {
   bool has_file_poll;         // 42: NOTE_FILE_POLL
   bool listener_shows_empty;  // EMPTY on a listening socket is true
   bool except_on_pipe;        // EXCEPT on pipes reports hang-up
+  bool counters_show_value;   // data of an eventfd or timerfd is its counter, and 0 for writing
 
   // Files
   std::uint32_t vnode_bits;  // §5.5: NOTE_* that there are

@@ -319,6 +319,31 @@ TEST(Kqueue_ReadOthers, ATimerfdIsReadyWhenItHasExpired) {
   EXPECT_THAT(poll(kq), IsEmpty());
 }
 
+class Kqueue_Counters : public dialect_test {};
+
+TEST_P(Kqueue_Counters, TheDataOfAnEventfdIsItsCounterInNetbsd) {
+  const unique_fd counter = make_eventfd();
+  const int64_t room = expected<int64_t>({8, 0, 8, 8});
+  EXPECT_THAT(submit(kq, {add(counter, EVFILT_READ), add(counter, EVFILT_WRITE)}),
+              Returns(ElementsAre(Event(counter, EVFILT_WRITE).any_flags().data(room))));
+  const uint64_t most = UINT64_MAX - 1;
+  ASSERT_EQ(::write(counter, &most, sizeof most), 8);
+  const int64_t value = expected<int64_t>({8, static_cast<int64_t>(most), 8, 8});
+  EXPECT_THAT(poll(kq), ElementsAre(Event(counter, EVFILT_READ).any_flags().data(value)));
+}
+
+TEST_P(Kqueue_Counters, TheDataOfATimerfdIsItsExpirationsInNetbsd) {
+  const unique_fd timer(
+      checked(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd"));
+  ASSERT_THAT(submit(kq, {add(timer, EVFILT_READ)}), Succeeds());
+  const itimerspec soon{{0, 0}, {0, 1'000'000}};
+  ASSERT_EQ(::timerfd_settime(timer, 0, &soon, nullptr), 0);
+  const int64_t expirations = expected<int64_t>({8, 1, 8, 8});
+  EXPECT_THAT(await(kq), ElementsAre(Event(timer, EVFILT_READ).any_flags().data(expirations)));
+}
+
+QUAY_IN_ALL_DIALECTS(Kqueue_Counters);
+
 TEST(Kqueue_ReadOthers, TheRandomDeviceIsReady) {
   const queue kq = make_queue();
   const unique_fd device = open_file("/dev/urandom", O_RDONLY);

@@ -121,6 +121,7 @@ class fake_host final : public core::host {
   std::int64_t bytes_behind_mark(int) noexcept override { return 0; }
   bool has_ended(int) noexcept override { return false; }
   std::int64_t backlog(int) noexcept override { return 1; }
+  std::int64_t counted(int) noexcept override { return -1; }
   std::int64_t room_to_write(int, core::object) noexcept override { return 4096; }
   std::int64_t unsent(int) noexcept override { return 0; }
   bool sending_is_shut(int) noexcept override { return false; }

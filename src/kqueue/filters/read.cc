@@ -111,7 +111,8 @@ class read_filter_type final : public descriptor_filter {
     return true;
   }
 
-  // Objects without a byte count: a listener's backlog, or the size of the record a read returns.
+  // Objects without a byte count: a listener's backlog, a counter, or the size of the record a read
+  // returns.
   static std::int64_t figure(queue& q, interest& it) noexcept QUAY_REQUIRES(q.lock()) {
     examine(q, it);
     if (it.kind == object::stream_socket || it.kind == object::seqpacket_socket ||
@@ -119,7 +120,9 @@ class read_filter_type final : public descriptor_filter {
       it.kind = object::listening_socket;
       return q.os().backlog(it.descriptor);
     }
-    return it.kind == object::counter ? 8 : 1;
+    if (it.kind != object::counter) return 1;
+    const std::int64_t value = q.rules().counters_show_value ? q.os().counted(it.descriptor) : -1;
+    return value != -1 ? value : 8;
   }
 
   // No bytes, yet reported readable: right for packets of no length and for what has no count.

@@ -78,7 +78,8 @@ class write_filter_type final : public descriptor_filter {
       n.data = 0;
     } else if (!(n.sfflags & QUAY_NOTE_NODATA) || lowat) {
       examine(q, it);
-      n.data = q.os().room_to_write(it.descriptor, it.kind);
+      const bool no_figure = it.kind == object::counter && q.rules().counters_show_value;
+      n.data = no_figure ? 0 : q.os().room_to_write(it.descriptor, it.kind);
       if (lowat) enough = n.data >= n.sdata;
     }
     mark_eof(q, n, eof, true, both);
