@@ -4,6 +4,7 @@
 // Contract: event port semantics 2.4, 2.5, 2.11, 3.4, 6.
 #include <quay/port_source.h>
 #include <signal.h>
+#include <sys/port_impl.h>
 
 #include "support/port.hpp"
 #include "support/threads.hpp"
@@ -139,6 +140,11 @@ TEST(Port_Sendn, AllFailingIsZeroSent) {
   int errors[] = {-7, -7};
   EXPECT_EQ(::port_sendn(ports, errors, 2, 1, nullptr), 0);
   EXPECT_THAT(errors, ElementsAre(EBADF, EBADF));
+}
+
+// Portable programs take PORT_MAX_LIST from <sys/port_impl.h> to bound their lists.
+TEST(Port_Sendn, PortMaxListIsTheTunablesDefault) {
+  EXPECT_EQ(quay_tunable_get("port_max_list"), PORT_MAX_LIST);
 }
 
 TEST(Port_Sendn, EdgesOfTheList) {
