@@ -14,13 +14,23 @@
 extern "C" {
 #endif
 
-#if !defined(QUAY_ILLUMOS_TYPES_)
-#define QUAY_ILLUMOS_TYPES_
+/* Configure scripts and portable headers make macros of those that Linux' headers lack. */
+#if !defined(uchar_t)
 typedef unsigned char uchar_t;
+#endif
+#if !defined(ushort_t)
 typedef unsigned short ushort_t;
+#endif
+#if !defined(uint_t)
 typedef unsigned int uint_t;
+#endif
+#if !defined(ulong_t)
 typedef unsigned long ulong_t;
+#endif
+#if !defined(timespec_t)
 typedef struct timespec timespec_t;
+#endif
+#if !defined(timestruc_t)
 typedef struct timespec timestruc_t;
 #endif
 

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: <port.h> in a program that has made macros of illumos' names for types, as configure scripts do on Linux.
+// Contract: port_create(3C), synopsis.
+#define uchar_t unsigned char
+#define ushort_t unsigned short
+#define uint_t unsigned int
+#define ulong_t unsigned long
+#include <gtest/gtest.h>
+#include <port.h>
+#include <quay/quay.h>
+
+namespace {
+
+TEST(Port_Types, MayBeMacrosOfTheProgram) {
+  const int port = ::port_create();
+  ASSERT_GE(port, 0);
+  ASSERT_EQ(::port_send(port, 7, nullptr), 0);
+  port_event_t event;
+  uint_t count = 1;
+  timespec_t now = {0, 0};
+  EXPECT_EQ(::port_getn(port, &event, 1, &count, &now), 0);
+  EXPECT_EQ(count, 1u);
+  EXPECT_EQ(event.portev_events, 7);
+  EXPECT_EQ(event.portev_source, PORT_SOURCE_USER);
+  ::quay_close(port);
+}
+
+}  // namespace
