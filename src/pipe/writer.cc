@@ -162,7 +162,7 @@ class writer {
     const std::uint64_t tail = ring_.tail.load(std::memory_order_relaxed);
     const std::uint32_t limit = ring_.limit();
     std::uint64_t held = tail - ring_.taken_seen;
-    if (held + wanted > limit) {
+    if (held > limit || wanted > limit - held) {
       ring_.taken_seen = ring_.taken.load(std::memory_order_acquire);
       held = tail - ring_.taken_seen;
     }

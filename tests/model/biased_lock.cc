@@ -35,14 +35,13 @@ struct biased {
   word inside = word::free;      // as everybody but the owner sees it
   std::array<word, 2> buffer{};  // the owner's stores to it that are on their way, oldest first
   int buffered = 0;
-  int real = 0;  // 0, 1 + the other that holds the lock beneath, -1 the owner, kDied
+  int real = 0;  // 1 + the other that holds the lock beneath; with kDied, whose last holder died
   int working = 0;
   bool half = false;       // work was begun and not ended
   bool unnoticed = false;  // and somebody went on as if it had been
 
   auto operator<=>(const biased&) const = default;
 };
-constexpr int kOwner = -1;
 constexpr int kDied = 100;
 
 void drain_one(biased& s) {
