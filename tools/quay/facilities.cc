@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/membarrier.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -62,6 +63,12 @@ int probe_futex_waitv() {
   return errno == EINVAL ? 0 : errno;  // no futex to wait for: refused, by something that exists
 }
 
+int probe_membarrier() {
+  const long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+  if (commands < 0) return errno;
+  return (commands & MEMBARRIER_CMD_GLOBAL_EXPEDITED) != 0 ? 0 : ENOSYS;
+}
+
 int probe_io_uring() {
   std::array<unsigned char, 120> parameters = {};  // struct io_uring_params
   return close_if_open(syscall(kIoUringSetup, 1, parameters.data()));
@@ -91,6 +98,8 @@ constexpr question kQuestions[] = {
     {"close_range", "closes many descriptors in one call", false, probe_close_range},
     {"pidfd", "tells of the end of a process", false, probe_pidfd},
     {"futex_waitv", "waits for one of several words in memory", false, probe_futex_waitv},
+    {"membarrier", "lets a thread use a pipe or port of its own without locked instructions", false,
+     probe_membarrier},
     {"io_uring", "asynchronous input and output", false, probe_io_uring},
     {"F_DUPFD_QUERY", "tells cheaply whether two descriptors are the same open file", false,
      probe_dupfd_query},
