@@ -31,7 +31,7 @@ class change {
 // What may happen to a file; combined with |.
 enum class file_change : unsigned {
   none = 0,
-  removed = 0x001,     // its last name, or another file was renamed over it
+  removed = 0x001,     // a name of it, or another file was renamed over it
   written = 0x002,     // a directory: an entry was made, removed or renamed
   extended = 0x004,    // it grew
   attributes = 0x008,  // mode, owner, times

@@ -102,6 +102,7 @@ struct dialect {
   std::uint32_t vnode_bits;  // §5.5: NOTE_* that there are
   bool write_shows_extend;   // §5.5: who asks for NOTE_WRITE is told of NOTE_EXTEND too
   bool entry_move_extends;   // §5.5: a rename into or out of a directory extends it
+  bool each_name_deletes;    // §5.5: NOTE_DELETE for each name that goes, not the last only
 
   // Processes
   bool zombies_can_be_watched;   // 18: by who asks for NOTE_EXIT

@@ -83,11 +83,23 @@ TEST_P(Kqueue_Vnode, ModeAndTimesAreAttributes) {
             unsigned{NOTE_ATTRIB});
 }
 
-TEST_P(Kqueue_Vnode, ALinkMadeOrTakenAwayIsALink) {
+TEST_P(Kqueue_Vnode, ALinkMadeIsALink) {
   const unique_fd file = make("");
   EXPECT_EQ(bits_of(file, [&] { std::filesystem::create_hard_link(path(), path("second")); }),
             unsigned{NOTE_LINK});
-  EXPECT_EQ(bits_of(file, [&] { std::filesystem::remove(path()); }), unsigned{NOTE_LINK});
+}
+
+TEST_P(Kqueue_Vnode, EachNameRemovedIsADeleteAndALinkLostInNetbsdTheLatterOnly) {
+  const unique_fd file = make("");
+  std::filesystem::create_hard_link(path(), path("second"));
+  make("", "third");
+  std::filesystem::create_hard_link(path(), path("fourth"));
+  constexpr unsigned kBoth = NOTE_DELETE | NOTE_LINK;
+  const auto removed = expected<unsigned>({kBoth, NOTE_LINK, kBoth, kBoth});
+  EXPECT_EQ(bits_of(file, [&] { std::filesystem::remove(path()); }), removed);
+  EXPECT_EQ(bits_of(file, [&] { std::filesystem::rename(path("third"), path("fourth")); }),
+            removed);
+  EXPECT_EQ(bits_of(file, [&] { std::filesystem::remove(path("second")); }), unsigned{NOTE_DELETE});
 }
 
 TEST_P(Kqueue_Vnode, RemovingTheLastNameIsADelete) {

@@ -112,7 +112,7 @@ class vnode_filter_type final : public filter {
       if (n.descriptor.seen == 0 || now.links != 0) return;
       bits = NOTE_DELETE;
     } else {
-      bits = now.directory ? of_directory(d, n, now, what) : of_file(n, now, what);
+      bits = now.directory ? of_directory(d, n, now, what) : of_file(d, n, now, what);
       for (const auto& [bit, access] : kOnAccess) {
         if ((what & (access | change::kLost)) != 0) bits |= bit;
       }
@@ -151,7 +151,8 @@ class vnode_filter_type final : public filter {
     n.descriptor.reported = now.access;
   }
 
-  static std::uint32_t of_file(const note& n, const file_state& now, std::uint32_t what) noexcept {
+  static std::uint32_t of_file(const dialect& d, const note& n, const file_state& now,
+                               std::uint32_t what) noexcept {
     std::uint32_t bits = 0;
     if ((what & (change::kModified | change::kLost)) != 0) {
       bits |= NOTE_WRITE;
@@ -160,7 +161,9 @@ class vnode_filter_type final : public filter {
     }
     if ((what & (change::kAttributes | change::kLost)) != 0) {
       const bool linked = now.links != n.descriptor.seen;
-      if (linked) bits |= now.links == 0 ? NOTE_DELETE : NOTE_LINK;
+      const bool deleted = now.links == 0 || (d.each_name_deletes && now.links < n.descriptor.seen);
+      if (linked && deleted) bits |= NOTE_DELETE;
+      if (linked && now.links != 0) bits |= NOTE_LINK;
       if (!linked || now.access != n.descriptor.reported) bits |= NOTE_ATTRIB;
     }
     return bits;
