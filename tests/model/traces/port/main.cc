@@ -20,7 +20,7 @@
 
 namespace {
 
-constexpr int kAttempts = 6;
+constexpr int kAttempts = 8;
 
 bool depends_on_time(const nlohmann::json& sequence) {
   for (const auto& step : sequence.at("steps")) {
