@@ -59,10 +59,15 @@ biased_mutex::outcome biased_mutex::lock_for_all(void*& outer) noexcept {
   if (last_ != me) {
     last_ = me;
     turns_ = 0;
-  } else if (++turns_ >= kTurns << std::min(ended_, kMostDoublings)) {
-    begin_bias(me);
+  } else {
+    ++turns_;
   }
   return how;
+}
+
+void biased_mutex::unlock_for_all(void* outer, std::uint32_t me) noexcept {
+  if (turns_ >= kTurns << std::min(ended_, kMostDoublings)) begin_bias(me);
+  real_.unlock(outer);
 }
 
 void biased_mutex::begin_bias(std::uint32_t me) noexcept {

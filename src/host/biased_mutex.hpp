@@ -8,8 +8,8 @@
 //           is over. tests/model/biased_lock.cc has the protocol.
 // Invariants:
 //   1. bias_ is the number of the thread that may enter without real_, or 0. That thread alone
-//      sets it, holding real_, when the kernel has registered its process; who holds real_ takes it
-//      away.
+//      sets it, when the kernel has registered its process, holding real_ and done with its turn: a
+//      signal handler may enter from then on. Who holds real_ takes it away.
 //   2. inside_ is a robust word of its own: the number of the thread that is inside by its
 //      bias or finds out that it may not, 0, or FUTEX_OWNER_DIED.
 //   3. Who holds real_ while bias_ is 0, and has seen inside_ 0 since the barrier, is alone.
@@ -51,7 +51,7 @@ class QUAY_CAPABILITY("biased") biased_mutex {
   // a full barrier of its own, and calls barrier_in_all_threads().
   [[gnu::always_inline]] void unlock(void* outer) noexcept QUAY_NO_ANALYSIS {
     const std::uint32_t me = this_thread_identity.number;
-    if (inside_.load(std::memory_order_relaxed) != me) return real_.unlock(outer);
+    if (inside_.load(std::memory_order_relaxed) != me) return unlock_for_all(outer, me);
     leave(me);
     declare_pending(outer);
     core::leave_library();
@@ -91,6 +91,7 @@ class QUAY_CAPABILITY("biased") biased_mutex {
     if (bias_.load(std::memory_order_relaxed) != me) wake();
   }
   [[gnu::noinline]] outcome lock_for_all(void*& outer) noexcept;
+  [[gnu::noinline]] void unlock_for_all(void* outer, std::uint32_t me) noexcept;
   [[gnu::cold]] bool end_bias(std::uint32_t me) noexcept;
   [[gnu::cold]] void begin_bias(std::uint32_t me) noexcept;
   [[gnu::cold]] void wake() noexcept;
