@@ -51,9 +51,7 @@ biased_mutex::outcome biased_mutex::lock_for_all(void*& outer) noexcept {
   const outcome how = real_.lock(outer);
   if (how == outcome::ours) return how;
   const std::uint32_t me = thread_number();
-  // A holder that died may have been about to end a bias.
-  if (how == outcome::inherited || bias_.load(std::memory_order_relaxed) != 0 ||
-      inside_.load(std::memory_order_acquire) != 0) {
+  if (bias_.load(std::memory_order_relaxed) != 0 || inside_.load(std::memory_order_relaxed) != 0) {
     return end_bias(me) ? outcome::inherited : how;
   }
   if (last_ != me) {
@@ -75,29 +73,27 @@ void biased_mutex::begin_bias(std::uint32_t me) noexcept {
   if (takes_part()) bias_.store(me, std::memory_order_relaxed);
 }
 
-// True: who was inside died there.
+// True: who was inside died there. Who dies in here leaves kEnding behind, and all is done again.
 bool biased_mutex::end_bias(std::uint32_t me) noexcept {
   const errno_guard keep;
-  bias_.store(0, std::memory_order_relaxed);
+  bias_.store(kEnding, std::memory_order_relaxed);
   last_ = me;
   turns_ = 0;
   ++ended_;
   barrier_in_all_threads();
   core::backoff spin;
-  for (;;) {
-    const std::uint32_t who = inside_.load(std::memory_order_acquire);
-    if (who == 0) return false;
-    bool died = (who & FUTEX_OWNER_DIED) != 0;
+  bool died = false;
+  for (std::uint32_t who; !died && (who = inside_.load(std::memory_order_acquire)) != 0;) {
+    died = (who & FUTEX_OWNER_DIED) != 0;
     if (!died && !spin.look_away()) {
       constexpr timespec doubt{0, kDoubt};
       const long slept = syscall(kFutex, &inside_, FUTEX_WAIT, who, &doubt, nullptr, 0);
       died = slept != 0 && errno == ETIMEDOUT && !thread_exists(who & FUTEX_TID_MASK);
     }
-    if (died) {
-      inside_.store(0, std::memory_order_relaxed);
-      return true;
-    }
   }
+  if (died) inside_.store(0, std::memory_order_relaxed);
+  bias_.store(0, std::memory_order_release);
+  return died;
 }
 
 void biased_mutex::wake() noexcept {

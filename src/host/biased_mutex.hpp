@@ -7,9 +7,11 @@
 //           it, and only then believes what it reads: the owner is inside, or will see that its bias
 //           is over. tests/model/biased_lock.cc has the protocol.
 // Invariants:
-//   1. bias_ is the number of the thread that may enter without real_, or 0. That thread alone
-//      sets it, when the kernel has registered its process, holding real_ and done with its turn: a
-//      signal handler may enter from then on. Who holds real_ takes it away.
+//   1. bias_ is the number of the thread that may enter without real_, or 0, or kEnding while who
+//      holds real_ takes it away: until the barrier is made and the thread is out, so that
+//      is_biased() is true as long as somebody's turn may have ended without a barrier. That thread
+//      alone sets it, when the kernel has registered its process, holding real_ and done with its turn: a
+//      signal handler may enter from then on.
 //   2. inside_ is a robust word of its own: the number of the thread that is inside by its
 //      bias or finds out that it may not, 0, or FUTEX_OWNER_DIED.
 //   3. Who holds real_ while bias_ is 0, and has seen inside_ 0 since the barrier, is alone.
@@ -56,7 +58,7 @@ class QUAY_CAPABILITY("biased") biased_mutex {
     declare_pending(outer);
     core::leave_library();
   }
-  bool is_biased() const noexcept { return bias_.load(std::memory_order_relaxed) != 0; }
+  bool is_biased() const noexcept { return bias_.load(std::memory_order_acquire) != 0; }
   // Nobody has taken it since its holder died.
   bool holder_died() const noexcept {
     return real_.holder_died() || (inside_.load(std::memory_order_relaxed) & FUTEX_OWNER_DIED) != 0;
@@ -75,8 +77,8 @@ class QUAY_CAPABILITY("biased") biased_mutex {
     const std::uint32_t before = inside_.load(std::memory_order_relaxed);
     if (before == 0) [[likely]] {
       inside_.store(me, std::memory_order_relaxed);
-      std::atomic_signal_fence(
-          std::memory_order_seq_cst);  // the barrier is who takes the bias away's
+      // Whoever takes the bias away makes the barrier.
+      std::atomic_signal_fence(std::memory_order_seq_cst);
       if (bias_.load(std::memory_order_relaxed) == me) [[likely]]
         return outcome::taken;
       leave(me);
@@ -98,6 +100,7 @@ class QUAY_CAPABILITY("biased") biased_mutex {
 
   static constexpr std::uint32_t kTurns = 64;  // in a row, before the first bias
   static constexpr std::uint32_t kMostDoublings = 16;
+  static constexpr std::uint32_t kEnding = ~0u;  // no thread's number
 
   shared_mutex real_;
   std::atomic<std::uint32_t> inside_{0};

@@ -221,7 +221,7 @@ class reader {
     if (error == 0) ring_.used.store(host::coarse_wall(), std::memory_order_relaxed);
     const bool listened = ring_.listening.load(std::memory_order_relaxed) != 0;
     if (!listened && ring_.writers.asleep.load(std::memory_order_relaxed) == 0) return;
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // see system::observe()
     const std::uint64_t window = ring_.window_end.load(std::memory_order_acquire);
     const bool in_window = start_ < window;
     if (!ring_.has_window() && (in_window || ring_.held() < call_.memory().fixed.low_mark)) {

@@ -300,17 +300,14 @@ struct makes_pipe : scenario {
 struct uses_pipe_often : scenario {
   int ends[2];
   char byte = 'x';
-  void use() {
+  int use() {
     for (int i = 0; i < 200; ++i) {
-      ::quay_write(ends[1], &byte, 1);
-      ::quay_read(ends[0], &byte, 1);
+      if (::quay_write(ends[1], &byte, 1) != 1 || ::quay_read(ends[0], &byte, 1) != 1) return -1;
     }
-  }
-  void prepare() override { ::quay_pipe2(ends, O_CLOEXEC); }
-  int act() override {
-    use();
     return 0;
   }
+  void prepare() override { ::quay_pipe2(ends, O_CLOEXEC); }
+  int act() override { return use(); }
   bool works() override {
     return ::quay_write(ends[1], "y", 1) == 1 && ::quay_read(ends[0], &byte, 1) == 1 && byte == 'y';
   }

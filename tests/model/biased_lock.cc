@@ -9,6 +9,7 @@
 #include <array>
 #include <compare>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "checker.hpp"
@@ -31,7 +32,8 @@ struct biased {
   owner own = owner::begins;
   std::array<other, kOthers> others{};
   int turns = kTurns;
-  bool bias = true;
+  bool bias = true;              // the owner's
+  bool ending = false;           // not the owner's any more, and not yet over
   word inside = word::free;      // as everybody but the owner sees it
   std::array<word, 2> buffer{};  // the owner's stores to it that are on their way, oldest first
   int buffered = 0;
@@ -132,10 +134,10 @@ void owner_steps(const biased& s, const rules& r, std::vector<step<biased>>& out
       if (s.real == 0 ||
           s.real == kDied) {  // as the others do, in one step: they are modelled in full
         drain(n);
-        if (n.bias || n.inside != word::free || s.real == kDied) {
+        if (n.bias || n.ending || n.inside != word::free || s.real == kDied) {
           if (n.inside == word::held) break;  // its own dead namesake only
           const bool told = s.real == kDied || n.inside == word::died;
-          n.bias = false;
+          n.bias = n.ending = false;
           n.inside = word::free;
           work(n, told);
         } else {
@@ -174,12 +176,13 @@ void other_steps(const biased& s, std::size_t i, const rules& r, std::vector<ste
       add(" takes the lock beneath");
       break;
     case at::has:
-      if (s.bias || s.inside != word::free || after_death) {
+      if (s.bias || s.ending || s.inside != word::free) {
         n.bias = false;
+        n.ending = true;
         n.others[i] = at::ended;
         add(" ends the bias");
       } else {
-        work(n, false);
+        work(n, after_death);
         n.others[i] = at::inside;
         add(" enters");
       }
@@ -195,6 +198,7 @@ void other_steps(const biased& s, std::size_t i, const rules& r, std::vector<ste
         add(" sleeps");
       } else {
         n.inside = word::free;
+        n.ending = false;
         work(n, after_death || s.inside == word::died);
         n.others[i] = at::inside;
         add(" enters");
@@ -289,6 +293,109 @@ TEST(Protocol_BiasedLock, WithoutTheBarrierTwoAreInside) {
 
 TEST(Protocol_BiasedLock, WithoutTheOwnersWakeUpAThreadIsStranded) {
   EXPECT_NE(check_bias({.wakes = false}).find("waits for ever"), std::string::npos);
+}
+
+// --- a sleeper, while the bias ends ---------------------------------------------------------------
+
+// The owner publishes in its last biased turn and looks for sleepers, without a barrier; a sleeper
+// says that it sleeps, makes up for the barrier if there is a bias, and looks again.
+struct passing {
+  enum class owner : signed char { publishes, looks, wakes, done };
+  enum class ender : signed char { begins, bars, done };
+  enum class sleeper : signed char { says, asks, bars, looks, sleeps, done };
+  owner own = owner::publishes;
+  ender end = ender::begins;
+  sleeper zzz = sleeper::says;
+  bool biased = true;  // what is_biased() says
+  bool on_its_way = false;
+  bool published = false;
+  bool asleep = false;
+
+  auto operator<=>(const passing&) const = default;
+};
+
+// `waits`: the bias counts as one until the barrier is made.
+std::vector<step<passing>> steps_of(const passing& s, bool waits) {
+  std::vector<step<passing>> out;
+  passing n = s;
+  const auto add = [&](const char* what) {
+    out.push_back({what, n});
+    n = s;
+  };
+  const auto drain = [&n] { n.published = n.published || std::exchange(n.on_its_way, false); };
+  if (s.on_its_way) {
+    drain();
+    add("the owner's store arrives");
+  }
+  if (s.own == passing::owner::publishes) {
+    // Before the bias began to end: afterwards it takes the lock as others do.
+    if (s.end == passing::ender::begins) {
+      n.on_its_way = true;
+      n.own = passing::owner::looks;
+      add("the owner publishes");
+    }
+  } else if (s.own == passing::owner::looks) {
+    n.own = s.asleep ? passing::owner::wakes : passing::owner::done;
+    add("the owner looks for sleepers");
+  } else if (s.own == passing::owner::wakes) {
+    drain();
+    if (n.zzz == passing::sleeper::sleeps) n.zzz = passing::sleeper::looks;
+    n.own = passing::owner::done;
+    add("the owner wakes");
+  }
+  if (s.end == passing::ender::begins) {
+    n.biased = waits;
+    n.end = passing::ender::bars;
+    add("somebody ends the bias");
+  } else if (s.end == passing::ender::bars) {
+    drain();
+    n.biased = false;
+    n.end = passing::ender::done;
+    add("and has the barrier made");
+  }
+  switch (s.zzz) {
+    case passing::sleeper::says:
+      n.asleep = true;
+      n.zzz = passing::sleeper::asks;
+      add("the sleeper says that it sleeps");
+      break;
+    case passing::sleeper::asks:
+      n.zzz = s.biased ? passing::sleeper::bars : passing::sleeper::looks;
+      add("the sleeper asks for the bias");
+      break;
+    case passing::sleeper::bars:
+      drain();
+      n.zzz = passing::sleeper::looks;
+      add("the sleeper has a barrier made");
+      break;
+    case passing::sleeper::looks:
+      n.zzz = s.published ? passing::sleeper::done : passing::sleeper::sleeps;
+      add("the sleeper looks again");
+      break;
+    case passing::sleeper::sleeps:
+    case passing::sleeper::done:
+      break;
+  }
+  return out;
+}
+
+std::string check_passing(bool waits) {
+  std::size_t states = 0;
+  return check<passing>(
+      {}, [=](const passing& s) { return steps_of(s, waits); },
+      [](const passing& s, bool last) -> std::string {
+        const bool sleeps = s.zzz == passing::sleeper::sleeps;
+        return last && sleeps && s.published ? "it sleeps on what was published" : "";
+      },
+      &states);
+}
+
+TEST(Protocol_BiasedLock, NobodySleepsOverTheLastTurnOfABias) {
+  EXPECT_EQ(check_passing(true), "");
+}
+
+TEST(Protocol_BiasedLock, ABiasThatIsOverBeforeTheBarrierLosesASleeper) {
+  EXPECT_NE(check_passing(false), "");
 }
 
 }  // namespace
