@@ -18,7 +18,7 @@
 #include <new>
 
 #include "faces/first_use.hpp"
-#include "host/biased_mutex.hpp"
+#include "host/barriers.hpp"
 #include "host/linux_host.hpp"
 #include "host/signals.hpp"
 

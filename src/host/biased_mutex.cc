@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: how a biased_mutex gets its bias and loses it, and the kernel's barrier.
+// What: how a biased_mutex gets its bias and loses it.
 #include "host/biased_mutex.hpp"
 
-#include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,41 +10,11 @@
 #include <cerrno>
 #include <ctime>
 
+#include "host/barriers.hpp"
 #include "host/call_numbers.hpp"
 #include "host/errno_guard.hpp"
 
 namespace quay::host {
-namespace {
-
-// Whether this process takes part in the barriers of others.
-enum class part : std::uint8_t { unknown, takes, refused };
-constinit std::atomic<part> g_part{part::unknown};
-
-bool membarrier(int command) noexcept { return syscall(SYS_membarrier, command, 0, 0) == 0; }
-
-bool takes_part() noexcept {
-  part mine = g_part.load(std::memory_order_acquire);
-  if (mine == part::unknown) {
-    const errno_guard keep;
-    mine = membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) ? part::takes : part::refused;
-    g_part.store(mine, std::memory_order_release);
-  }
-  return mine == part::takes;
-}
-
-}  // namespace
-
-void forget_barriers() noexcept { g_part.store(part::unknown, std::memory_order_relaxed); }
-
-void barrier_in_all_threads() noexcept {
-  const errno_guard keep;
-  if (membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED)) return;
-  // A process that may not ask, of a family that may: what a processor has stored is seen by all at
-  // its next interrupt at the latest.
-  constexpr timespec some_ticks{0, 20'000'000};
-  std::atomic<std::uint32_t> never{0};
-  syscall(kFutex, &never, FUTEX_WAIT_PRIVATE, 0, &some_ticks, nullptr, 0);
-}
 
 biased_mutex::outcome biased_mutex::lock_for_all(void*& outer) noexcept {
   const outcome how = real_.lock(outer);
@@ -70,7 +39,7 @@ void biased_mutex::unlock_for_all(void* outer, std::uint32_t me) noexcept {
 
 void biased_mutex::begin_bias(std::uint32_t me) noexcept {
   turns_ = 0;
-  if (takes_part()) bias_.store(me, std::memory_order_relaxed);
+  if (take_part_in_barriers()) bias_.store(me, std::memory_order_relaxed);
 }
 
 // True: who was inside died there. Who dies in here leaves kEnding behind, and all is done again.

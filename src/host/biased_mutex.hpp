@@ -29,12 +29,6 @@
 
 namespace quay::host {
 
-// Every thread that runs now, of a process that holds a bias, has executed a full barrier when this returns. Takes
-// some microseconds when there is one.
-[[gnu::cold]] void barrier_in_all_threads() noexcept;
-// In a child of fork: what its parent registered counts no more.
-void forget_barriers() noexcept;
-
 class QUAY_CAPABILITY("biased") biased_mutex {
  public:
   using outcome = shared_mutex::outcome;

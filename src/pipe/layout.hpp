@@ -37,6 +37,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "host/barriers.hpp"
 #include "host/biased_mutex.hpp"
 
 namespace quay::pipe {

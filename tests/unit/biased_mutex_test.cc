@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "host/barriers.hpp"
 #include "host/biased_mutex.hpp"
 
 namespace {
