@@ -31,14 +31,19 @@ void mutex::lock_slowly() noexcept {
   // Sections are short (no system call that blocks is made inside one), so a holder on another
   // CPU is usually gone within a microsecond; on one CPU spinning would only delay it.
   for (backoff spin; spin.look_away();) {
-    std::uint32_t free = 0;
-    if (word_.load(std::memory_order_relaxed) == 0 &&
-        word_.compare_exchange_weak(free, 1, std::memory_order_acquire,
-                                    std::memory_order_relaxed)) {
-      return;
-    }
+    if (word_.load(std::memory_order_relaxed) == 0 && try_take()) return;
   }
-  while (word_.exchange(2, std::memory_order_acquire) != 0) park(word_, 2);
+  for (;;) {
+    asleep_.store(1, std::memory_order_relaxed);
+    barrier_in_own_threads();
+    if (try_take()) return;
+    park(asleep_, 1);
+  }
+}
+
+void mutex::wake_one() noexcept {
+  asleep_.store(0, std::memory_order_relaxed);
+  unpark(asleep_);
 }
 
 #ifndef NDEBUG

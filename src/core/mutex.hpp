@@ -2,12 +2,15 @@
 //
 // What: the one mutex of the library, with its rank, and the annotations Clang checks it by.
 // Invariants:
-//   1. word is 0 (free), 1 (held) or 2 (held, somebody may be parked).
-//   2. A thread's mark counts the mutexes it holds or is about to take, and other stretches between
+//   1. word_ is 0 (free) or 1 (held). asleep_ is 1 while somebody may be parked and nobody is on the way to
+//      wake him: who is woken sets it again before he tries, for the others.
+//   2. Giving a mutex back is a store and a look at asleep_, without a barrier between: who goes to sleep has the
+//      kernel execute one in every thread (docs/decisions/0011).
+//   3. A thread's mark counts the mutexes it holds or is about to take, and other stretches between
 //      enter_library() and leave_library(). While it is above zero, handlers of watched signals
 //      wait (host/signal_handler.cc), and any other handler that interrupts it can see that waiting
 //      for a mutex might never end, and puts its work off (owe_work).
-//   3. A thread takes mutexes in rising rank only (debug builds assert it):
+//   4. A thread takes mutexes in rising rank only (debug builds assert it):
 //        making (10): of objects made at first use
 //          └─ registry (20)
 //               └─ queue (30)
@@ -21,6 +24,8 @@
 
 #include <atomic>
 #include <cstdint>
+
+#include "core/processor.hpp"
 
 #if defined(__clang__)
 #define QUAY_CAPABILITY(x) __attribute__((capability(x)))
@@ -56,17 +61,12 @@ enum class rank : std::uint8_t {
 };
 inline constexpr std::uint8_t kRanks = 6;
 
-// Defined by the host layer: sleep while word == expected; wake one sleeper; spin hint.
+// Defined by the host layer: sleep while word == expected; wake one sleeper.
 void park(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept;
 [[gnu::cold]] void unpark(std::atomic<std::uint32_t>& word) noexcept;
+// Every running thread of this process has executed a full barrier when this returns.
+[[gnu::cold]] void barrier_in_own_threads() noexcept;
 bool many_cpus() noexcept;
-inline void pause() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 // How a thread spins for a lock: it looks away for twice as long each time, for each look takes the
 // holder's cache line away, and gives up when it has waited about as long as it takes to be woken.
@@ -163,18 +163,12 @@ class QUAY_CAPABILITY("mutex") mutex {
       taken();
       return;
     }
-    std::uint32_t free = 0;
-    if (!word_.compare_exchange_strong(free, 1, std::memory_order_acquire,
-                                       std::memory_order_relaxed)) {
-      lock_slowly();
-    }
+    if (!try_take()) lock_slowly();
     taken();
   }
   bool try_lock() noexcept QUAY_TRY_ACQUIRE(true) {
     enter_library();
-    std::uint32_t free = 0;
-    if (!word_.compare_exchange_strong(free, 1, std::memory_order_acquire,
-                                       std::memory_order_relaxed)) {
+    if (!try_take()) {
       leave_library();
       return false;
     }
@@ -183,29 +177,35 @@ class QUAY_CAPABILITY("mutex") mutex {
   }
   [[gnu::always_inline]] void unlock() noexcept QUAY_RELEASE() {
     released();
-    if (alone()) {
-      word_.store(0, std::memory_order_release);
-    } else if (word_.exchange(0, std::memory_order_release) == 2) {
-      unpark(word_);
-    }
+    word_.store(0, std::memory_order_release);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (asleep_.load(std::memory_order_relaxed) != 0) wake_one();
     leave_library();
   }
   // A child of fork starts with every mutex free, whoever held it in the parent; its thread then
   // says holds_nothing().
   void reset_after_fork() noexcept QUAY_NO_ANALYSIS {
     word_.store(0, std::memory_order_relaxed);
+    asleep_.store(0, std::memory_order_relaxed);
 #ifndef NDEBUG
     owner_.store(nullptr, std::memory_order_relaxed);
 #endif
   }
 
  private:
+  bool try_take() noexcept {
+    std::uint32_t free = 0;
+    return word_.compare_exchange_strong(free, 1, std::memory_order_acquire,
+                                         std::memory_order_relaxed);
+  }
   [[gnu::cold]] void lock_slowly() noexcept;
+  [[gnu::cold]] void wake_one() noexcept;
   void check_rank() const noexcept;
   void taken() noexcept;
   void released() noexcept;
 
   std::atomic<std::uint32_t> word_{0};
+  std::atomic<std::uint32_t> asleep_{0};
   [[maybe_unused]] const rank rank_;  // for the order check of debug builds
 #ifndef NDEBUG
   std::atomic<const void*> owner_{nullptr};  // relaxed: read by the owner itself only

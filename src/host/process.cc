@@ -14,6 +14,7 @@
 #include "core/catalogue.hpp"
 #include "core/growable.hpp"
 #include "core/mutex.hpp"
+#include "host/barriers.hpp"
 #include "host/call_numbers.hpp"
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
@@ -30,6 +31,8 @@ void unpark(std::atomic<std::uint32_t>& word) noexcept {
   quay::host::errno_guard keep;
   syscall(quay::host::kFutex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
 }
+
+void barrier_in_own_threads() noexcept { quay::host::barrier_in_own_threads(); }
 
 bool many_cpus() noexcept {
   static std::atomic<int> known{0};

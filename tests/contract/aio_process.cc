@@ -4,9 +4,7 @@
 // threads, and processes to which the kernel gives no ring.
 // Contract: fork(2) and close(2) of POSIX on asynchronous requests; docs/man/aio.3.
 #include <dlfcn.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <filesystem>
@@ -15,6 +13,7 @@
 
 #include "support/aio.hpp"
 #include "support/matchers.hpp"
+#include "support/refusal.hpp"
 
 namespace quay::test {
 namespace {
@@ -208,22 +207,10 @@ TEST_P(Aio_Process, LibcsNamesReachTheEngine) {
 
 // --- without io_uring -----------------------------------------------------------------------------
 
-bool forbid_rings() {
-  sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  sock_fprog program{static_cast<unsigned short>(std::size(code)), code};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
 TEST_P(Aio_Process, WorksWhereTheKernelRefusesRings) {
   QUAY_SKIP_UNLESS_CHILDREN_MAY_START_THREADS();
   EXPECT_TRUE(in_a_child([] {
-    if (!forbid_rings() || ring_is_possible()) return false;
+    if (!refuse_call(SYS_io_uring_setup) || ring_is_possible()) return false;
     queue kq = make_queue();
     const pipe_ends pipe = make_pipe();
     request r = request::room_for(pipe.reader, 4);

@@ -27,7 +27,6 @@ namespace {
 constexpr long kPidfdOpen = 434;
 constexpr long kCloseRange = 436;
 constexpr long kEpollPwait2 = 441;
-constexpr long kFutexWaitv = 449;
 constexpr long kIoUringSetup = 425;
 constexpr int kDupfdQuery = 1024 + 3;
 
@@ -58,15 +57,11 @@ int probe_close_range() { return syscall(kCloseRange, UINT_MAX, UINT_MAX, 0) < 0
 
 int probe_pidfd() { return close_if_open(syscall(kPidfdOpen, getpid(), 0)); }
 
-int probe_futex_waitv() {
-  syscall(kFutexWaitv, nullptr, 0, 0, nullptr, CLOCK_MONOTONIC);
-  return errno == EINVAL ? 0 : errno;  // no futex to wait for: refused, by something that exists
-}
-
 int probe_membarrier() {
   const long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
   if (commands < 0) return errno;
-  return (commands & MEMBARRIER_CMD_GLOBAL_EXPEDITED) != 0 ? 0 : ENOSYS;
+  constexpr long kWanted = MEMBARRIER_CMD_GLOBAL_EXPEDITED | MEMBARRIER_CMD_PRIVATE_EXPEDITED;
+  return (commands & kWanted) == kWanted ? 0 : ENOSYS;
 }
 
 int probe_io_uring() {
@@ -97,8 +92,7 @@ constexpr question kQuestions[] = {
      probe_epoll_pwait2},
     {"close_range", "closes many descriptors in one call", false, probe_close_range},
     {"pidfd", "tells of the end of a process", false, probe_pidfd},
-    {"futex_waitv", "waits for one of several words in memory", false, probe_futex_waitv},
-    {"membarrier", "lets a thread use a pipe or port of its own without locked instructions", false,
+    {"membarrier", "spares threads locked instructions; contended locks are slow without", false,
      probe_membarrier},
     {"io_uring", "asynchronous input and output", false, probe_io_uring},
     {"F_DUPFD_QUERY", "tells cheaply whether two descriptors are the same open file", false,

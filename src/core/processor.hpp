@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: hints to the processor.
+#pragma once
+
+#include <cstddef>
+
+namespace quay::core {
+
+inline constexpr std::size_t kCacheLine = 64;  // bytes
+
+// In a loop that waits for another processor.
+inline void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// The cache line will be written: where another processor has it, it comes in one journey instead of two.
+inline void fetch_for_writing(const void* p) noexcept {
+#if defined(__x86_64__)
+  // The compilers take the plain prefetch unless they are told that the processor knows this one; one
+  // that does not takes it for a no-op.
+  asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p)));
+#else
+  __builtin_prefetch(p, 1);
+#endif
+}
+
+}  // namespace quay::core
