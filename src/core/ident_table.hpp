@@ -11,6 +11,7 @@
 #include "core/arena.hpp"
 #include "core/growable.hpp"
 #include "core/note.hpp"
+#include "core/processor.hpp"
 
 namespace quay::core {
 
@@ -22,7 +23,8 @@ class ident_table {
     if (buckets_ == 0) return kNil;
     for (slot_index i = heads_[bucket(filter, ident)]; i != kNil; i = notes_.at(i).link) {
       const note& n = notes_.at(i);
-      __builtin_prefetch(&n.generation, 1);  // a note lies on two cache lines; both will be needed
+      fetch_for_writing(&n);
+      fetch_for_writing(&n.generation);  // a note lies on two cache lines; both will be needed
       if (n.ident == ident && n.filter == filter) return i;
     }
     return kNil;

@@ -316,12 +316,12 @@ std::int64_t queue::time_left_locked(std::int64_t deadline) noexcept {
 
 // A poster that has just begun usually goes on: taking its events one by one would make both sides
 // fight for the mutex. Waits as long as the list grows, a few hundred nanoseconds at most.
-static void gather(const ready_list& list) noexcept {
+static void gather(const ready_list& list, std::uint32_t room) noexcept {
   std::uint32_t count = list.count();
-  for (int round = 0; round < 8; ++round) {
-    for (int i = 0; i < 8; ++i) pause();
+  for (int pauses = 8; pauses <= 64; pauses *= 2) {
+    for (int i = 0; i < pauses; ++i) pause();
     const std::uint32_t now = list.count();
-    if (now == count) return;
+    if (now == count || now >= room) return;
     count = now;
   }
 }
@@ -341,7 +341,7 @@ bool queue::watch_locked(std::int64_t deadline, int room) noexcept {
     seen = spin_.watch(env_.os, longest_watch(), left, [this] {
       return spinners_view().count() != 0 || closing_.load(std::memory_order_acquire);
     });
-    if (seen && room > 1) gather(spinners_view());
+    if (seen && room > 1) gather(spinners_view(), static_cast<std::uint32_t>(room));
   }
   if (seen) bump(env_.count.spin_hits);
   return seen;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "core/processor.hpp"
 #include "core/queue.hpp"
 
 namespace quay::core {
@@ -357,8 +358,8 @@ void queue::fetch_ahead_locked(const epoll_event* reports, int n) noexcept {
     const interest* it = env_.interests.find(name.index, name.generation);
     if (it == nullptr) continue;
     const char* note_line = reinterpret_cast<const char*>(&at(it->first));
-    __builtin_prefetch(note_line, 1);
-    __builtin_prefetch(note_line + sizeof(note) - 1, 1);
+    fetch_for_writing(note_line);
+    fetch_for_writing(note_line + sizeof(note) - 1);
   }
 }
 

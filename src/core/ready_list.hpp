@@ -11,6 +11,7 @@
 
 #include "core/arena.hpp"
 #include "core/note.hpp"
+#include "core/processor.hpp"
 
 namespace quay::core {
 
@@ -29,6 +30,8 @@ class ready_list {
     n.prev = tail_;
     (tail_ != kNil ? notes_.at(tail_).next : head_) = i;
     tail_ = i;
+    if (count() == 0) taken_ = appended_;
+    lately_[appended_++ % kLately] = i;
     set_count(count() + 1);
   }
 
@@ -44,6 +47,8 @@ class ready_list {
   slot_index take_first() noexcept {
     const slot_index i = head_;
     if (i == kNil) return kNil;
+    fetch_ahead();
+    ++taken_;
     note& n = notes_.at(i);
     head_ = n.next;
     (head_ != kNil ? notes_.at(head_).prev : tail_) = kNil;
@@ -54,6 +59,17 @@ class ready_list {
   }
 
  private:
+  static constexpr std::uint32_t kLately = 128;
+  static constexpr std::uint32_t kAhead = 4;  // notes
+
+  // What another thread has queued is in another processor's cache, and one note leads to the next: without
+  // this each is waited for in turn.
+  void fetch_ahead() noexcept {
+    const auto* first =
+        reinterpret_cast<const char*>(&notes_.at(lately_[(taken_ + kAhead) % kLately]));
+    fetch_for_writing(first);
+    fetch_for_writing(first + kCacheLine);
+  }
   void set_count(std::uint32_t n) noexcept { count_.store(n, std::memory_order_release); }
 
   arena<note>& notes_;
@@ -61,6 +77,11 @@ class ready_list {
   slot_index tail_ = kNil;
   // Written under the queue's mutex; a spinning waiter reads it without.
   std::atomic<std::uint32_t> count_{0};
+  // What was appended, in this order, and where taking has got to: a hint, which removals put wrong until
+  // the list is empty.
+  std::uint32_t appended_ = 0;
+  std::uint32_t taken_ = 0;
+  slot_index lately_[kLately] = {};
 };
 
 }  // namespace quay::core

@@ -21,6 +21,7 @@
 #include "core/arena.hpp"
 #include "core/growable.hpp"
 #include "core/note.hpp"
+#include "core/processor.hpp"
 
 namespace quay::core {
 
@@ -80,9 +81,7 @@ class timer_heap {
     return std::atomic_ref(notes_.at(v.note).timing).load(std::memory_order_relaxed) == v.timing;
   }
 
-  void fetch_ahead(const item& v) const noexcept {
-    __builtin_prefetch(&notes_.at(v.note).timing, 1);
-  }
+  void fetch_ahead(const item& v) const noexcept { fetch_for_writing(&notes_.at(v.note).timing); }
 
   // Looks at the next `n` items and takes out those that are stale. The neighbours of what is looked
   // at were just used; only the notes are far, and asked for ahead.
