@@ -5,11 +5,9 @@
 // Contract: the subject enables in the changelist of its next kevent, as servers do; the baseline
 //   re-arms right after its read. Both re-arm every event they got, in the measured part.
 
-#include <sys/ioctl.h>
-
 #include <array>
 
-#include "support/rounds.hpp"
+#include "support/readers.hpp"
 
 namespace quay::bench {
 namespace {
@@ -31,9 +29,7 @@ class dispatch_kqueue {
     for (std::size_t i = 0; i < rearm_; ++i) {
       const struct kevent& event = events_[i];
       if (event.flags & EV_ERROR) fail("EV_ENABLE", static_cast<int>(event.data));
-      if (WithData && event.data != 1) {
-        throw std::runtime_error("data is not the one byte written");
-      }
+      if constexpr (WithData) expect_one_byte(event.data);
       read_byte(static_cast<int>(event.ident));
       changes_[i] = change(event.ident, EVFILT_READ, EV_ENABLE, kRequest);
     }
@@ -61,12 +57,7 @@ class oneshot_epoll {
     const std::size_t count = queue_.get_events(events_.data(), events_.size(), -1);
     for (std::size_t i = 0; i < count; ++i) {
       const int fd = events_[i].data.fd;
-      if (WithData) {
-        int bytes = 0;
-        check(ioctl(fd, FIONREAD, &bytes), "FIONREAD");
-        if (bytes != 1) throw std::runtime_error("FIONREAD is not the one byte written");
-      }
-      read_byte(fd);
+      count_and_read<WithData>(fd);
       queue_.control(EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLONESHOT);
     }
     return count;

@@ -4,32 +4,11 @@
 //   watched and 50 get a byte. No promise: they are other interfaces, most of them above the same epoll.
 // Contract: none of them counts the bytes that there are to read, so neither does kqueue here.
 
-#include <array>
-
 #include "loops/loop.hpp"
-#include "support/rounds.hpp"
+#include "support/readers.hpp"
 
 namespace quay::bench {
 namespace {
-
-class kqueue_side {
- public:
-  kqueue_side(const std::vector<channel>& channels, unsigned how) {
-    for (const channel& each : channels) {
-      queue_.apply(change(static_cast<std::uintptr_t>(each.reader.get()), EVFILT_READ, EV_ADD | how,
-                          QUAY_NOTE_NODATA));
-    }
-  }
-  std::size_t consume() {
-    const std::size_t count = queue_.get_events(events_.data(), events_.size(), nullptr);
-    for (std::size_t i = 0; i < count; ++i) read_byte(static_cast<int>(events_[i].ident));
-    return count;
-  }
-
- private:
-  kernel_queue queue_;
-  std::array<struct kevent, kMaxEvents> events_;
-};
 
 class foreign_side {
  public:
@@ -44,8 +23,8 @@ class foreign_side {
   std::unique_ptr<foreign_loop> loop_;
 };
 
-bench_case beside(const std::string& name, const std::string& library, unsigned how,
-                  loop_maker make) {
+template <std::uint16_t Flags>
+bench_case beside(const std::string& name, const std::string& library, loop_maker make) {
   return {name, [=](context& ctx) {
             pin_to_last();
             raise_descriptor_limit();
@@ -53,10 +32,10 @@ bench_case beside(const std::string& name, const std::string& library, unsigned 
             comparison row;
             row.name = name;
             row.subject =
-                std::string("kqueue ") + (how == 0 ? "level" : "EV_CLEAR") + ", QUAY_NOTE_NODATA";
-            row.baseline = library + (how == 0 ? "" : ", EV_ET");
+                std::string("kqueue ") + (Flags == 0 ? "level" : "EV_CLEAR") + ", QUAY_NOTE_NODATA";
+            row.baseline = library + (Flags == 0 ? "" : ", EV_ET");
             row.repetitions = 500;
-            row.ours = rounds_of<kqueue_side>(sizes, object_kind::unix_socket, how);
+            row.ours = rounds_of<kqueue_reader<Flags, false>>(sizes, object_kind::unix_socket);
             row.base = rounds_of<foreign_side>(sizes, object_kind::unix_socket, make);
             ctx.compare(row);
           }};
@@ -65,14 +44,14 @@ bench_case beside(const std::string& name, const std::string& library, unsigned 
 std::vector<bench_case> cases() {
   std::vector<bench_case> all;
 #ifdef QUAY_BENCH_LIBEVENT
-  all.push_back(beside("loop.libevent.level", libevent_version(), 0, libevent_level));
-  all.push_back(beside("loop.libevent.edge", libevent_version(), EV_CLEAR, libevent_edge));
+  all.push_back(beside<0>("loop.libevent.level", libevent_version(), libevent_level));
+  all.push_back(beside<EV_CLEAR>("loop.libevent.edge", libevent_version(), libevent_edge));
 #endif
 #ifdef QUAY_BENCH_LIBUV
-  all.push_back(beside("loop.libuv.level", libuv_version(), 0, libuv_level));
+  all.push_back(beside<0>("loop.libuv.level", libuv_version(), libuv_level));
 #endif
 #ifdef QUAY_BENCH_LIBEV
-  all.push_back(beside("loop.libev.level", libev_version(), 0, libev_level));
+  all.push_back(beside<0>("loop.libev.level", libev_version(), libev_level));
 #endif
   return all;
 }
