@@ -37,11 +37,6 @@ Function first_in_scope(const char* name) {
   return reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, name));
 }
 
-struct sizes {
-  int batches;
-  int per_batch;
-};
-
 // A queue that watches one descriptor, so that the hooks have something to look up.
 struct watched {
   watched() {
@@ -57,25 +52,21 @@ struct watched {
 };
 
 template <typename Operation>
-variant repeated(sizes size, Operation operation) {
+variant repeated(batch_sizes size, Operation operation) {
   auto state = std::make_shared<watched>();
-  return [=](slice& out) {
-    for (int i = 0; i < size.batches; ++i) {
-      const std::int64_t start = now_ns();
-      for (int j = 0; j < size.per_batch; ++j) operation(state->source.get());
-      out.add(now_ns() - start, static_cast<std::size_t>(size.per_batch));
-    }
-  };
+  return [=](slice& out) { run_batches(size, out, [&] { operation(state->source.get()); }); };
 }
 
-sizes sizes_of(const context& ctx) { return ctx.sized(sizes{5, 200}, sizes{2, 20}); }
+batch_sizes sizes_of(const context& ctx) {
+  return ctx.sized(batch_sizes{5, 200}, batch_sizes{2, 20});
+}
 
 void run_close(context& ctx) {
   pin_to_last();
   const auto raw = libc().find<close_function>("close");
   const auto hooked = first_in_scope<close_function>("close");
   if (raw == hooked) return ctx.skip("hooks.close", "no hooks library in front of libc");
-  const sizes size = sizes_of(ctx);
+  const batch_sizes size = sizes_of(ctx);
   const auto with = [size](close_function function) {
     return variant_factory([=] {
       return repeated(size,
@@ -97,7 +88,7 @@ void run_dup2(context& ctx) {
   const auto raw = libc().find<dup2_function>("dup2");
   const auto hooked = first_in_scope<dup2_function>("dup2");
   if (raw == hooked) return ctx.skip("hooks.dup2", "no hooks library in front of libc");
-  const sizes size = sizes_of(ctx);
+  const batch_sizes size = sizes_of(ctx);
   const auto with = [size](dup2_function function) {
     return variant_factory([=] {
       auto target =

@@ -53,23 +53,14 @@ class idle_epoll {
   std::array<epoll_event, kMaxEvents> events_;
 };
 
-struct sizes {
-  int batches;
-  int per_batch;
-};
-
 template <typename Mechanism, typename... Args>
-variant_factory looking(sizes size, const channel_list& channels, Args... args) {
+variant_factory looking(batch_sizes size, const channel_list& channels, Args... args) {
   return [=] {
     auto state = std::make_shared<Mechanism>(*channels, args...);
     return variant([=](slice& out) {
-      for (int i = 0; i < size.batches; ++i) {
-        const std::int64_t start = now_ns();
-        for (int j = 0; j < size.per_batch; ++j) {
-          if (state->look() != 0) throw std::runtime_error("an idle descriptor is ready");
-        }
-        out.add(now_ns() - start, static_cast<std::size_t>(size.per_batch));
-      }
+      run_batches(size, out, [&] {
+        if (state->look() != 0) throw std::runtime_error("an idle descriptor is ready");
+      });
     });
   };
 }
@@ -79,7 +70,7 @@ void run(context& ctx) {
   raise_descriptor_limit();
   const auto channels = std::make_shared<std::vector<channel>>(
       make_channels(object_kind::unix_socket, ctx.sized<std::size_t>(kDescriptors, 20) / 2));
-  const sizes size = ctx.sized(sizes{5, 200}, sizes{2, 20});
+  const batch_sizes size = ctx.sized(batch_sizes{5, 200}, batch_sizes{2, 20});
   comparison row;
   row.name = "idle_wait.10k";
   row.subject = "kevent, zero timeout, 10k idle descriptors";

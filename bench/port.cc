@@ -84,18 +84,14 @@ class event_descriptor {
 // --- one thread -----------------------------------------------------------------------------------
 
 template <class Mechanism>
-variant_factory post_and_take(int flags, int batches, int per_batch) {
+variant_factory post_and_take(int flags, batch_sizes size) {
   return [=] {
     auto state = std::make_shared<Mechanism>(flags);
     return variant([=](slice& out) {
-      for (int i = 0; i < batches; ++i) {
-        const std::int64_t start = now_ns();
-        for (int j = 0; j < per_batch; ++j) {
-          state->post();
-          state->take_one();
-        }
-        out.add(now_ns() - start, static_cast<std::size_t>(per_batch));
-      }
+      run_batches(size, out, [&] {
+        state->post();
+        state->take_one();
+      });
     });
   };
 }
@@ -110,9 +106,9 @@ bench_case same_thread(const char* name, int flags, double target) {
             row.baseline = "eventfd write + epoll_wait + read";
             row.target = target;
             row.repetitions = 300;
-            const int batch = ctx.sized(200, 20);
-            row.ours = post_and_take<event_port>(flags, 4, batch);
-            row.base = post_and_take<event_descriptor>(flags, 4, batch);
+            const batch_sizes size{4, ctx.sized(200, 20)};
+            row.ours = post_and_take<event_port>(flags, size);
+            row.base = post_and_take<event_descriptor>(flags, size);
             ctx.compare(row);
           }};
 }

@@ -20,22 +20,11 @@
 namespace quay::bench {
 namespace {
 
-struct sizes {
-  int batches;
-  int per_batch;
-};
-
 template <typename Mechanism, typename... Args>
-variant_factory post_and_get(sizes size, Args... args) {
+variant_factory post_and_get(batch_sizes size, Args... args) {
   return [=] {
     auto state = std::make_shared<Mechanism>(args...);
-    return variant([=](slice& out) {
-      for (int i = 0; i < size.batches; ++i) {
-        const std::int64_t start = now_ns();
-        for (int j = 0; j < size.per_batch; ++j) state->once();
-        out.add(now_ns() - start, static_cast<std::size_t>(size.per_batch));
-      }
-    });
+    return variant([=](slice& out) { run_batches(size, out, [&] { state->once(); }); });
   };
 }
 
@@ -102,7 +91,7 @@ class plain_handler {
 bench_case seen(const std::string& name, privacy how, bool handled) {
   return {name, [=](context& ctx) {
             pin_to_last();
-            const sizes size = ctx.sized(sizes{4, 200}, sizes{2, 20});
+            const batch_sizes size = ctx.sized(batch_sizes{4, 200}, batch_sizes{2, 20});
             comparison row;
             row.name = name;
             row.subject = std::string("kill + kevent, EVFILT_SIGNAL, ") +
@@ -120,7 +109,7 @@ bench_case seen(const std::string& name, privacy how, bool handled) {
 bench_case unwatched() {
   return {"signal.unwatched", [](context& ctx) {
             pin_to_last();
-            const sizes size = ctx.sized(sizes{4, 200}, sizes{2, 20});
+            const batch_sizes size = ctx.sized(batch_sizes{4, 200}, batch_sizes{2, 20});
             kernel_queue queue;  // the library is in use; nobody watches these signals
             comparison row;
             row.name = "signal.unwatched";

@@ -25,11 +25,6 @@ namespace {
 constexpr std::size_t kSpareDescriptors = 1000;
 constexpr std::size_t kMostTimers = 18'000;
 
-struct sizes {
-  int batches;
-  int per_batch;
-};
-
 std::intptr_t random_ms(quick_random& random) {
   return static_cast<std::intptr_t>(kFarMs + static_cast<std::int64_t>(random.below(kFarMs)));
 }
@@ -108,16 +103,10 @@ class armed_anew : public timer_descriptors {
 };
 
 template <typename Mechanism>
-variant_factory churn(sizes size, std::size_t count) {
+variant_factory churn(batch_sizes size, std::size_t count) {
   return [=] {
     auto state = std::make_shared<Mechanism>(count);
-    return variant([=](slice& out) {
-      for (int i = 0; i < size.batches; ++i) {
-        const std::int64_t start = now_ns();
-        for (int j = 0; j < size.per_batch; ++j) state->cancel_and_add();
-        out.add(now_ns() - start, static_cast<std::size_t>(size.per_batch));
-      }
-    });
+    return variant([=](slice& out) { run_batches(size, out, [&] { state->cancel_and_add(); }); });
   };
 }
 
@@ -138,7 +127,7 @@ void run(context& ctx, const std::string& label, std::size_t outstanding) {
   check(quay_tunable_set("kq_calloutmax", static_cast<long>(outstanding + 1000)),
         "quay_tunable_set(kq_calloutmax)");
 
-  const sizes size = ctx.sized(sizes{2, 128}, sizes{2, 8});
+  const batch_sizes size = ctx.sized(batch_sizes{2, 128}, batch_sizes{2, 8});
   comparison row;
   row.name = "timer.churn." + label + ".create";
   row.subject = "EVFILT_TIMER delete + add, private queue, " + label + " outstanding";

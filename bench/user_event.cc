@@ -19,24 +19,15 @@
 namespace quay::bench {
 namespace {
 
-struct sizes {
-  int batches;
-  int per_batch;
-};
-
 template <typename Mechanism, typename... Args>
-variant_factory post_and_get(sizes size, Args... args) {
+variant_factory post_and_get(batch_sizes size, Args... args) {
   return [=] {
     auto state = std::make_shared<Mechanism>(args...);
     return variant([=](slice& out) {
-      for (int i = 0; i < size.batches; ++i) {
-        const std::int64_t start = now_ns();
-        for (int j = 0; j < size.per_batch; ++j) {
-          state->post();
-          state->get();
-        }
-        out.add(now_ns() - start, static_cast<std::size_t>(size.per_batch));
-      }
+      run_batches(size, out, [&] {
+        state->post();
+        state->get();
+      });
     });
   };
 }
@@ -81,7 +72,7 @@ class event_descriptor {
 bench_case make_case(const std::string& name, privacy how, double target) {
   return {name, [=](context& ctx) {
             pin_to_last();
-            const sizes size = ctx.sized(sizes{4, 200}, sizes{2, 20});
+            const batch_sizes size = ctx.sized(batch_sizes{4, 200}, batch_sizes{2, 20});
             comparison row;
             row.name = name;
             row.subject = how == privacy::exclusive ? "EVFILT_USER trigger + get, private queue"

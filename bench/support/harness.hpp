@@ -21,6 +21,8 @@
 #include <string>
 #include <vector>
 
+#include "system.hpp"
+
 namespace quay::bench {
 
 struct options {
@@ -55,6 +57,21 @@ class slice {
   std::size_t operations_ = 0;
   std::vector<double> batches_;
 };
+
+// So many operations, timed by the batch.
+struct batch_sizes {
+  int batches;
+  int per_batch;
+};
+
+template <typename Operation>
+void run_batches(batch_sizes size, slice& out, Operation operation) {
+  for (int i = 0; i < size.batches; ++i) {
+    const std::int64_t start = now_ns();
+    for (int j = 0; j < size.per_batch; ++j) operation();
+    out.add(now_ns() - start, static_cast<std::size_t>(size.per_batch));
+  }
+}
 
 using variant = std::function<void(slice&)>;
 using variant_factory = std::function<variant()>;
