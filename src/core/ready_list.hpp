@@ -44,11 +44,17 @@ class ready_list {
     set_count(count() - 1);
   }
 
+  // The first are about to be taken. What another thread has queued is in another processor's cache, and
+  // one note leads to the next: without this each is waited for in turn.
+  void fetch_ahead() const noexcept {
+    const std::uint32_t some = count() < kAhead ? count() : kAhead;
+    for (std::uint32_t k = 1; k < some; ++k) fetch(taken_ + k);
+  }
+
   slot_index take_first() noexcept {
     const slot_index i = head_;
     if (i == kNil) return kNil;
-    fetch_ahead();
-    ++taken_;
+    fetch(taken_++ + kAhead);
     note& n = notes_.at(i);
     head_ = n.next;
     (head_ != kNil ? notes_.at(head_).prev : tail_) = kNil;
@@ -60,13 +66,10 @@ class ready_list {
 
  private:
   static constexpr std::uint32_t kLately = 128;
-  static constexpr std::uint32_t kAhead = 4;  // notes
+  static constexpr std::uint32_t kAhead = 8;  // notes
 
-  // What another thread has queued is in another processor's cache, and one note leads to the next: without
-  // this each is waited for in turn.
-  void fetch_ahead() noexcept {
-    const auto* first =
-        reinterpret_cast<const char*>(&notes_.at(lately_[(taken_ + kAhead) % kLately]));
+  void fetch(std::uint32_t position) const noexcept {
+    const auto* first = reinterpret_cast<const char*>(&notes_.at(lately_[position % kLately]));
     fetch_for_writing(first);
     fetch_for_writing(first + kCacheLine);
   }

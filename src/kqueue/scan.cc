@@ -92,6 +92,7 @@ void queue::on_changed_locked(int fd, bool writing) noexcept {
 
 void queue::scan_locked(sink& out) noexcept {
   bool put_back = false;
+  ready_locked().fetch_ahead();
   for (std::uint32_t left = ready_locked().count(); left > 0 && out.filled < out.room; --left) {
     const slot_index i = ready_locked().take_first();
     if (i == kNil) break;  // a filter's event function took notes off the list
