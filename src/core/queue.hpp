@@ -70,7 +70,7 @@ class queue {
   mutex& lock() const noexcept QUAY_RETURN_CAPABILITY(lock_) { return lock_; }
   int descriptor() const noexcept { return public_.load(std::memory_order_relaxed); }
   bool closed_locked() const noexcept QUAY_REQUIRES(lock_) { return closed_; }
-  bool pollable_locked() const noexcept QUAY_REQUIRES(lock_) { return bell_.pollable; }
+  bool pollable() const noexcept QUAY_NO_ANALYSIS { return shared::load(bell_.pollable); }
   environment& env() noexcept { return env_; }
 
   // A locked stretch of work on the queue; see Wakeups.

@@ -96,11 +96,7 @@ class call {
   // Unhooked: nobody told us of a close, so the number is looked at. A private queue is used on
   // the promise that its owner ends it with quay_close().
   [[gnu::cold]] bool vanished(queue& q) noexcept {
-    {
-      core::guard hold(q.lock());
-      if (!q.pollable_locked()) return false;
-    }
-    if (os_.is_open(fd_)) return false;
+    if (!q.pollable() || os_.is_open(fd_)) return false;
     sys_.end_queue(fd_);
     return true;
   }
