@@ -30,8 +30,7 @@ class ready_list {
     n.prev = tail_;
     (tail_ != kNil ? notes_.at(tail_).next : head_) = i;
     tail_ = i;
-    if (count() == 0) taken_ = appended_;
-    lately_[appended_++ % kLately] = i;
+    if (!alone()) remember(i);
     set_count(count() + 1);
   }
 
@@ -47,6 +46,7 @@ class ready_list {
   // The first are about to be taken. What another thread has queued is in another processor's cache, and
   // one note leads to the next: without this each is waited for in turn.
   void fetch_ahead() const noexcept {
+    if (alone()) return;
     const std::uint32_t some = count() < kAhead ? count() : kAhead;
     for (std::uint32_t k = 1; k < some; ++k) fetch(taken_ + k);
   }
@@ -54,7 +54,7 @@ class ready_list {
   slot_index take_first() noexcept {
     const slot_index i = head_;
     if (i == kNil) return kNil;
-    fetch(taken_++ + kAhead);
+    if (!alone()) fetch(taken_++ + kAhead);
     note& n = notes_.at(i);
     head_ = n.next;
     (head_ != kNil ? notes_.at(head_).prev : tail_) = kNil;
@@ -68,6 +68,10 @@ class ready_list {
   static constexpr std::uint32_t kLately = 128;
   static constexpr std::uint32_t kAhead = 8;  // notes
 
+  void remember(slot_index i) noexcept {
+    if (count() == 0) taken_ = appended_;
+    lately_[appended_++ % kLately] = i;
+  }
   void fetch(std::uint32_t position) const noexcept {
     const auto* first = reinterpret_cast<const char*>(&notes_.at(lately_[position % kLately]));
     fetch_for_writing(first);
