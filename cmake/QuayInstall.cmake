@@ -92,9 +92,10 @@ foreach(folder LIBDIR INCLUDEDIR)
   endif()
 endforeach()
 if(TARGET quay-hooks)
-  # One argument keeps the three together whatever order a build system brings flags into; the plain -l that follows is
-  # for those that look only at those.
-  set(pc_HOOKS "-Wl,--push-state,--no-as-needed,-lquay-hooks,--pop-state -lquay-hooks ")
+  # One argument keeps these together whatever order a build system brings flags into; the plain -l that follow are for
+  # those that look only at those. The library is in it for programs that call nothing of it: the hooks need it, and a
+  # program's run path is not searched for what its libraries need.
+  set(pc_HOOKS "-Wl,--push-state,--no-as-needed,-lquay-hooks,-lquay,--pop-state -lquay-hooks ")
 endif()
 foreach(name quay quay-bsd quay-illumos libkqueue)
   configure_file("${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in" "${PROJECT_BINARY_DIR}/pkgconfig/${name}.pc" @ONLY)

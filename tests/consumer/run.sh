@@ -51,6 +51,10 @@ strict=(-Wall -Wextra -Werror)
     "$cxx" "${strict[@]}" "$here/pipe_event.cc" -o "$work/cc" $(pkg-config --cflags --libs "$package")
     runs "$work/cc" libquay.so.0 libquay-hooks.so.0
   done
+  say "pkg-config quay-bsd: a program that calls nothing of it, found by its run path"
+  echo 'int main(void) { return 0; }' >"$work/idle.c"
+  "$cc" "$work/idle.c" -o "$work/idle" -Wl,--as-needed $(pkg-config --libs quay-bsd) -Wl,-rpath,"$libdir"
+  env -u LD_LIBRARY_PATH "$work/idle" || die "a program that calls nothing of quay does not start"
   say "-lkqueue, as for libkqueue without pkg-config"
   "$cc" "${strict[@]}" "$here/pipe_event.c" -I"$prefix/include/kqueue" -o "$work/plain" -L"$libdir" -lkqueue
   runs "$work/plain" libquay.so.0
