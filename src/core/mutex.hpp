@@ -17,7 +17,7 @@
 //                    └─ arena (40)
 //        aio (50): the engine's, under none of the above but making
 //          └─ worker (60): what a pool of aio workers has to do
-// Locking: nothing that can block is called while one is held; parking is the host's (park.cc).
+// Locking: nothing that can block is called while one is held; parking is the host's (process.cc).
 #pragma once
 
 #include <sys/single_threaded.h>
@@ -142,8 +142,7 @@ void holds_nothing() noexcept;
 // it does, ranks are not asserted. No system calls another under its locks, so that is no deadlock.
 void ranks_wait_for_fork(bool yes) noexcept;
 
-// A process that has never had a second thread needs no locked instruction: half of what an
-// uncontended kevent() costs.
+// A process that has never had a second thread needs no locked instruction.
 inline bool alone() noexcept { return __libc_single_threaded != 0; }
 
 // An address that differs between threads: the cheapest thread identity there is.
