@@ -26,4 +26,13 @@ TEST(Port_Types, MayBeMacrosOfTheProgram) {
   ::quay_close(port);
 }
 
+// illumos' <time.h> names the structures of time so, and its programs of timers that tell a port do.
+TEST(Port_Types, TimesHaveIllumosNames) {
+  itimerspec_t every = {};
+  timestruc_t period = {1, 0};
+  every.it_interval = period;
+  const timespec_t& interval = every.it_interval;
+  EXPECT_EQ(interval.tv_sec, 1);
+}
+
 }  // namespace

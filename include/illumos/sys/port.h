@@ -30,6 +30,9 @@ typedef unsigned long ulong_t;
 #if !defined(timespec_t)
 typedef struct timespec timespec_t;
 #endif
+#if !defined(itimerspec_t)
+typedef struct itimerspec itimerspec_t;
+#endif
 #if !defined(timestruc_t)
 typedef struct timespec timestruc_t;
 #endif
