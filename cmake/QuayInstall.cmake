@@ -93,8 +93,9 @@ foreach(folder LIBDIR INCLUDEDIR)
 endforeach()
 if(TARGET quay-hooks)
   # One argument keeps these together whatever order a build system brings flags into; the plain -l that follow are for
-  # those that look only at those. The library is in it for programs that call nothing of it: the hooks need it, and a
-  # program's run path is not searched for what its libraries need.
+  # those that look only at those. The library is in it as well: for programs that call nothing of it, since the hooks need
+  # it and a program's run path is not searched for what its libraries need; and for builds that put flags before their
+  # objects, where --as-needed would drop it.
   set(pc_HOOKS "-Wl,--push-state,--no-as-needed,-lquay-hooks,-lquay,--pop-state -lquay-hooks ")
 endif()
 foreach(name quay quay-bsd quay-illumos libkqueue)

@@ -50,6 +50,9 @@ strict=(-Wall -Wextra -Werror)
     runs "$work/c" libquay.so.0 libquay-hooks.so.0
     "$cxx" "${strict[@]}" "$here/pipe_event.cc" -o "$work/cc" $(pkg-config --cflags --libs "$package")
     runs "$work/cc" libquay.so.0 libquay-hooks.so.0
+    say "pkg-config $package before the program, as in LDFLAGS, --as-needed"
+    "$cc" "${strict[@]}" -Wl,--as-needed $(pkg-config --cflags --libs "$package") "$here/pipe_event.c" -o "$work/before"
+    runs "$work/before" libquay.so.0 libquay-hooks.so.0
   done
   say "pkg-config quay-bsd: a program that calls nothing of it, found by its run path"
   echo 'int main(void) { return 0; }' >"$work/idle.c"
