@@ -30,14 +30,16 @@ void ranks_wait_for_fork(bool yes) noexcept { detail::this_thread_mark.forking =
 void mutex::lock_slowly() noexcept {
   // Sections are short (no system call that blocks is made inside one), so a holder on another
   // CPU is usually gone within a microsecond; on one CPU spinning would only delay it.
-  for (backoff spin; spin.look_away();) {
-    if (word_.load(std::memory_order_relaxed) == 0 && try_take()) return;
-  }
   for (;;) {
+    for (backoff spin; spin.look_away();) {
+      if (word_.load(std::memory_order_relaxed) == 0 && try_take()) return;
+    }
     asleep_.store(1, std::memory_order_relaxed);
-    barrier_in_own_threads();
+    // Without the barrier the holder may overlook the mark: then the sleep is a brief one.
+    const bool seen = barrier_in_own_threads();
     if (try_take()) return;
-    park(asleep_, 1);
+    park(asleep_, 1, seen ? nap::sound : nap::brief);
+    asleep_.store(1, std::memory_order_relaxed);  // for the others; before another try
   }
 }
 

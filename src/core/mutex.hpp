@@ -6,11 +6,12 @@
 //      wake him: who is woken sets it again before he tries, for the others.
 //   2. Giving a mutex back is a store and a look at asleep_, without a barrier between: who goes to sleep has the
 //      kernel execute one in every thread (docs/decisions/0011).
-//   3. A thread's mark counts the mutexes it holds or is about to take, and other stretches between
+//   3. A mutex is never freed while a thread may be giving it back: asleep_ is looked at, and written, after word_.
+//   4. A thread's mark counts the mutexes it holds or is about to take, and other stretches between
 //      enter_library() and leave_library(). While it is above zero, handlers of watched signals
 //      wait (host/signal_handler.cc), and any other handler that interrupts it can see that waiting
 //      for a mutex might never end, and puts its work off (owe_work).
-//   4. A thread takes mutexes in rising rank only (debug builds assert it):
+//   5. A thread takes mutexes in rising rank only (debug builds assert it):
 //        making (10): of objects made at first use
 //          └─ registry (20)
 //               └─ queue (30)
@@ -61,11 +62,12 @@ enum class rank : std::uint8_t {
 };
 inline constexpr std::uint8_t kRanks = 6;
 
-// Defined by the host layer: sleep while word == expected; wake one sleeper.
-void park(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept;
+// Defined by the host layer: sleep while word == expected, for 20 ms at most or for ever; wake one sleeper.
+enum class nap : std::uint8_t { brief, sound };
+void park(std::atomic<std::uint32_t>& word, std::uint32_t expected, nap = nap::sound) noexcept;
 [[gnu::cold]] void unpark(std::atomic<std::uint32_t>& word) noexcept;
-// Every running thread of this process has executed a full barrier when this returns.
-[[gnu::cold]] void barrier_in_own_threads() noexcept;
+// Every running thread of this address space has executed a full barrier when this returns true.
+[[gnu::cold]] bool barrier_in_own_threads() noexcept;
 bool many_cpus() noexcept;
 
 // How a thread spins for a lock: it looks away for twice as long each time, for each look takes the

@@ -315,7 +315,7 @@ std::int64_t queue::time_left_locked(std::int64_t deadline) noexcept {
 }
 
 // A poster that has just begun usually goes on: taking its events one by one would make both sides
-// fight for the mutex. Waits as long as the list grows, a few hundred nanoseconds at most.
+// fight for the mutex. Waits as long as the list grows, some microseconds at most.
 static void gather(const ready_list& list, std::uint32_t room) noexcept {
   std::uint32_t count = list.count();
   for (int pauses = 8; pauses <= 64; pauses *= 2) {

@@ -192,7 +192,10 @@ class queue {
   int sleep_locked(std::int64_t deadline, int room) QUAY_REQUIRES(lock_);
 
   // Notes that other threads make ready without the kernel (user events) come and go.
-  void add_poster_locked() noexcept QUAY_REQUIRES(lock_) { ++posters_; }
+  void add_poster_locked() noexcept QUAY_REQUIRES(lock_) {
+    ++posters_;
+    ask_more_than_the_kernel_locked();
+  }
   void remove_poster_locked() noexcept QUAY_REQUIRES(lock_) { --posters_; }
 
   // --- signals ------------------------------------------------------------------------------
@@ -307,7 +310,9 @@ class queue {
 
   // Nothing was found: whether the next poll may ask the kernel alone.
   void found_nothing_locked() noexcept QUAY_REQUIRES(lock_) {
-    const bool own_news = !timers_.empty() || !wall_timers_.empty() || bell_.signals != 0;
+    // Nobody rings for what is posted to a private queue.
+    const bool posts = posters_ > 0 && !bell_.pollable;
+    const bool own_news = !timers_.empty() || !wall_timers_.empty() || bell_.signals != 0 || posts;
     kernel_knows_all_.store(!own_news && watching_ == 0 && !closed_, std::memory_order_release);
   }
 
@@ -461,7 +466,7 @@ class queue {
   adaptive_spin spin_;                     // atomic
   std::atomic<std::uint32_t> ringing_{0};  // threads between deciding to ring and having rung
   std::atomic<bool> closing_{false};       // for spinners, which do not hold the mutex
-  // No timers, signals or watched queues; set by polls in vain, written under the mutex.
+  // No timers, signals, watched queues or posts to a private one; set by polls in vain, written under the mutex.
   std::atomic<bool> kernel_knows_all_{false};
 };
 

@@ -54,7 +54,10 @@ class ready_list {
   slot_index take_first() noexcept {
     const slot_index i = head_;
     if (i == kNil) return kNil;
-    if (!alone()) fetch(taken_++ + kAhead);
+    if (!alone()) {
+      if (count() > kAhead) fetch(taken_ + kAhead);
+      ++taken_;
+    }
     note& n = notes_.at(i);
     head_ = n.next;
     (head_ != kNil ? notes_.at(head_).prev : tail_) = kNil;
@@ -84,7 +87,7 @@ class ready_list {
   slot_index tail_ = kNil;
   // Written under the queue's mutex; a spinning waiter reads it without.
   std::atomic<std::uint32_t> count_{0};
-  // What was appended, in this order, and where taking has got to: a hint, which removals put wrong until
+  // What was appended, in this order, and where taking has got to: a hint, which removals, and what was queued without threads, put wrong until
   // the list is empty.
   std::uint32_t appended_ = 0;
   std::uint32_t taken_ = 0;

@@ -3,7 +3,6 @@
 // What: the kernel's barriers.
 #include "host/barriers.hpp"
 
-#include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,10 +10,10 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
-#include <ctime>
 
-#include "host/call_numbers.hpp"
 #include "host/errno_guard.hpp"
+#include "host/linux_host.hpp"
+#include "host/transfer.hpp"
 
 namespace quay::host {
 namespace {
@@ -25,11 +24,10 @@ constinit std::atomic<part> g_part{part::unknown};
 
 bool membarrier(int command) noexcept { return syscall(SYS_membarrier, command, 0, 0) == 0; }
 
-void wait_for_interrupts() noexcept {
-  constexpr timespec some_ticks{0, 20'000'000};
+void wait_a_while() noexcept {
+  const std::int64_t end = linux_host::instance().monotonic() + 20'000'000;
   std::atomic<std::uint32_t> never{0};
-  while (syscall(kFutex, &never, FUTEX_WAIT_PRIVATE, 0, &some_ticks, nullptr, 0) != 0 &&
-         errno == EINTR) {
+  while (sleep_on(never, 0, end) == -EINTR) {
   }
 }
 
@@ -49,18 +47,15 @@ void forget_barriers() noexcept { g_part.store(part::unknown, std::memory_order_
 
 void barrier_in_all_threads() noexcept {
   const errno_guard keep;
-  if (!membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED)) wait_for_interrupts();
+  if (!membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED)) wait_a_while();
 }
 
-void barrier_in_own_threads() noexcept {
+bool barrier_in_own_threads() noexcept {
   const errno_guard keep;
-  // Refused to who has not registered: the first time, and in a child of fork.
-  if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) return;
-  if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) &&
-      membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) {
-    return;
-  }
-  wait_for_interrupts();
+  // Refused to who has not registered: the first time.
+  return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) ||
+         (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) &&
+          membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED));
 }
 
 }  // namespace quay::host

@@ -22,9 +22,11 @@
 
 namespace quay::core {
 
-void park(std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept {
+void park(std::atomic<std::uint32_t>& word, std::uint32_t expected, nap how) noexcept {
   quay::host::errno_guard keep;
-  syscall(quay::host::kFutex, &word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
+  constexpr timespec brief{0, 20'000'000};
+  syscall(quay::host::kFutex, &word, FUTEX_WAIT_PRIVATE, expected,
+          how == nap::brief ? &brief : nullptr, nullptr, 0);
 }
 
 void unpark(std::atomic<std::uint32_t>& word) noexcept {
@@ -32,7 +34,7 @@ void unpark(std::atomic<std::uint32_t>& word) noexcept {
   syscall(quay::host::kFutex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
 }
 
-void barrier_in_own_threads() noexcept { quay::host::barrier_in_own_threads(); }
+bool barrier_in_own_threads() noexcept { return quay::host::barrier_in_own_threads(); }
 
 bool many_cpus() noexcept {
   static std::atomic<int> known{0};

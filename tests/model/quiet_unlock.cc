@@ -22,14 +22,15 @@ constexpr std::size_t kThreads = 3;
 constexpr int kTurns = 2;  // of each
 
 struct quiet {
-  // Asks for the word, says that it sleeps, has the barrier made, asks again, parks; frees the word, looks for
-  // sleepers, takes their mark away, wakes one.
+  // Asks for the word, says that it sleeps, has the barrier made, asks again, parks; marks for the others when it is
+  // woken, and asks; frees the word, looks for sleepers, takes their mark away, wakes one.
   enum class at : signed char {
     asks,
     says,
     bars,
     again,
     parks,
+    marks,
     sleeps,
     inside,
     looks,
@@ -119,8 +120,13 @@ std::vector<step<quiet>> steps_of(const quiet& s, const rules& r) {
         break;
       case at::parks:
         drain(n, t);
-        t.where = n.mark ? at::sleeps : at::says;
+        t.where = n.mark ? at::sleeps : r.marks_again ? at::marks : at::asks;
         add(" parks");
+        break;
+      case at::marks:
+        put(n, t, quiet::place::mark, true);
+        t.where = at::asks;
+        add(" marks again");
         break;
       case at::inside:
         put(n, t, quiet::place::word, false);
@@ -144,7 +150,7 @@ std::vector<step<quiet>> steps_of(const quiet& s, const rules& r) {
         for (std::size_t k = 0; k < kThreads; ++k) {
           if (n.threads[k].where != at::sleeps) continue;
           quiet w = n;
-          w.threads[k].where = r.marks_again ? at::says : at::again;
+          w.threads[k].where = r.marks_again ? at::marks : at::asks;
           out.push_back({name + " wakes " + std::to_string(k), w});
           woken = true;
         }
