@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: <port.h> in a program that has made macros of illumos' names for types, as configure scripts do on Linux.
-// Contract: port_create(3C), synopsis.
+// What: the headers in a program that has made macros of illumos' names for types, as configure scripts do on Linux, and
+//   what illumos' own programs expect of them.
+// Contract: port_create(3C), synopsis; siginfo.h(3HEAD).
 #define uchar_t unsigned char
 #define ushort_t unsigned short
 #define uint_t unsigned int
@@ -9,6 +10,7 @@
 #include <gtest/gtest.h>
 #include <port.h>
 #include <quay/quay.h>
+#include <siginfo.h>
 
 namespace {
 
@@ -33,6 +35,14 @@ TEST(Port_Types, TimesHaveIllumosNames) {
   every.it_interval = period;
   const timespec_t& interval = every.it_interval;
   EXPECT_EQ(interval.tv_sec, 1);
+}
+
+TEST(Port_Types, SiginfoHasTheKindsOfNotification) {
+  struct sigevent event = {};
+  event.sigev_notify = SIGEV_PORT;
+  EXPECT_NE(event.sigev_notify, SIGEV_SIGNAL);
+  EXPECT_NE(event.sigev_notify, SIGEV_NONE);
+  EXPECT_NE(event.sigev_notify, SIGEV_THREAD);
 }
 
 }  // namespace
