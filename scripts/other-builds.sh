@@ -27,7 +27,7 @@ no_exceptions() {
     command -v "$cxx" >/dev/null || continue
     "$cxx" -std=c++20 -Wall -Wextra -Werror -fno-exceptions -fno-rtti "${includes[@]}" tests/consumer/pipe_event.cc -o "$work/plain" \
       -L"$build/lib" -lquay -Wl,-rpath,"$PWD/$build/lib" && "$work/plain" || return 1
-    for header in sys/event.h port.h sys/port_impl.h sys/signalfd.h quay/quay.h quay/kfilter.h; do
+    for header in sys/event.h port.h siginfo.h sys/port_impl.h sys/signalfd.h quay/quay.h quay/kfilter.h; do
       printf '#include <%s>\n' "$header" | "$cxx" -std=c++20 -Wall -Wextra -Werror -fno-exceptions -fno-rtti "${includes[@]}" \
         -fsyntax-only -x c++ - || return 1
     done
