@@ -21,10 +21,10 @@
 
 namespace quay::kqueue {
 
-// Unhooked, a number that was closed unseen may mean anything by now.
+// A number that was closed unseen (unhooked, or by the system call itself) may mean anything by now.
 queue* system::meant_by(int fd) noexcept {
   queue* q = queue_at(fd);
-  if (q == nullptr || env_.hooked || os_.is_set(fd)) return q;
+  if (q == nullptr || os_.is_set(fd)) return q;
   end_queue(fd);
   return nullptr;
 }

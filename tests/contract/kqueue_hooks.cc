@@ -162,6 +162,19 @@ TEST_P(Kqueue_Hooks, ANumberThatArrivesInAMessageIsANewOne) {
   EXPECT_THAT(alter(kq, {enable(number, EVFILT_WRITE)}), FailsWith(ENOENT));
 }
 
+TEST_P(Kqueue_Hooks, ANumberThatAQueueLostBehindEverybodysBackIsTheNextFiles) {
+  const pipe_ends p = make_pipe();
+  const int number = quay_kqueue(dialect(), 0);
+  ASSERT_GE(number, 0);
+  ASSERT_EQ(::syscall(SYS_dup3, p.reader.get(), number, O_CLOEXEC), number);
+  const unique_fd reader(number);
+  ASSERT_EQ(::write(p.writer, "x", 1), 1);
+  EXPECT_THAT(alter(kq, {add(reader, EVFILT_READ)}), Succeeds());
+  EXPECT_THAT(poll(kq), SizeIs(1));
+  char byte = 0;
+  EXPECT_EQ(::read(reader, &byte, 1), 1);
+}
+
 std::atomic<int> g_victim{-1};
 std::atomic<int> g_handled{0};
 

@@ -69,8 +69,7 @@ void descriptor_filter::examine(queue& q, interest& it) noexcept {
   settle_question(q, q.at(i));
   interest& it = q.interest_of_note_locked(i);
   const bool nobodys = q.owner().is_nobodys(it.descriptor);
-  if (!nobodys && q.owner().queue_at(it.descriptor) != nullptr &&
-      (q.env().hooked || q.os().is_set(it.descriptor))) {
+  if (!nobodys && q.owner().queue_at(it.descriptor) != nullptr && q.os().is_set(it.descriptor)) {
     it.kind = object::kqueue;
   }
   if (it.kind == object::kqueue) {
