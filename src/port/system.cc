@@ -187,13 +187,30 @@ int system::receive_port(int socket) noexcept {
 
 // --- file operations ------------------------------------------------------------------------------
 
-long system::read(int, const iovec*, int) noexcept { return -EBADF; }
-long system::write(int, const iovec*, int) noexcept { return -EBADF; }
+// A number that was closed unseen (unhooked, or by the system call itself) may mean anything by now.
+port* system::meant_by(int fd) noexcept {
+  port* p = at(fd);
+  if (p == nullptr || env_.os.is_set(fd)) return p;
+  {
+    core::guard hold(registry_);
+    take_locked(fd);
+  }
+  tell_departures();
+  return nullptr;
+}
+
+long system::read(int fd, const iovec*, int) noexcept {
+  return meant_by(fd) != nullptr ? -EBADF : kAskKernel;
+}
+long system::write(int fd, const iovec*, int) noexcept {
+  return meant_by(fd) != nullptr ? -EBADF : kAskKernel;
+}
 
 int system::stat(int fd, struct stat& out) noexcept {
-  port* p = at(fd);
+  port* p = meant_by(fd);
+  if (p == nullptr) return kAskKernel;
   port::figures f{};
-  if (p == nullptr || p->examine(f) != 0) return -EBADF;
+  if (p->examine(f) != 0) return -EBADF;
   constexpr mode_t kPortType = 0xE000;
   out = {};
   out.st_mode = kPortType;
@@ -206,16 +223,19 @@ int system::stat(int fd, struct stat& out) noexcept {
   return 0;
 }
 
-int system::ioctl(int, unsigned long, void*) noexcept { return -ENOTTY; }
+int system::ioctl(int fd, unsigned long, void*) noexcept {
+  return meant_by(fd) != nullptr ? -ENOTTY : kAskKernel;
+}
 
-int system::fcntl(int, int command, void*) noexcept {
-  return core::is_file_lock(command) ? -EOPNOTSUPP : kAskKernel;
+int system::fcntl(int fd, int command, void*) noexcept {
+  return core::is_file_lock(command) && meant_by(fd) != nullptr ? -EOPNOTSUPP : kAskKernel;
 }
 
 int system::poll(int fd, short events) noexcept {
-  port* p = at(fd);
+  port* p = meant_by(fd);
+  if (p == nullptr) return kAskKernel;
   port::figures f{};
-  if (p == nullptr || p->examine(f) != 0) return -EBADF;
+  if (p->examine(f) != 0) return -EBADF;
   short ready = 0;
   if (f.queued > 0) ready |= POLLIN | POLLRDNORM;
   if (f.used < f.most) ready |= POLLOUT;

@@ -49,6 +49,7 @@ class system final : public core::descriptor_owner {
   port* opened_as(std::uint64_t opening) noexcept;
   int why_not(int fd) noexcept { return env_.os.is_open(fd) ? EBADFD : EBADF; }
 
+  port* meant_by(int fd) noexcept;  // of a file operation
   long read(int fd, const iovec* parts, int count) noexcept override;
   long write(int fd, const iovec* parts, int count) noexcept override;
   int stat(int fd, struct stat& out) noexcept override;

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "support/port.hpp"
 
@@ -110,6 +111,23 @@ TEST(Port_Create, CannotBeReadOrWritten) {
   EXPECT_THAT(::quay_read(port, &byte, 1), Fails(EBADF));
   EXPECT_THAT(::quay_write(port, &byte, 1), Fails(EBADF));
   EXPECT_THAT(::quay_ioctl(port, FIONBIO, &byte), Fails(ENOTTY));
+}
+
+TEST(Port_Create, ANumberThatAPortLostBehindEverybodysBackIsTheNextFiles) {
+  const pipe_ends p = make_pipe();
+  const int number = ::port_create();
+  ASSERT_GE(number, 0);
+  ASSERT_EQ(::syscall(SYS_dup3, p.reader.get(), number, O_CLOEXEC), number);
+  const unique_fd reader(number);
+  ASSERT_EQ(::write(p.writer, "x", 1), 1);
+  struct stat found {};
+  EXPECT_EQ(::quay_fstat(reader, &found), 0);
+  EXPECT_TRUE(S_ISFIFO(found.st_mode));
+  const test_port port;
+  ASSERT_THAT(associate(port, reader, POLLIN), Works());
+  EXPECT_THAT(taken(port), testing::SizeIs(1));
+  char byte = 0;
+  EXPECT_EQ(::quay_read(reader, &byte, 1), 1);
 }
 
 bool readable(int fd) {
