@@ -5,8 +5,11 @@
 #include "core/mutex.hpp"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 
+#include <atomic>
 #include <barrier>
 #include <memory>
 #include <thread>
@@ -77,6 +80,40 @@ TEST(Mutex, WhereTheKernelMakesNoBarriersNobodySleepsForEver) {
   std::thread([&can] { can = refuse_barriers(); }).join();
   if (!can) GTEST_SKIP() << "no system call can be forbidden here";
   many_take_turns(4, 40, refuse_barriers);
+}
+
+std::atomic<int> alarms{0};
+
+TEST(Mutex, WhereTheKernelMakesNoBarriersSignalsKeepNobodyWaiting) {
+  sigset_t alarm;
+  sigemptyset(&alarm);
+  sigaddset(&alarm, SIGALRM);
+  struct sigaction counts {};
+  counts.sa_handler = [](int) { ++alarms; };
+  counts.sa_flags = SA_RESTART;
+  struct sigaction before {};
+  ASSERT_EQ(sigaction(SIGALRM, &counts, &before), 0);
+  ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &alarm, nullptr), 0);
+  const itimerval often{{0, 3000}, {0, 3000}};  // less than the wait that stands for a barrier
+  ASSERT_EQ(setitimer(ITIMER_REAL, &often, nullptr), 0);
+
+  guarded g;
+  bool can = false;
+  g.lock.lock();
+  thread_in_call<long> signalled([&] {
+    can = refuse_barriers();
+    pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
+    return g.add();
+  });
+  while (alarms < 10) std::this_thread::yield();
+  g.lock.unlock();
+  EXPECT_EQ(signalled.result(), 1);
+
+  const itimerval never{};
+  setitimer(ITIMER_REAL, &never, nullptr);
+  pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
+  sigaction(SIGALRM, &before, nullptr);
+  if (!can) GTEST_SKIP() << "no system call can be forbidden here";
 }
 
 }  // namespace
