@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: the FIFO of notes that wait to be delivered, linked by slot index.
-// Invariants: count() is the number of linked notes, and equals the number with state::kQueued.
+// Invariants: count() is the number of linked notes, and equals the number with state::kQueued. lately_ is no part
+//             of the list: a hint what to prefetch, which may name notes that are gone.
 // Locking: the owning queue's mutex. A scan holds it throughout, so the seeds' marker at the tail
 //          is the count taken at the scan's start: what is appended later lies behind it.
 #pragma once

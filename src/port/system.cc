@@ -193,6 +193,7 @@ port* system::meant_by(int fd) noexcept {
   if (p == nullptr || env_.os.is_set(fd)) return p;
   {
     core::guard hold(registry_);
+    if (env_.os.is_set(fd)) return at(fd);  // meanwhile another port has got it
     take_locked(fd);
   }
   tell_departures();
