@@ -28,8 +28,9 @@ case ${1-build} in
   package) wanted=("${build[@]}" "${bench[@]}" "${package[@]}") ;;
   format) wanted=("${format[@]}") ;;
   lint) wanted=("${build[@]}" "${lint[@]}") ;;
-  # The clang builds take the sanitizers' runtime with them, so that their presets work after this too.
-  ci) wanted=("${build[@]}" "${bench[@]}" "${format[@]}" "${lint[@]}" libclang-rt-16-dev) ;;
+  # The sanitizers' runtime, and the symbolizer without which it cannot tell what tests/tsan.supp names: clang-16 only recommends
+  # them.
+  ci) wanted=("${build[@]}" "${bench[@]}" "${format[@]}" "${lint[@]}" libclang-rt-16-dev llvm-16) ;;
   other) wanted=("${build[@]}" "${other[@]}") ;;
   *)
     printf 'usage: install-deps.sh [build|demo|bench|docs|package|format|lint|ci|other]\n' >&2
