@@ -90,14 +90,7 @@ void queue::disown_locked() noexcept {
 
 // --- ready list -----------------------------------------------------------------------------------
 
-void queue::activate_locked(slot_index i) noexcept {
-  note& n = at(i);
-  n.status |= state::kActive;
-  if ((n.status & (state::kQueued | state::kDisabled)) != 0) return;
-  ++activations_;
-  ready_.append(i);
-  if (tells_edges_ && !occupied_) occupied_ = edge_due_ = true;
-}
+void queue::activate_locked(slot_index i) noexcept { activate_locked(i, at(i)); }
 
 void queue::retire_locked(slot_index i) noexcept {
   note& n = at(i);
@@ -105,7 +98,7 @@ void queue::retire_locked(slot_index i) noexcept {
   n.status &= static_cast<std::uint16_t>(~state::kActive);
 }
 
-void queue::leave() noexcept {
+void queue::leave_heeded() noexcept {
   // Who sleeps knows of the timers that were there; who leaves may have been the one to know of more.
   if ((bell_.pollable || bell_.sleepers > 0) && !closed_) sync_kernel_timers_locked();
   const bool ring = ring_needed_locked() && !closed_;

@@ -76,8 +76,10 @@ class queue {
   // A locked stretch of work on the queue; see Wakeups.
   class QUAY_SCOPED_CAPABILITY section {
    public:
-    explicit section(queue& q) noexcept QUAY_ACQUIRE(q.lock_) : queue_(q) { q.lock_.lock(); }
-    ~section() QUAY_RELEASE() { queue_.leave(); }
+    [[gnu::always_inline]] explicit section(queue& q) noexcept QUAY_ACQUIRE(q.lock_) : queue_(q) {
+      q.lock_.lock();
+    }
+    [[gnu::always_inline]] ~section() QUAY_RELEASE() { queue_.leave(); }
     section(const section&) = delete;
     section& operator=(const section&) = delete;
 
@@ -106,6 +108,14 @@ class queue {
 
   // --- ready list ---------------------------------------------------------------------------
   void activate_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);
+  // The same, inlined.
+  [[gnu::always_inline]] void activate_locked(slot_index i, note& n) noexcept QUAY_REQUIRES(lock_) {
+    n.status |= state::kActive;
+    if ((n.status & (state::kQueued | state::kDisabled)) != 0) return;
+    ++activations_;
+    ready_.append(i, n);
+    if (tells_edges_ && !occupied_) occupied_ = edge_due_ = true;
+  }
   void retire_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);  // off the list, inactive
 
   // --- interests ----------------------------------------------------------------------------
@@ -351,8 +361,15 @@ class queue {
   }
 
  private:
-  void leave() noexcept QUAY_RELEASE(lock_);
-  // Apart from leave(), which is kept short: most sections have nobody to tell.
+  // Whether nobody would want to hear of anything: no sleeper, no poller, no watcher.
+  bool unheeded_locked() const noexcept QUAY_REQUIRES(lock_) {
+    return bell_.sleepers == 0 && !bell_.pollable && !rewire_due_ && !watched_ && !edge_due_;
+  }
+  [[gnu::always_inline]] void leave() noexcept QUAY_RELEASE(lock_) {
+    unheeded_locked() ? lock_.unlock() : leave_heeded();
+  }
+  void leave_heeded() noexcept QUAY_RELEASE(lock_);
+  // Apart, for most sections have nothing to tell even so.
   [[gnu::noinline]] void leave_and_tell(bool ring) noexcept QUAY_RELEASE(lock_);
   void expire_due_locked() noexcept QUAY_REQUIRES(lock_);
   void take_new_signals_locked() noexcept QUAY_REQUIRES(lock_);

@@ -24,8 +24,8 @@ class ready_list {
   bool empty() const noexcept { return count() == 0; }
   void show(catalogue::description& d) const noexcept { d.add("queued", count_); }
 
-  void append(slot_index i) noexcept {
-    note& n = notes_.at(i);
+  // `n`: the note of that index.
+  void append(slot_index i, note& n) noexcept {
     n.status |= state::kQueued;
     n.next = kNil;
     n.prev = tail_;

@@ -5,6 +5,7 @@
 // Contract: semantics/kqueue.md 1.6.
 // Locking: every function is called under the queue's mutex and must not block, allocate or call
 //          user code.
+// Arguments: `i` names the note `n`.
 #pragma once
 
 #include "core/host.hpp"
@@ -27,30 +28,31 @@ class source {
 
   // Takes up a note that is already linked; may change flags, fflags, data. Returns an errno: then
   // nothing remains and detach is not called.
-  virtual int attach(Queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
-  virtual void detach(Queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
+  virtual int attach(Queue& q, slot_index i, note& n) noexcept QUAY_REQUIRES(q.lock()) = 0;
+  virtual void detach(Queue& q, slot_index i, note& n) noexcept QUAY_REQUIRES(q.lock()) = 0;
   // Re-evaluates: updates data, fflags and flags, tells whether the note is active.
-  virtual bool event(Queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
+  virtual bool event(Queue& q, slot_index i, note& n) noexcept QUAY_REQUIRES(q.lock()) = 0;
   // A later change: take its values. Returns an errno.
-  virtual int touch(Queue& q, slot_index i, core::event& change) noexcept
+  virtual int touch(Queue& q, slot_index i, note& n, core::event& change) noexcept
       QUAY_REQUIRES(q.lock()) = 0;
   // The object may be ready already: find out, now or at the next harvest.
-  virtual int evaluate(Queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
+  virtual int evaluate(Queue& q, slot_index i, note& n) noexcept QUAY_REQUIRES(q.lock()) = 0;
   // The note has been enabled again and nothing was evaluated.
-  virtual void enabled(Queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
+  virtual void enabled(Queue& q, slot_index i, note& n) noexcept QUAY_REQUIRES(q.lock()) = 0;
   // Fills in what the event carries beyond the saved fields, and consumes what delivery consumes.
   // Called only of a source that says has_delivery().
-  virtual void deliver(Queue&, slot_index, core::event&) noexcept {}
+  virtual void deliver(Queue&, slot_index, note&, core::event&) noexcept {}
   // The note's file, or the directory it is in, was reported by the watcher; see file_change.
-  virtual void file_event(Queue&, slot_index, std::uint32_t /*what*/, bool /*parent*/) noexcept {}
+  virtual void file_event(Queue&, slot_index, note&, std::uint32_t /*what*/,
+                          bool /*parent*/) noexcept {}
   // Of notes on processes: a record of what one did; or the note's own has ended, or so it seems.
   // False: the note has nothing to tell any more and must go.
-  virtual bool process_event(Queue&, slot_index, const core::process_event&) noexcept {
+  virtual bool process_event(Queue&, slot_index, note&, const core::process_event&) noexcept {
     return true;
   }
-  virtual bool process_end(Queue&, slot_index) noexcept { return true; }
+  virtual bool process_end(Queue&, slot_index, note&) noexcept { return true; }
   // A timer of the note went off.
-  virtual void expired(Queue&, slot_index, std::int64_t /*deadline*/,
+  virtual void expired(Queue&, slot_index, note&, std::int64_t /*deadline*/,
                        std::int64_t /*now*/) noexcept {}
 
  protected:

@@ -7,22 +7,22 @@
 #pragma GCC visibility pop
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <quay/quay.h>
 
 #include <cerrno>
+#include <cstddef>
 
-#include "faces/process_system.hpp"
-#include "kqueue/kevent.hpp"
+#include "faces/kevent_call.hpp"
 
 namespace {
 
-using quay::core::event;
-
-int finish(quay::kqueue::outcome r) noexcept {
-  if (r.error != 0) errno = r.error;
-  return r.value;
-}
+using layout = quay::kqueue::classic_event;
+static_assert(sizeof(struct kevent) == sizeof(layout) &&
+              offsetof(struct kevent, filter) == offsetof(layout, filter) &&
+              offsetof(struct kevent, flags) == offsetof(layout, flags) &&
+              offsetof(struct kevent, fflags) == offsetof(layout, fflags) &&
+              offsetof(struct kevent, data) == offsetof(layout, data) &&
+              offsetof(struct kevent, udata) == offsetof(layout, udata));
 
 int make_queue(bool close_on_exec, bool private_queue, bool copied_on_fork) noexcept {
   const quay::kqueue::dialect& freebsd = *quay::kqueue::find_dialect(QUAY_DIALECT_FREEBSD);
@@ -31,46 +31,6 @@ int make_queue(bool close_on_exec, bool private_queue, bool copied_on_fork) noex
   if (fd >= 0) return fd;
   errno = -fd;
   return -1;
-}
-
-void load_classic(const void* from, event& to) {
-  const auto& k = *static_cast<const struct kevent*>(from);
-  to.ident = k.ident;
-  to.udata = k.udata;
-  to.data = k.data;
-  to.fflags = k.fflags;
-  to.filter = k.filter;
-  to.flags = k.flags;
-  to.ext[0] = to.ext[1] = to.ext[2] = to.ext[3] = 0;
-}
-
-void store_classic(void* to, const event& from) {
-  auto& k = *static_cast<struct kevent*>(to);
-  k.ident = from.ident;
-  k.filter = from.filter;
-  k.flags = from.flags;
-  k.fflags = from.fflags;
-  k.data = static_cast<intptr_t>(from.data);
-  k.udata = from.udata;
-}
-
-constexpr quay::kqueue::layout kClassic = {sizeof(struct kevent), load_classic, store_classic};
-
-// Apart from kevent(), which ends with it: a poll in vain returns from one function only, as after a
-// system call every return is mispredicted.
-[[gnu::noinline]] int look(quay::kqueue::system& sys, quay::kqueue::queue& q, int kq,
-                           struct kevent* eventlist, int nevents, const struct timespec* timeout) {
-  quay::core::queue::glance seen;
-  if (quay::kqueue::finds_nothing(sys, q, nevents, timeout, seen)) return 0;
-  return finish(quay::kqueue::kevent<kClassic>(sys, &q, kq, {nullptr, 0, eventlist, nevents},
-                                               timeout, &seen));
-}
-
-[[gnu::noinline]] int change(quay::kqueue::system& sys, quay::kqueue::queue* q, int kq,
-                             const struct kevent* changelist, int nchanges,
-                             const struct timespec* timeout) {
-  return finish(quay::kqueue::kevent<kClassic, true>(sys, q, kq, {changelist, nchanges, nullptr, 0},
-                                                     timeout));
 }
 
 }  // namespace
@@ -95,14 +55,6 @@ int kqueuex(unsigned int flags) {
 
 int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
            int nevents, const struct timespec* timeout) {
-  if (nevents > 0) pthread_testcancel();
-  quay::kqueue::system* sys = quay::faces::existing_system();
-  if (sys == nullptr) sys = &quay::faces::process_system();
-  quay::kqueue::queue* const q = sys->queue_at(kq);
-  if (nchanges == 0 && timeout != nullptr && q != nullptr && q->worth_a_glance()) {
-    return look(*sys, *q, kq, eventlist, nevents, timeout);
-  }
-  if (nevents == 0) return change(*sys, q, kq, changelist, nchanges, timeout);
-  return finish(quay::kqueue::kevent<kClassic>(
-      *sys, q, kq, {changelist, nchanges, eventlist, nevents}, timeout));
+  return quay::faces::kevent_call<layout>::enter(kq, changelist, nchanges, eventlist, nevents,
+                                                 timeout);
 }

@@ -7,50 +7,26 @@
 #include <sys/event.h>
 #pragma GCC visibility pop
 
-#include <pthread.h>
+#include <cstddef>
 
-#include <cerrno>
-
-#include "faces/process_system.hpp"
-#include "kqueue/kevent.hpp"
+#include "faces/kevent_call.hpp"
 
 namespace {
 
-using quay::core::event;
-
-void load_ext(const void* from, event& to) {
-  const auto& k = *static_cast<const struct kevent*>(from);
-  to = {k.ident,
-        k.udata,
-        k.data,
-        k.fflags,
-        k.filter,
-        k.flags,
-        {k.ext[0], k.ext[1], k.ext[2], k.ext[3]}};
-}
-
-void store_ext(void* to, const event& from) {
-  auto& k = *static_cast<struct kevent*>(to);
-  k.ident = from.ident;
-  k.filter = from.filter;
-  k.flags = from.flags;
-  k.fflags = from.fflags;
-  k.data = from.data;
-  k.udata = from.udata;
-  for (int i = 0; i < 4; ++i) k.ext[i] = from.ext[i];
-}
-
-constexpr quay::kqueue::layout kExtended = {sizeof(struct kevent), load_ext, store_ext};
+using layout = quay::kqueue::wide_event;
+static_assert(sizeof(struct kevent) == sizeof(layout) &&
+              offsetof(struct kevent, filter) == offsetof(layout, filter) &&
+              offsetof(struct kevent, flags) == offsetof(layout, flags) &&
+              offsetof(struct kevent, fflags) == offsetof(layout, fflags) &&
+              offsetof(struct kevent, data) == offsetof(layout, data) &&
+              offsetof(struct kevent, udata) == offsetof(layout, udata) &&
+              offsetof(struct kevent, ext) == offsetof(layout, ext));
 
 }  // namespace
 
 // The header gives kevent() the name quay_kevent_ext in this layout.
 int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
            int nevents, const struct timespec* timeout) {
-  if (nevents > 0) pthread_testcancel();
-  quay::kqueue::system& sys = quay::faces::process_system();
-  const quay::kqueue::outcome r = quay::kqueue::kevent<kExtended>(
-      sys, sys.queue_at(kq), kq, {changelist, nchanges, eventlist, nevents}, timeout);
-  if (r.error != 0) errno = r.error;
-  return r.value;
+  return quay::faces::kevent_call<layout>::enter(kq, changelist, nchanges, eventlist, nevents,
+                                                 timeout);
 }

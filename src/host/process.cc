@@ -118,7 +118,9 @@ void mark_process() noexcept {
 
 bool process_is_marked() noexcept {
   const std::atomic<int>* mark = g_mark.load(std::memory_order_acquire);
-  return mark == nullptr || mark->load(std::memory_order_relaxed) != 0;
+  if (mark == nullptr) [[unlikely]]
+    return true;
+  return mark->load(std::memory_order_relaxed) != 0;
 }
 
 bool hooks_are_present() noexcept {

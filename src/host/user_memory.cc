@@ -20,7 +20,7 @@
 #include <cerrno>
 #include <cstdint>
 
-#include "core/mutex.hpp"
+#include "core/own_stack.hpp"
 #include "host/call_numbers.hpp"
 #include "host/errno_guard.hpp"
 #include "host/linux_host.hpp"
@@ -29,16 +29,6 @@ namespace quay::host {
 namespace {
 
 constexpr std::uintptr_t kPage = 4096;
-constexpr std::uintptr_t kNearby = 64 * 1024;
-
-// glibc puts a thread's control block at the top of its stack: nothing of the stack lies above.
-inline bool in_callers_frames(std::uintptr_t at, std::size_t n) noexcept {
-  const auto frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-  if (n > kNearby || at - frame > kNearby - n) return false;  // below the frame is far above
-  const auto top = reinterpret_cast<std::uintptr_t>(core::this_thread()) & ~(kPage - 1);
-  return top < frame || at + n <= top;
-}
-
 bool page_reads(std::uintptr_t at) noexcept {
   // Eight bytes that stay within the page. A null set means "none" to the call: page 0 is no one's.
   const std::uintptr_t word = at & ~std::uintptr_t{7};
@@ -137,13 +127,13 @@ void mapping_changed() noexcept { g_generation.fetch_add(1, std::memory_order_re
 
 std::size_t linux_host::readable_prefix(const void* p, std::size_t n) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(p);
-  if (in_callers_frames(at, n) || t_reads.holds(at, n)) return n;
+  if (core::own_stack().holds(p, n) || t_reads.holds(at, n)) return n;
   return ask(t_reads, at, n, MADV_POPULATE_READ, page_reads);
 }
 
 std::size_t linux_host::writable_prefix(void* p, std::size_t n) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(p);
-  if (in_callers_frames(at, n) || t_writes.holds(at, n)) return n;
+  if (core::own_stack().holds(p, n) || t_writes.holds(at, n)) return n;
   return ask(t_writes, at, n, MADV_POPULATE_WRITE, page_writes);
 }
 

@@ -46,7 +46,7 @@ void queue::finish_locked(const token& which, std::int16_t filter, std::uintptr_
   n.data = error;
   n.flags |= EV_EOF;
   n.status |= core::state::kTriggered;
-  aio_filter.evaluate(*this, i);
+  aio_filter.evaluate(*this, i, at(i));
 }
 
 void queue::unexpect_locked(const token& which, std::uintptr_t ident) noexcept {

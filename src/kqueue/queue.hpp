@@ -12,6 +12,7 @@
 #include "core/queue.hpp"
 #include "core/source.hpp"
 #include "kqueue/dialect.hpp"
+#include "kqueue/layout.hpp"
 #include "kqueue/nesting.hpp"
 
 namespace quay::kqueue {
@@ -19,21 +20,6 @@ namespace quay::kqueue {
 class queue;
 class system;
 using filter = core::source<queue>;
-
-// Where a scan puts its events.
-struct sink {
-  void (*store)(void* at, const core::event& e);
-  char* at;
-  std::size_t stride;
-  int room;    // entries that may be written
-  int filled;  // entries written
-
-  void put(const core::event& e) noexcept {
-    store(at, e);
-    at += stride;
-    ++filled;
-  }
-};
 
 class queue final : public core::queue {
  public:
@@ -45,7 +31,9 @@ class queue final : public core::queue {
   // Raised each time the object begins to serve another queue.
   std::uint32_t life() const noexcept { return life_.load(std::memory_order_acquire); }
   // Under the mutex: is this still the queue that `fd` meant when it was looked up?
-  bool matches_locked(int fd) const noexcept QUAY_REQUIRES(lock());
+  [[gnu::always_inline]] bool matches_locked(int fd) const noexcept QUAY_REQUIRES(lock()) {
+    return !closed_locked() && (fd == descriptor() || is_another_number(fd));
+  }
 
   // --- life, called by the system -------------------------------------------------------------
   void open_locked(int public_set, const dialect& d, bool pollable, bool copied_on_fork) noexcept
@@ -105,8 +93,8 @@ class queue final : public core::queue {
   system& owner() noexcept { return system_; }
   core::host& os() noexcept { return env().os; }
   core::note& at(core::slot_index i) noexcept { return core::queue::at(i); }
-  core::interest& interest_of_note_locked(core::slot_index i) noexcept QUAY_REQUIRES(lock()) {
-    return interest_at(at(i).descriptor.interest);
+  core::interest& interest_of_note_locked(const core::note& n) noexcept QUAY_REQUIRES(lock()) {
+    return interest_at(n.descriptor.interest);
   }
   // Whether the note's last report belongs to the harvest that is being worked on.
   bool fresh_locked(const core::note& n) const noexcept QUAY_REQUIRES(lock()) {
@@ -146,6 +134,7 @@ class queue final : public core::queue {
   void run_errands(bool rewire, bool hail) noexcept override;
 
  private:
+  [[gnu::cold]] bool is_another_number(int fd) const noexcept;
   // Looks into the watched queues that the kernel reported; releases the mutex meanwhile.
   int visit_locked() noexcept QUAY_NO_ANALYSIS;
   void on_edge() noexcept override;
@@ -155,7 +144,9 @@ class queue final : public core::queue {
   core::slot_index expected_locked(const core::token& which, std::int16_t filter,
                                    std::uintptr_t ident) noexcept QUAY_REQUIRES(lock());
   int create_locked(core::event& change, filter& f) noexcept QUAY_REQUIRES(lock());
-  int modify_locked(core::slot_index i, core::event& change, filter& f) noexcept
+  // These two for any filter, and for those that are known by their type.
+  template <class Filter>
+  int modify_locked(core::slot_index i, core::event& change, Filter& f) noexcept
       QUAY_REQUIRES(lock());
   // Registers a child of the note's process as its parent is; returns an errno.
   int follow_child_locked(core::slot_index parent, std::int64_t pid) noexcept QUAY_REQUIRES(lock());
@@ -164,8 +155,14 @@ class queue final : public core::queue {
   void drop_locked(core::slot_index i, bool keep_registration) noexcept QUAY_REQUIRES(lock());
   void unlink_locked(core::slot_index i, bool keep_registration) noexcept QUAY_REQUIRES(lock());
   void scan_locked(sink& out) noexcept QUAY_REQUIRES(lock());
+  // The note is off the ready list. Whether it is there again, or will be: a level.
+  template <class Filter>
+  bool serve_locked(core::slot_index i, core::note& n, Filter& f, sink& out) noexcept
+      QUAY_REQUIRES(lock());
   // Whether the event stays pending: a level.
-  bool deliver_locked(core::slot_index i, filter& f, sink& out) noexcept QUAY_REQUIRES(lock());
+  template <class Filter>
+  bool deliver_locked(core::slot_index i, core::note& n, Filter& f, sink& out) noexcept
+      QUAY_REQUIRES(lock());
   bool kernel_repeats_locked(const core::note& n) noexcept QUAY_REQUIRES(lock());
   void denied_locked(core::slot_index i) noexcept QUAY_REQUIRES(lock());
   void keep_ext_locked(core::note& n, const core::event& change) noexcept QUAY_REQUIRES(lock());

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "kqueue/filters/filters.hpp"
+#include "kqueue/filters/user.hpp"
 #include "kqueue/kfilter.hpp"
 #include "kqueue/queue.hpp"
 #include "kqueue/system.hpp"
@@ -53,6 +54,7 @@ int queue::apply_locked(event& change) noexcept {
   }
   // What has expired by now happened before this change.
   if (change.filter == EVFILT_TIMER) expire_locked();
+  if (change.filter == EVFILT_USER) return modify_locked(i, change, user_filter);
   return modify_locked(i, change, f);
 }
 
@@ -135,7 +137,7 @@ int queue::create_locked(event& change, filter& f) noexcept {
   notes_.fetch_add(1, std::memory_order_relaxed);
   if (d.disable_before_filter && (change.flags & EV_DISABLE)) n.status |= state::kDisabled;
 
-  const int error = f.attach(*this, i);
+  const int error = f.attach(*this, i, n);
   if (error == filter::kGone) return 0;
   if (error != 0) {
     unlink_locked(i, false);
@@ -150,7 +152,8 @@ int queue::create_locked(event& change, filter& f) noexcept {
   return 0;
 }
 
-int queue::modify_locked(slot_index i, event& change, filter& f) noexcept {
+template <class Filter>
+int queue::modify_locked(slot_index i, event& change, Filter& f) noexcept {
   const dialect& d = rules();
   note& n = at(i);
   const std::uint16_t flags = change.flags;
@@ -170,9 +173,9 @@ int queue::modify_locked(slot_index i, event& change, filter& f) noexcept {
     if (flags & EV_ENABLE) n.status &= static_cast<std::uint16_t>(~state::kDisabled);
     if (flags & EV_DISABLE) n.status |= state::kDisabled;
   }
-  int error = f.touch(*this, i, change);
+  int error = f.touch(*this, i, n, change);
   if (error != 0) return error;
-  if (!d.disable_before_filter || !(n.status & state::kDisabled)) error = f.evaluate(*this, i);
+  if (!d.disable_before_filter || !(n.status & state::kDisabled)) error = f.evaluate(*this, i, n);
   if (error == filter::kGone) return 0;
   // The number was closed and reused behind our back between look-up and re-arming.
   if (error != 0) {
@@ -180,7 +183,7 @@ int queue::modify_locked(slot_index i, event& change, filter& f) noexcept {
     return error;
   }
   if (d.disable_before_filter &&
-      (n.status & (state::kActive | state::kDisabled)) == state::kActive) {
+      (n.status & (state::kActive | state::kQueued | state::kDisabled)) == state::kActive) {
     activate_locked(i);
   }
   set_enabled_locked(i, flags, true, f);
@@ -198,9 +201,9 @@ void queue::set_enabled_locked(slot_index i, std::uint16_t flags, bool evaluated
   if (n.status & state::kActive) activate_locked(i);
   if (!was_disabled && evaluated) return;
   if (was_disabled && rules().enable_runs_filter && !evaluated) {
-    f.evaluate(*this, i);
+    f.evaluate(*this, i, n);
   } else if (was_disabled) {
-    f.enabled(*this, i);
+    f.enabled(*this, i, n);
   }
 }
 
@@ -210,7 +213,7 @@ void queue::set_enabled_locked(slot_index i, std::uint16_t flags, bool evaluated
 // mispredicted.
 [[gnu::flatten]] void queue::drop_locked(slot_index i, bool keep_registration) noexcept {
   note& n = at(i);
-  filter_of(n).detach(*this, i);
+  filter_of(n).detach(*this, i, n);
   unlink_locked(i, keep_registration);
 }
 
@@ -277,9 +280,7 @@ void queue::open_locked(int public_set, const dialect& d, bool pollable,
   core::queue::open_locked(public_set, pollable);
 }
 
-bool queue::matches_locked(int fd) const noexcept {
-  return !closed_locked() && (fd == descriptor() || system_.is_queue(fd, *this));
-}
+bool queue::is_another_number(int fd) const noexcept { return system_.is_queue(fd, *this); }
 
 void queue::close_locked() noexcept {
   for (slot_index i = idents_.any(); i != kNil; i = idents_.any()) drop_locked(i, false);

@@ -12,6 +12,7 @@
 #include <cerrno>
 
 #include "kqueue/filters/filters.hpp"
+#include "kqueue/filters/user.hpp"
 #include "kqueue/queue.hpp"
 #include "kqueue/system.hpp"
 
@@ -60,20 +61,22 @@ bool queue::on_report_locked(slot_index on, core::direction d, std::uint32_t eve
 }
 
 void queue::on_expiry_locked(slot_index i, std::int64_t deadline, std::int64_t now) noexcept {
-  filter_of(at(i)).expired(*this, i, deadline, now);
+  note& n = at(i);
+  filter_of(n).expired(*this, i, n, deadline, now);
 }
 
 void queue::on_signals_locked() noexcept {
   for (std::uint64_t left = signals_locked(); left != 0; left &= left - 1) {
     const auto number = static_cast<std::uintptr_t>(std::countr_zero(left)) + 1;
     const slot_index i = idents_.find(EVFILT_SIGNAL, number);
-    if (i != kNil) signal_filter.evaluate(*this, i);
+    if (i != kNil) signal_filter.evaluate(*this, i, at(i));
   }
 }
 
 void queue::on_file_event_locked(slot_index on, std::uint32_t what, bool parent) noexcept {
   for (slot_index i = interest_at(on).first; i != kNil; i = at(i).link) {
-    filter_of(at(i)).file_event(*this, i, what, parent);
+    note& n = at(i);
+    filter_of(n).file_event(*this, i, n, what, parent);
   }
 }
 
@@ -81,10 +84,11 @@ void queue::on_changed_locked(int fd, bool writing) noexcept {
   const slot_index on = interest_of_locked(fd);
   if (on == kNil) return;
   for (slot_index i = interest_at(on).first; i != kNil; i = at(i).link) {
-    if ((at(i).dir == core::kOut) != writing) continue;
+    note& n = at(i);
+    if ((n.dir == core::kOut) != writing) continue;
     // An edge that finds nothing is no event: the note says so itself when it is scanned.
-    filter& f = filter_of(at(i));
-    if (!f.lets_go() && f.event(*this, i)) activate_locked(i);
+    filter& f = filter_of(n);
+    if (!f.lets_go() && f.event(*this, i, n)) activate_locked(i);
   }
 }
 
@@ -98,34 +102,41 @@ void queue::scan_locked(sink& out) noexcept {
     if (i == kNil) break;  // a filter's event function took notes off the list
     note& n = at(i);
     if (n.status & state::kDisabled) continue;  // active stays: enabling queues it again
-    filter& f = filter_of(n);
-    if (f.on_descriptor() && !env().hooked && !fresh_locked(n) &&
-        identify_locked(n.descriptor.interest) != 0) {
-      core::bump(env().count.stale_dropped);
-      on_vanished_locked(n.descriptor.interest);
-      continue;
-    }
-    const bool ask = !(n.status & state::kForced) && (f.on_descriptor() || !(n.flags & EV_ONESHOT));
-    const std::uint32_t life = n.generation;
-    const bool denied = ask && !f.event(*this, i);
-    if (f.lets_go()) {
-      if (closed_locked()) return;
-      // Dropped, or disabled, while the queue was let go.
-      if (env().notes.find(i, life & core::token::kGenerationMask) == nullptr) continue;
-      if (n.status & state::kDisabled) continue;
-      // Queued anew meanwhile: a level is told now; an edge that came is looked at again.
-      if (!denied && (n.status & state::kQueued) && !(n.flags & EV_CLEAR)) {
-        ready_locked().remove(i);
-      }
-    }
-    if (denied) {
-      n.status &= static_cast<std::uint16_t>(~state::kActive);
-      denied_locked(i);
-      continue;
-    }
-    put_back = deliver_locked(i, f, out) || put_back;
+    const bool stays = n.filter == EVFILT_USER ? serve_locked(i, n, user_filter, out)
+                                               : serve_locked(i, n, filter_of(n), out);
+    if (closed_locked()) return;
+    put_back = stays || put_back;
   }
   occupied_locked(put_back || !ready_locked().empty());
+}
+
+template <class Filter>
+bool queue::serve_locked(slot_index i, note& n, Filter& f, sink& out) noexcept {
+  if (f.on_descriptor() && !env().hooked && !fresh_locked(n) &&
+      identify_locked(n.descriptor.interest) != 0) {
+    core::bump(env().count.stale_dropped);
+    on_vanished_locked(n.descriptor.interest);
+    return false;
+  }
+  const bool ask = !(n.status & state::kForced) && (f.on_descriptor() || !(n.flags & EV_ONESHOT));
+  const std::uint32_t life = n.generation;
+  const bool denied = ask && !f.event(*this, i, n);
+  if (f.lets_go()) {
+    if (closed_locked()) return false;
+    // Dropped, or disabled, while the queue was let go.
+    if (env().notes.find(i, life & core::token::kGenerationMask) == nullptr) return false;
+    if (n.status & state::kDisabled) return false;
+    // Queued anew meanwhile: a level is told now; an edge that came is looked at again.
+    if (!denied && (n.status & state::kQueued) && !(n.flags & EV_CLEAR)) {
+      ready_locked().remove(i);
+    }
+  }
+  if (denied) {
+    n.status &= static_cast<std::uint16_t>(~state::kActive);
+    denied_locked(i);
+    return false;
+  }
+  return deliver_locked(i, n, f, out);
 }
 
 // The kernel's level says ready, the filter says no (a low-water mark, a socket that was never
@@ -143,8 +154,8 @@ void queue::denied_locked(slot_index i) noexcept {
   arm_locked(on, d, false);
 }
 
-bool queue::deliver_locked(slot_index i, filter& f, sink& out) noexcept {
-  note& n = at(i);
+template <class Filter>
+bool queue::deliver_locked(slot_index i, note& n, Filter& f, sink& out) noexcept {
   const dialect& d = rules();
   core::event e;
   e.ident = n.ident;
@@ -159,7 +170,7 @@ bool queue::deliver_locked(slot_index i, filter& f, sink& out) noexcept {
   } else {
     for (int k = 0; k < 4; ++k) e.ext[k] = system_.ext_blocks().at(n.ext).value[k];
   }
-  if (f.has_delivery()) f.deliver(*this, i, e);
+  if (f.has_delivery()) f.deliver(*this, i, n, e);
   out.put(e);
   ++delivered_;
   n.misses = 0;
@@ -183,7 +194,7 @@ bool queue::deliver_locked(slot_index i, filter& f, sink& out) noexcept {
   if (f.on_descriptor() && kernel_repeats_locked(n)) {
     n.status &= static_cast<std::uint16_t>(~state::kActive);
   } else {
-    ready_locked().append(i);
+    ready_locked().append(i, n);
   }
   return true;
 }

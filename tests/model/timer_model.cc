@@ -21,7 +21,8 @@
 
 namespace {
 
-using quay::core::event;
+using event = quay::kqueue::wide_event;
+using quay::kqueue::work;
 using quay::model::dice;
 
 constexpr std::int64_t kTick = 1'000'000;
@@ -169,10 +170,6 @@ class timer_model {
 
 // --- the library ----------------------------------------------------------------------------------
 
-void load(const void* from, event& to) { to = *static_cast<const event*>(from); }
-void store(void* to, const event& from) { *static_cast<event*>(to) = from; }
-constexpr quay::kqueue::layout kPlain = {sizeof(event), load, store};
-
 class timer_trial {
  public:
   using operation = step;
@@ -261,11 +258,10 @@ class timer_trial {
 
   int change(const step& s) {
     const unsigned verb = s.what == step::add ? EV_ADD : s.what == step::remove ? EV_DELETE : 0;
-    const event e{s.ident,     nullptr,      s.data,
-                  s.unit,      EVFILT_TIMER, static_cast<std::uint16_t>(verb | s.flags),
-                  {0, 0, 0, 0}};
-    return quay::kqueue::kevent<kPlain>(system_, system_.queue_at(queue_), queue_,
-                                        {&e, 1, nullptr, 0}, nullptr)
+    const event e{s.ident, EVFILT_TIMER, static_cast<std::uint16_t>(verb | s.flags), s.unit, s.data,
+                  nullptr, {0, 0, 0, 0}};
+    return quay::kqueue::kevent<event, work::changes>(system_, system_.queue_at(queue_), queue_,
+                                                      {&e, 1, nullptr, 0}, nullptr)
         .error;
   }
 
@@ -273,8 +269,8 @@ class timer_trial {
     std::array<event, 16> out{};
     const timespec t{static_cast<time_t>(ns / 1'000'000'000),
                      static_cast<long>(ns % 1'000'000'000)};
-    const auto r = quay::kqueue::kevent<kPlain>(system_, system_.queue_at(queue_), queue_,
-                                                {nullptr, 0, out.data(), 16}, &t);
+    const auto r = quay::kqueue::kevent<event, work::events>(
+        system_, system_.queue_at(queue_), queue_, {nullptr, 0, out.data(), 16}, &t);
     timer_model::delivered found;
     for (int i = 0; i < r.value; ++i)
       found[out[static_cast<std::size_t>(i)].ident] += out[static_cast<std::size_t>(i)].data;

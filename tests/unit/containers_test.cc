@@ -76,7 +76,7 @@ TEST_F(Core_Containers, ReadyListIsAFifoUnderRandomRemoval) {
     const auto what = random_() % 3;
     if (what == 0 || model.empty()) {
       const slot_index i = make();
-      list.append(i);
+      list.append(i, notes_.at(i));
       model.push_back(i);
       EXPECT_TRUE(notes_.at(i).status & state::kQueued);
     } else if (what == 1) {

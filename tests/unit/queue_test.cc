@@ -16,11 +16,8 @@
 namespace quay::test {
 namespace {
 
-using core::event;
-
-void load(const void* from, event& to) { to = *static_cast<const event*>(from); }
-void store(void* to, const event& from) { *static_cast<event*>(to) = from; }
-constexpr kqueue::layout kPlain = {sizeof(event), load, store};
+using event = kqueue::wide_event;
+using kqueue::work;
 
 class Queue : public ::testing::Test {
  protected:
@@ -34,16 +31,16 @@ class Queue : public ::testing::Test {
   static event change(std::uintptr_t ident, int filter, unsigned flags, std::uint32_t fflags = 0,
                       std::int64_t data = 0) {
     return {ident,
-            nullptr,
-            data,
-            fflags,
             static_cast<std::int16_t>(filter),
             static_cast<std::uint16_t>(flags),
+            fflags,
+            data,
+            nullptr,
             {0, 0, 0, 0}};
   }
   void apply(const event& e) {
-    const kqueue::outcome r = kqueue::kevent<kPlain>(system_, system_.queue_at(queue_), queue_,
-                                                     {&e, 1, nullptr, 0}, nullptr);
+    const kqueue::outcome r = kqueue::kevent<event, work::changes>(
+        system_, system_.queue_at(queue_), queue_, {&e, 1, nullptr, 0}, nullptr);
     ASSERT_EQ(r.value, 0);
     ASSERT_EQ(r.error, 0);
   }
@@ -51,8 +48,8 @@ class Queue : public ::testing::Test {
   std::vector<event> events(std::int64_t ns = 0) {
     std::array<event, 16> out{};
     const timespec t{static_cast<time_t>(ns / 1000000000), static_cast<long>(ns % 1000000000)};
-    const kqueue::outcome r = kqueue::kevent<kPlain>(system_, system_.queue_at(queue_), queue_,
-                                                     {nullptr, 0, out.data(), 16}, &t);
+    const kqueue::outcome r = kqueue::kevent<event, work::events>(
+        system_, system_.queue_at(queue_), queue_, {nullptr, 0, out.data(), 16}, &t);
     EXPECT_GE(r.value, 0);
     return {out.begin(), out.begin() + std::max(r.value, 0)};
   }
@@ -148,10 +145,9 @@ TEST_F(Queue, AClosedNumberLosesItsNotesWithoutAnEvent) {
   system_.closed(5);
   EXPECT_TRUE(events().empty());
   const event gone = change(5, EVFILT_READ, EV_DELETE);
-  EXPECT_EQ(kqueue::kevent<kPlain>(system_, system_.queue_at(queue_), queue_,
-                                   {&gone, 1, nullptr, 0}, nullptr)
-                .error,
-            EBADF);
+  const kqueue::outcome r = kqueue::kevent<event, work::changes>(
+      system_, system_.queue_at(queue_), queue_, {&gone, 1, nullptr, 0}, nullptr);
+  EXPECT_EQ(r.error, EBADF);
 }
 
 }  // namespace

@@ -22,32 +22,32 @@ class aio_filter_type final : public filter {
  public:
   constexpr aio_filter_type() noexcept : filter(false, false) {}
 
-  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  int attach(queue& q, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
     if ((n.flags & EV_FLAG1) == 0) return q.rules().aio_refusal;
     n.flags &= static_cast<std::uint16_t>(~EV_FLAG1);
     q.add_poster_locked();
     return 0;
   }
 
-  void detach(queue& q, slot_index) noexcept override QUAY_REQUIRES(q.lock()) {
+  void detach(queue& q, slot_index, note&) noexcept override QUAY_REQUIRES(q.lock()) {
     q.remove_poster_locked();
   }
 
-  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    return (q.at(i).status & state::kTriggered) != 0;
+  bool event(queue&, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    return (n.status & state::kTriggered) != 0;
   }
 
-  int touch(queue& q, slot_index i, core::event& change) noexcept override QUAY_REQUIRES(q.lock()) {
-    if (change.flags & EV_ADD) q.at(i).udata = change.udata;
+  int touch(queue&, slot_index, note& n, core::event& change) noexcept override
+      QUAY_REQUIRES(q.lock()) {
+    if (change.flags & EV_ADD) n.udata = change.udata;
     return 0;
   }
 
-  int evaluate(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    if (event(q, i)) q.activate_locked(i);
+  int evaluate(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    if (event(q, i, n)) q.activate_locked(i);
     return 0;
   }
-  void enabled(queue&, slot_index) noexcept override {}
+  void enabled(queue&, slot_index, note&) noexcept override {}
 };
 
 constinit aio_filter_type instance;

@@ -65,89 +65,86 @@ void descriptor_filter::examine(queue& q, interest& it) noexcept {
   it.identity = facts.identity;
 }
 
-[[gnu::flatten]] int descriptor_filter::attach(queue& q, slot_index i) noexcept {
-  settle_question(q, q.at(i));
-  interest& it = q.interest_of_note_locked(i);
+[[gnu::flatten]] int descriptor_filter::attach(queue& q, slot_index i, note& n) noexcept {
+  settle_question(q, n);
+  interest& it = q.interest_of_note_locked(n);
   const bool nobodys = q.owner().is_nobodys(it.descriptor);
   if (!nobodys && q.owner().queue_at(it.descriptor) != nullptr && q.os().is_set(it.descriptor)) {
     it.kind = object::kqueue;
   }
   if (it.kind == object::kqueue) {
-    const int error = accept(q, i);
+    const int error = accept(q, n);
     if (error != 0) return error;
     if (q.owner().is_queue(it.descriptor, q)) return 0;  // accepted, and never ready
     it.pollable = false;  // the kernel sees no count; see nesting.hpp
     q.rewire_later_locked();
-    return evaluate(q, i);
+    return evaluate(q, i, n);
   }
-  const core::direction d = static_cast<core::direction>(q.at(i).dir);
+  const core::direction d = static_cast<core::direction>(n.dir);
   core::observation seen;
   if (!nobodys && q.owner().observe_other(it.descriptor, d == core::kOut, seen)) {
     it.kind = object::owned;
     it.dir[d].edge = true;
-    q.at(i).descriptor.asks |= kOwnersEdges;
+    n.descriptor.asks |= kOwnersEdges;
     if (seen.ready) q.activate_locked(i);
   }
-  const int error = q.arm_locked(q.at(i).descriptor.interest, d, true);
+  const int error = q.arm_locked(n.descriptor.interest, d, true);
   if (error != EPERM) return error;
   it.kind = object::unknown;
   examine(q, it);
-  if (const int refusal = accept(q, i); refusal != 0) return refusal;
-  return evaluate(q, i);
+  if (const int refusal = accept(q, n); refusal != 0) return refusal;
+  return evaluate(q, i, n);
 }
 
-void descriptor_filter::detach(queue& q, slot_index i) noexcept {
+void descriptor_filter::detach(queue& q, slot_index i, note& n) noexcept {
   q.stop_timer_locked(i, false);
-  if (q.interest_of_note_locked(i).kind == object::kqueue) q.rewire_later_locked();
+  if (q.interest_of_note_locked(n).kind == object::kqueue) q.rewire_later_locked();
 }
 
-int descriptor_filter::touch(queue& q, slot_index i, core::event& change) noexcept {
-  note& n = q.at(i);
+int descriptor_filter::touch(queue& q, slot_index, note& n, core::event& change) noexcept {
   n.sfflags = change.fflags;
   n.sdata = change.data;
   settle_question(q, n);
-  if (q.interest_of_note_locked(i).kind == object::owned) n.descriptor.asks |= kOwnersEdges;
+  if (q.interest_of_note_locked(n).kind == object::owned) n.descriptor.asks |= kOwnersEdges;
   if (!(q.rules().has_keep_udata && (change.flags & EV_KEEPUDATA))) n.udata = change.udata;
   return 0;
 }
 
-int descriptor_filter::evaluate(queue& q, slot_index i) noexcept {
-  const interest& it = q.interest_of_note_locked(i);
+int descriptor_filter::evaluate(queue& q, slot_index i, note& n) noexcept {
+  const interest& it = q.interest_of_note_locked(n);
   if (it.pollable) {
     if (it.kind == object::kqueue && q.owner().is_queue(it.descriptor, q)) return 0;
-    if (it.kind == object::owned && observed(q, i)) q.activate_locked(i);
-    const note& n = q.at(i);
+    if (it.kind == object::owned && observed(q, n)) q.activate_locked(i);
     // A level that is disabled wants nothing more of the kernel; enabling it sees for itself.
     const bool idle = (n.status & core::state::kDisabled) != 0 && !queue::wants_edges(n);
     if (idle && it.dir[n.dir].armed != 0) return 0;
     return q.arm_locked(n.descriptor.interest, static_cast<core::direction>(n.dir), true);
   }
-  if (event(q, i)) q.activate_locked(i);
+  if (event(q, i, n)) q.activate_locked(i);
   return 0;
 }
 
-void descriptor_filter::enabled(queue& q, slot_index i) noexcept {
-  const interest& it = q.interest_of_note_locked(i);
+void descriptor_filter::enabled(queue& q, slot_index i, note& n) noexcept {
+  const interest& it = q.interest_of_note_locked(n);
   const bool kernel_knows = it.pollable && it.kind != object::owned;
   if (kernel_knows) {
-    q.arm_locked(q.at(i).descriptor.interest, static_cast<core::direction>(q.at(i).dir), false);
-  } else if (!(q.at(i).flags & EV_CLEAR)) {
-    evaluate(q, i);
+    q.arm_locked(n.descriptor.interest, static_cast<core::direction>(n.dir), false);
+  } else if (!(n.flags & EV_CLEAR)) {
+    evaluate(q, i, n);
   }
 }
 
-void descriptor_filter::expired(queue& q, slot_index i, std::int64_t, std::int64_t) noexcept {
-  if (event(q, i)) q.activate_locked(i);
+void descriptor_filter::expired(queue& q, slot_index i, note& n, std::int64_t,
+                                std::int64_t) noexcept {
+  if (event(q, i, n)) q.activate_locked(i);
 }
 
-std::uint32_t descriptor_filter::events_now(queue& q, slot_index i) noexcept {
-  const note& n = q.at(i);
+std::uint32_t descriptor_filter::events_now(queue& q, note& n) noexcept {
   if (q.fresh_locked(n)) return n.descriptor.reported;
-  return q.os().poll_now(q.interest_of_note_locked(i).descriptor, n.descriptor.asks);
+  return q.os().poll_now(q.interest_of_note_locked(n).descriptor, n.descriptor.asks);
 }
 
-void descriptor_filter::check_again(queue& q, slot_index i) noexcept {
-  note& n = q.at(i);
+void descriptor_filter::check_again(queue& q, slot_index i, note& n) noexcept {
   if (core::timer_heap::running(n) || !q.reserve_timer_locked(false)) return;
   const unsigned next = n.descriptor.backoff * 2u;
   n.descriptor.backoff = static_cast<std::uint16_t>(next < kFirstCheck  ? kFirstCheck
@@ -156,10 +153,9 @@ void descriptor_filter::check_again(queue& q, slot_index i) noexcept {
   q.start_timer_locked(i, q.os().monotonic() + n.descriptor.backoff * kCheckUnit, false);
 }
 
-bool descriptor_filter::observed(queue& q, slot_index i) noexcept {
-  note& n = q.at(i);
+bool descriptor_filter::observed(queue& q, note& n) noexcept {
   core::observation now;
-  const interest& it = q.interest_of_note_locked(i);
+  const interest& it = q.interest_of_note_locked(n);
   if (!q.owner().observe_other(it.descriptor, n.dir == core::kOut, now)) return false;
   n.data = now.data;
   n.fflags = now.fflags;

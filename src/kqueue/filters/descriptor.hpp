@@ -12,13 +12,16 @@ namespace quay::kqueue {
 
 class descriptor_filter : public filter {
  public:
-  int attach(queue& q, core::slot_index i) noexcept override QUAY_REQUIRES(q.lock());
-  void detach(queue& q, core::slot_index i) noexcept override QUAY_REQUIRES(q.lock());
-  int touch(queue& q, core::slot_index i, core::event& change) noexcept override
+  int attach(queue& q, core::slot_index i, core::note& n) noexcept override QUAY_REQUIRES(q.lock());
+  void detach(queue& q, core::slot_index i, core::note& n) noexcept override
       QUAY_REQUIRES(q.lock());
-  int evaluate(queue& q, core::slot_index i) noexcept override QUAY_REQUIRES(q.lock());
-  void enabled(queue& q, core::slot_index i) noexcept override QUAY_REQUIRES(q.lock());
-  void expired(queue& q, core::slot_index i, std::int64_t deadline,
+  int touch(queue& q, core::slot_index i, core::note& n, core::event& change) noexcept override
+      QUAY_REQUIRES(q.lock());
+  int evaluate(queue& q, core::slot_index i, core::note& n) noexcept override
+      QUAY_REQUIRES(q.lock());
+  void enabled(queue& q, core::slot_index i, core::note& n) noexcept override
+      QUAY_REQUIRES(q.lock());
+  void expired(queue& q, core::slot_index i, core::note& n, std::int64_t deadline,
                std::int64_t now) noexcept override QUAY_REQUIRES(q.lock());
 
   // Finds out what the descriptor refers to; kind is known afterwards.
@@ -29,14 +32,15 @@ class descriptor_filter : public filter {
   ~descriptor_filter() = default;
 
   // The object cannot be polled, or is a queue: accept (0) or refuse.
-  virtual int accept(queue& q, core::slot_index i) noexcept QUAY_REQUIRES(q.lock()) = 0;
+  virtual int accept(queue& q, core::note& n) noexcept QUAY_REQUIRES(q.lock()) = 0;
 
   // The answer of the system that owns the object (kind owned).
-  static bool observed(queue& q, core::slot_index i) noexcept QUAY_REQUIRES(q.lock());
+  static bool observed(queue& q, core::note& n) noexcept QUAY_REQUIRES(q.lock());
   // State of the descriptor now: the report being worked on, or a fresh look.
-  static std::uint32_t events_now(queue& q, core::slot_index i) noexcept QUAY_REQUIRES(q.lock());
+  static std::uint32_t events_now(queue& q, core::note& n) noexcept QUAY_REQUIRES(q.lock());
   // Looks at the note again soon: for conditions of which the kernel says nothing.
-  static void check_again(queue& q, core::slot_index i) noexcept QUAY_REQUIRES(q.lock());
+  static void check_again(queue& q, core::slot_index i, core::note& n) noexcept
+      QUAY_REQUIRES(q.lock());
   // Sets or clears EV_EOF and what a dialect adds to it.
   static void mark_eof(queue& q, core::note& n, bool eof, bool drained, bool both_ways) noexcept
       QUAY_REQUIRES(q.lock());

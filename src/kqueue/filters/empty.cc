@@ -11,6 +11,7 @@
 namespace quay::kqueue {
 namespace {
 
+using core::note;
 using core::object;
 using core::slot_index;
 
@@ -18,52 +19,53 @@ class empty_filter_type final : public descriptor_filter {
  public:
   constexpr empty_filter_type() noexcept : descriptor_filter(true) {}
 
-  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    core::interest& it = q.interest_of_note_locked(i);
-    const int error = descriptor_filter::attach(q, i);
+  int attach(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    core::interest& it = q.interest_of_note_locked(n);
+    const int error = descriptor_filter::attach(q, i, n);
     if (error != 0) return error;
     examine(q, it);
-    if (const int refusal = accept(q, i); refusal != 0) return refusal;
-    return evaluate(q, i);
+    if (const int refusal = accept(q, n); refusal != 0) return refusal;
+    return evaluate(q, i, n);
   }
 
-  int evaluate(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    if (event(q, i)) q.activate_locked(i);
+  int evaluate(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    if (event(q, i, n)) q.activate_locked(i);
     return 0;
   }
 
-  void enabled(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) { evaluate(q, i); }
+  void enabled(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    evaluate(q, i, n);
+  }
 
-  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    core::note& n = q.at(i);
-    const core::interest& it = q.interest_of_note_locked(i);
+  bool event(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    const core::interest& it = q.interest_of_note_locked(n);
     n.data = 0;
     if (it.kind == object::listening_socket) return q.rules().listener_shows_empty;
     const std::int64_t unsent = q.os().unsent(it.descriptor);
     if (unsent > 0) {
       n.descriptor.reported = kWasFull;
-      check_again(q, i);
+      check_again(q, i, n);
       return false;
     }
     // With EV_CLEAR only becoming empty counts, once it has been reported.
     if ((n.flags & EV_CLEAR) && n.descriptor.reported == kTold) {
-      check_again(q, i);
+      check_again(q, i, n);
       return false;
     }
     n.descriptor.backoff = 0;
     return true;
   }
 
-  void deliver(queue& q, slot_index i, core::event&) noexcept override QUAY_REQUIRES(q.lock()) {
-    core::note& n = q.at(i);
+  void deliver(queue& q, slot_index i, note& n, core::event&) noexcept override
+      QUAY_REQUIRES(q.lock()) {
     if (!(n.flags & EV_CLEAR)) return;
     n.descriptor.reported = kTold;
-    check_again(q, i);
+    check_again(q, i, n);
   }
 
  protected:
-  int accept(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    const core::interest& it = q.interest_of_note_locked(i);
+  int accept(queue& q, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    const core::interest& it = q.interest_of_note_locked(n);
     if (it.kind == object::kqueue) return q.rules().not_read_on_kqueue;
     return is_socket(it.kind) ? 0 : q.rules().unsupported_filter;
   }

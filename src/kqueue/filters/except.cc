@@ -10,6 +10,7 @@
 namespace quay::kqueue {
 namespace {
 
+using core::note;
 using core::object;
 using core::slot_index;
 
@@ -17,18 +18,17 @@ class except_filter_type final : public descriptor_filter {
  public:
   constexpr except_filter_type() noexcept : descriptor_filter(false) {}
 
-  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    core::interest& it = q.interest_of_note_locked(i);
-    const int error = descriptor_filter::attach(q, i);
+  int attach(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    core::interest& it = q.interest_of_note_locked(n);
+    const int error = descriptor_filter::attach(q, i, n);
     if (error != 0) return error;
     examine(q, it);
-    return accept(q, i);
+    return accept(q, n);
   }
 
-  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    core::note& n = q.at(i);
-    const core::interest& it = q.interest_of_note_locked(i);
-    const std::uint32_t now = events_now(q, i);
+  bool event(queue& q, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    const core::interest& it = q.interest_of_note_locked(n);
+    const std::uint32_t now = events_now(q, n);
     n.data = 0;
     if (!is_socket(it.kind)) {
       const bool gone = (now & (EPOLLHUP | EPOLLERR)) != 0;
@@ -41,8 +41,8 @@ class except_filter_type final : public descriptor_filter {
   }
 
  protected:
-  int accept(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    const core::interest& it = q.interest_of_note_locked(i);
+  int accept(queue& q, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    const core::interest& it = q.interest_of_note_locked(n);
     if (it.kind == object::kqueue) return q.rules().not_read_on_kqueue;
     if (is_socket(it.kind)) return 0;
     return it.kind == object::pipe && q.rules().except_on_pipe ? 0 : q.rules().unsupported_filter;

@@ -9,6 +9,8 @@
 #include <climits>
 #include <cstring>
 
+#include "kqueue/filters/user.hpp"
+
 namespace quay::kqueue {
 
 filter* const kFilters[kFilterNumbers] = {

@@ -27,7 +27,7 @@ inline filter* find_filter(const dialect& d, std::int16_t number) noexcept {
   return index < kFilterNumbers && (d.filters >> index & 1) != 0 ? kFilters[index] : nullptr;
 }
 
-// The instances, one for each filter, without state of their own.
+// The instances, one for each filter, without state of their own; user_filter is in user.hpp.
 extern filter& read_filter;
 extern filter& write_filter;
 extern filter& except_filter;
@@ -39,7 +39,6 @@ extern filter& proc_filter;
 extern filter& procdesc_filter;
 extern filter& child_filter;
 extern filter& fs_filter;
-extern filter& user_filter;
 extern filter& aio_filter;  // EVFILT_AIO and EVFILT_LIO
 
 // What NetBSD calls a filter, "EVFILT_READ"; null when the dialect has none of that number. And the

@@ -19,8 +19,7 @@ class fs_filter_type final : public filter {
  public:
   constexpr fs_filter_type() noexcept : filter(false, false) {}
 
-  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  int attach(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
     n.flags |= EV_CLEAR;
     q.take_mounts_locked();  // what was before this note is not its business
     q.retire_locked(i);
@@ -28,24 +27,24 @@ class fs_filter_type final : public filter {
     n.data = 0;
     return q.follow_mounts_locked();
   }
-  void detach(queue& q, slot_index) noexcept override QUAY_REQUIRES(q.lock()) {
+  void detach(queue& q, slot_index, note&) noexcept override QUAY_REQUIRES(q.lock()) {
     q.unfollow_mounts_locked();
   }
-  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    return q.at(i).fflags != 0;
+  bool event(queue&, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    return n.fflags != 0;
   }
-  int touch(queue& q, slot_index i, core::event& change) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  int touch(queue& q, slot_index, note& n, core::event& change) noexcept override
+      QUAY_REQUIRES(q.lock()) {
     n.sfflags = change.fflags;
     n.sdata = change.data;
     if (!(q.rules().has_keep_udata && (change.flags & EV_KEEPUDATA))) n.udata = change.udata;
     return 0;
   }
-  int evaluate(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    if (event(q, i)) q.activate_locked(i);
+  int evaluate(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    if (event(q, i, n)) q.activate_locked(i);
     return 0;
   }
-  void enabled(queue&, slot_index) noexcept override {}
+  void enabled(queue&, slot_index, note&) noexcept override {}
 };
 
 constinit fs_filter_type instance;

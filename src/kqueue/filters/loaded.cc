@@ -92,11 +92,10 @@ class loaded_filter_type final : public filter {
   explicit constexpr loaded_filter_type(bool on_descriptor) noexcept
       : filter(on_descriptor, false, true) {}
 
-  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  int attach(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
     n.loaded.object = nullptr;
     if (on_descriptor()) {
-      core::interest& it = q.interest_of_note_locked(i);
+      core::interest& it = q.interest_of_note_locked(n);
       if (!q.os().is_open(it.descriptor)) return EBADF;
       n.dir = core::kOther;
       n.descriptor.asks = 0;
@@ -145,35 +144,35 @@ class loaded_filter_type final : public filter {
     return 0;
   }
 
-  void detach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    loaded_note* u = std::exchange(q.at(i).loaded.object, nullptr);
+  void detach(queue& q, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    loaded_note* u = std::exchange(n.loaded.object, nullptr);
     if (u == nullptr) return;  // being attached: who does that finds the note gone
     q.remove_poster_locked();
     drop(*u);
   }
 
-  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    loaded_note* u = q.at(i).loaded.object;
+  bool event(queue& q, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    loaded_note* u = n.loaded.object;
     return u != nullptr && ask(q, *u, 0) == answer::yes;
   }
 
-  int touch(queue& q, slot_index i, core::event& change) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  int touch(queue& q, slot_index, note& n, core::event& change) noexcept override
+      QUAY_REQUIRES(q.lock()) {
     n.sfflags = change.fflags;
     n.sdata = change.data;
     if (!(q.rules().has_keep_udata && (change.flags & EV_KEEPUDATA))) n.udata = change.udata;
     return 0;
   }
 
-  int evaluate(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    loaded_note* u = q.at(i).loaded.object;
+  int evaluate(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    loaded_note* u = n.loaded.object;
     if (u == nullptr) return 0;
     const answer a = ask(q, *u, 0);
     if (a == answer::yes) q.activate_locked(i);
     return a == answer::gone ? kGone : 0;
   }
 
-  void enabled(queue&, slot_index) noexcept override {}
+  void enabled(queue&, slot_index, note&) noexcept override {}
 
  private:
   static void drop(loaded_note& u) noexcept {

@@ -44,8 +44,7 @@ class proc_filter_type final : public filter {
  public:
   constexpr proc_filter_type() noexcept : filter(false, false) {}
 
-  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  int attach(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
     const dialect& d = q.rules();
     const bool child = (n.flags & EV_FLAG1) != 0;
     n.flags &= static_cast<std::uint16_t>(~EV_FLAG1);
@@ -56,9 +55,9 @@ class proc_filter_type final : public filter {
     if (!child) q.take_process_events_locked();
     n.process = {-1, 0, false, false, false};
     if (const int error = follow(q, n); error != 0) return error;
-    const int error = hold(q, i, pid, child);
+    const int error = hold(q, i, n, pid, child);
     if (error != 0) {
-      detach(q, i);
+      detach(q, i, n);
       return error;
     }
     if (child && !d.child_event_apart) {
@@ -69,18 +68,17 @@ class proc_filter_type final : public filter {
     return 0;
   }
 
-  void detach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  void detach(queue& q, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
     if (n.process.descriptor >= 0) q.unwatch_end_locked(std::exchange(n.process.descriptor, -1));
     if (std::exchange(n.process.follows, false)) q.unfollow_processes_locked();
   }
 
-  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    return q.at(i).fflags != 0 || q.at(i).process.ended;
+  bool event(queue&, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    return n.fflags != 0 || n.process.ended;
   }
 
-  int touch(queue& q, slot_index i, core::event& change) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  int touch(queue& q, slot_index, note& n, core::event& change) noexcept override
+      QUAY_REQUIRES(q.lock()) {
     if (!(q.rules().has_keep_udata && (change.flags & EV_KEEPUDATA))) n.udata = change.udata;
     // What happened up to now was asked for by the request up to now, and may be the note's end.
     const std::uint32_t life = n.generation;
@@ -91,48 +89,46 @@ class proc_filter_type final : public filter {
     return follow(q, n);
   }
 
-  int evaluate(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    if (event(q, i)) q.activate_locked(i);
+  int evaluate(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    if (event(q, i, n)) q.activate_locked(i);
     return 0;
   }
-  void enabled(queue&, slot_index) noexcept override {}
+  void enabled(queue&, slot_index, note&) noexcept override {}
 
-  bool process_event(queue& q, slot_index i, const core::process_event& e) noexcept override
-      QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  bool process_event(queue& q, slot_index i, note& n,
+                     const core::process_event& e) noexcept override QUAY_REQUIRES(q.lock()) {
     using kind = core::process_event::kind;
     if (n.process.ended) return true;
     switch (e.what) {
       case kind::forked:
-        if (!n.process.left) tell(q, i, NOTE_FORK);
+        if (!n.process.left) tell(q, i, n, NOTE_FORK);
         return true;
       case kind::executed:
-        if (!n.process.left) tell(q, i, NOTE_EXEC);
+        if (!n.process.left) tell(q, i, n, NOTE_EXEC);
         return true;
       case kind::ended:
         // Later records of the number are another's. The process may still have threads: whether it
         // is over, its descriptor knows.
         n.process.left = true;
         n.process.status = e.status;
-        return n.process.descriptor >= 0 ? process_end(q, i) : end(q, i);
+        return n.process.descriptor >= 0 ? process_end(q, i, n) : end(q, i, n);
       case kind::lost:
-        if (n.process.follows) tell(q, i, NOTE_FORK | NOTE_EXEC);
+        if (n.process.follows) tell(q, i, n, NOTE_FORK | NOTE_EXEC);
         if ((n.sfflags & NOTE_TRACK) != 0) {
           n.fflags |= NOTE_TRACKERR;
           q.activate_locked(i);
         }
-        return n.process.descriptor >= 0 || find_again(q, i);
+        return n.process.descriptor >= 0 || find_again(q, i, n);
     }
     return true;
   }
 
-  bool process_end(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  bool process_end(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
     if (n.process.ended || n.process.descriptor < 0 ||
         !q.os().process_ended(n.process.descriptor)) {
       return true;
     }
-    return end(q, i);
+    return end(q, i, n);
   }
 
  private:
@@ -148,9 +144,8 @@ class proc_filter_type final : public filter {
     return 0;
   }
 
-  static int hold(queue& q, slot_index i, std::int64_t pid, bool child) noexcept
+  static int hold(queue& q, slot_index i, note& n, std::int64_t pid, bool child) noexcept
       QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
     const dialect& d = q.rules();
     const int process = q.os().process_open(pid);
     if (process < 0) return child ? 0 : -process;
@@ -166,25 +161,24 @@ class proc_filter_type final : public filter {
       return error;
     }
     n.process.descriptor = process;
-    if (over && !child) end(q, i);
+    if (over && !child) end(q, i, n);
     return 0;
   }
 
   // A followed child that is held by nothing, and whose end may be among the records that were lost.
-  static bool find_again(queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) {
-    const auto pid = static_cast<std::int64_t>(q.at(i).ident);
+  static bool find_again(queue& q, slot_index i, note& n) noexcept QUAY_REQUIRES(q.lock()) {
+    const auto pid = static_cast<std::int64_t>(n.ident);
     const int process = q.os().process_open(pid);
-    if (process == -ESRCH) return end(q, i);
+    if (process == -ESRCH) return end(q, i, n);
     if (process >= 0 && q.watch_end_locked(i, process) == 0) {
-      q.at(i).process.descriptor = process;
+      n.process.descriptor = process;
     } else if (process >= 0) {
       q.os().discard(process);
     }
     return true;
   }
 
-  static bool end(queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  static bool end(queue& q, slot_index i, note& n) noexcept QUAY_REQUIRES(q.lock()) {
     int status = n.process.status;
     if (n.process.descriptor >= 0) {
       int told = 0;
@@ -199,8 +193,8 @@ class proc_filter_type final : public filter {
     return true;
   }
 
-  static void tell(queue& q, slot_index i, std::uint32_t bits) noexcept QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  static void tell(queue& q, slot_index i, note& n, std::uint32_t bits) noexcept
+      QUAY_REQUIRES(q.lock()) {
     if ((n.sfflags & bits) == 0) return;
     n.fflags |= n.sfflags & bits;
     q.activate_locked(i);
@@ -211,8 +205,7 @@ class proc_filter_type final : public filter {
 class child_filter_type final : public filter {
  public:
   constexpr child_filter_type() noexcept : filter(false, true) {}
-  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  int attach(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
     n.flags &= static_cast<std::uint16_t>(~EV_FLAG1);
     n.flags |= EV_CLEAR | EV_ONESHOT;
     n.fflags = NOTE_CHILD;
@@ -220,29 +213,30 @@ class child_filter_type final : public filter {
     q.activate_locked(i);
     return 0;
   }
-  void detach(queue&, slot_index) noexcept override {}
-  bool event(queue&, slot_index) noexcept override { return true; }
-  int touch(queue&, slot_index, core::event&) noexcept override { return 0; }
-  int evaluate(queue&, slot_index) noexcept override { return 0; }
-  void enabled(queue&, slot_index) noexcept override {}
-  void deliver(queue&, slot_index, core::event& out) noexcept override { out.filter = EVFILT_PROC; }
+  void detach(queue&, slot_index, note&) noexcept override {}
+  bool event(queue&, slot_index, note&) noexcept override { return true; }
+  int touch(queue&, slot_index, note&, core::event&) noexcept override { return 0; }
+  int evaluate(queue&, slot_index, note&) noexcept override { return 0; }
+  void enabled(queue&, slot_index, note&) noexcept override {}
+  void deliver(queue&, slot_index, note&, core::event& out) noexcept override {
+    out.filter = EVFILT_PROC;
+  }
 };
 
 class procdesc_filter_type final : public descriptor_filter {
  public:
   constexpr procdesc_filter_type() noexcept : descriptor_filter(false) {}
 
-  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    const int fd = q.interest_of_note_locked(i).descriptor;
+  int attach(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    const int fd = q.interest_of_note_locked(n).descriptor;
     if (!q.os().is_open(fd)) return EBADF;
     if (!q.os().is_process(fd)) return q.rules().unsupported_filter;
-    q.at(i).flags |= EV_CLEAR;
-    return descriptor_filter::attach(q, i);
+    n.flags |= EV_CLEAR;
+    return descriptor_filter::attach(q, i, n);
   }
 
-  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
-    const int fd = q.interest_of_note_locked(i).descriptor;
+  bool event(queue& q, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    const int fd = q.interest_of_note_locked(n).descriptor;
     if (!q.os().process_ended(fd)) return false;
     int status = 0;
     q.os().process_status(fd, 0, status);
@@ -250,7 +244,7 @@ class procdesc_filter_type final : public descriptor_filter {
   }
 
  protected:
-  int accept(queue& q, slot_index) noexcept override QUAY_REQUIRES(q.lock()) {
+  int accept(queue& q, note&) noexcept override QUAY_REQUIRES(q.lock()) {
     return q.rules().unsupported_filter;
   }
 };
@@ -268,7 +262,8 @@ constinit filter& procdesc_filter = procdesc_instance;
 // --- the queue's part -----------------------------------------------------------------------------
 
 void queue::on_process_end_locked(slot_index i) noexcept {
-  if (!filter_of(at(i)).process_end(*this, i)) drop_locked(i, false);
+  note& n = at(i);
+  if (!filter_of(n).process_end(*this, i, n)) drop_locked(i, false);
 }
 
 void queue::on_process_event_locked(const core::process_event& e) noexcept {
@@ -276,7 +271,7 @@ void queue::on_process_event_locked(const core::process_event& e) noexcept {
   if (e.what == kind::lost) {
     for (slot_index i = idents_.first(); i != core::kNil;) {
       const slot_index following = idents_.next(i);
-      if (at(i).filter == EVFILT_PROC && !proc_filter.process_event(*this, i, e)) {
+      if (at(i).filter == EVFILT_PROC && !proc_filter.process_event(*this, i, at(i), e)) {
         drop_locked(i, false);
       }
       i = following;
@@ -285,12 +280,13 @@ void queue::on_process_event_locked(const core::process_event& e) noexcept {
   }
   const slot_index i = idents_.find(EVFILT_PROC, static_cast<std::uintptr_t>(e.pid));
   if (i == core::kNil) return;
-  const bool tracks = e.what == kind::forked && (at(i).sfflags & NOTE_TRACK) != 0 &&
-                      !at(i).process.ended && !at(i).process.left;
-  if (!proc_filter.process_event(*this, i, e)) {
+  note& n = at(i);
+  const bool tracks = e.what == kind::forked && (n.sfflags & NOTE_TRACK) != 0 && !n.process.ended &&
+                      !n.process.left;
+  if (!proc_filter.process_event(*this, i, n, e)) {
     drop_locked(i, false);
   } else if (tracks && follow_child_locked(i, e.child) != 0) {
-    at(i).fflags |= NOTE_TRACKERR;
+    n.fflags |= NOTE_TRACKERR;
     activate_locked(i);
   }
 }

@@ -23,39 +23,38 @@ class read_filter_type final : public descriptor_filter {
  public:
   constexpr read_filter_type() noexcept : descriptor_filter(false) {}
 
-  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    const interest& it = q.interest_of_note_locked(i);
-    if (it.kind == object::kqueue) return nested(q, i);
-    if (it.kind == object::owned) return observed(q, i);
-    if (!it.pollable) return file(q, i);
-    return polled(q, i);
+  bool event(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    const interest& it = q.interest_of_note_locked(n);
+    if (it.kind == object::kqueue) return nested(q, n);
+    if (it.kind == object::owned) return observed(q, n);
+    if (!it.pollable) return file(q, i, n);
+    return polled(q, n);
   }
 
-  void file_event(queue& q, slot_index i, std::uint32_t what, bool parent) noexcept override
-      QUAY_REQUIRES(q.lock()) {
+  void file_event(queue& q, slot_index i, note& n, std::uint32_t what,
+                  bool parent) noexcept override QUAY_REQUIRES(q.lock()) {
     if (!parent && (what & (core::file_change::kModified | core::file_change::kLost)) != 0) {
-      evaluate(q, i);
+      evaluate(q, i, n);
     }
   }
 
  protected:
-  int accept(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    const interest& it = q.interest_of_note_locked(i);
+  int accept(queue& q, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    const interest& it = q.interest_of_note_locked(n);
     if (it.kind == object::kqueue && q.owner().is_queue(it.descriptor, q))
       return q.rules().self_watch;
     if (it.kind == object::kqueue) {
       const queue* inner = q.owner().queue_at(it.descriptor);
       if (inner == nullptr) return EBADF;
-      q.at(i).descriptor.seen = inner->life();
+      n.descriptor.seen = inner->life();
     }
     return 0;
   }
 
  private:
-  static bool polled(queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
-    interest& it = q.interest_of_note_locked(i);
-    const std::uint32_t now = events_now(q, i);
+  static bool polled(queue& q, note& n) noexcept QUAY_REQUIRES(q.lock()) {
+    interest& it = q.interest_of_note_locked(n);
+    const std::uint32_t now = events_now(q, n);
     if (q.rules().has_oob && (n.sfflags & NOTE_OOB)) {
       n.fflags = (now & EPOLLPRI) ? static_cast<std::uint32_t>(NOTE_OOB) : 0;
       return (now & EPOLLPRI) != 0;
@@ -138,9 +137,8 @@ class read_filter_type final : public descriptor_filter {
     return it.kind == object::stream_socket && tcp(q, it);
   }
 
-  static bool file(queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
-    interest& it = q.interest_of_note_locked(i);
+  static bool file(queue& q, slot_index, note& n) noexcept QUAY_REQUIRES(q.lock()) {
+    interest& it = q.interest_of_note_locked(n);
     if (!is_file(it.kind)) {
       n.data = 0;
       return true;
@@ -158,9 +156,8 @@ class read_filter_type final : public descriptor_filter {
   }
 
   // The count is the inner queue's own; it keeps us told, so nothing of it is locked here.
-  static bool nested(queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
-    const queue* inner = q.owner().queue_at(q.interest_of_note_locked(i).descriptor);
+  static bool nested(queue& q, note& n) noexcept QUAY_REQUIRES(q.lock()) {
+    const queue* inner = q.owner().queue_at(q.interest_of_note_locked(n).descriptor);
     if (inner == nullptr || inner == &q || inner->life() != n.descriptor.seen) return false;
     n.data = inner->ready_count();
     return n.data > 0;

@@ -24,8 +24,7 @@ class signal_filter_type final : public filter {
  public:
   constexpr signal_filter_type() noexcept : filter(false, false) {}
 
-  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  int attach(queue& q, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
     if (q.rules().checks_signal_number && n.ident >= NSIG) return EINVAL;
     n.flags |= EV_CLEAR;
     n.data = 0;
@@ -41,15 +40,13 @@ class signal_filter_type final : public filter {
     return 0;
   }
 
-  void detach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  void detach(queue& q, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
     if (bit(n) == 0) return;
     q.listen_locked(q.signals_locked() & ~bit(n));
     q.os().signals()->forget(number(n), counts_ignored(q, n));
   }
 
-  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  bool event(queue& q, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
     if (bit(n) == 0) return false;
     const core::postings now = q.os().signals()->posted(number(n));
     n.data += now.heeded - n.signal.heeded;
@@ -58,19 +55,21 @@ class signal_filter_type final : public filter {
     return n.data != 0;
   }
 
-  int touch(queue& q, slot_index i, core::event& change) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  int touch(queue& q, slot_index, note& n, core::event& change) noexcept override
+      QUAY_REQUIRES(q.lock()) {
     if (!(q.rules().has_keep_udata && (change.flags & EV_KEEPUDATA))) n.udata = change.udata;
     n.sfflags = change.fflags;
     n.sdata = change.data;
     return 0;
   }
 
-  int evaluate(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    if (event(q, i)) q.activate_locked(i);
+  int evaluate(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    if (event(q, i, n)) q.activate_locked(i);
     return 0;
   }
-  void enabled(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) { evaluate(q, i); }
+  void enabled(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    evaluate(q, i, n);
+  }
 
  private:
   static int number(const note& n) noexcept { return static_cast<int>(n.ident); }

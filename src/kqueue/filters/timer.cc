@@ -40,28 +40,27 @@ class timer_filter_type final : public filter {
  public:
   constexpr timer_filter_type() noexcept : filter(false, false) {}
 
-  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  int attach(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
     if (const int error = check(q, n.sfflags, n.sdata); error != 0) return error;
     if (!q.reserve_timer_locked(absolute(q, n))) return ENOMEM;
     if (!q.owner().take_callout(q.rules())) return ENOMEM;
     if (!absolute(q, n)) n.flags |= EV_CLEAR;
     n.data = 0;
-    start(q, i);
+    start(q, i, n);
     return 0;
   }
 
-  void detach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    q.stop_timer_locked(i, q.at(i).timer.wall != 0);
+  void detach(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    q.stop_timer_locked(i, n.timer.wall != 0);
     q.owner().return_callout(q.rules());
   }
 
-  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    return q.at(i).data != 0 || (q.at(i).status & state::kFailed);
+  bool event(queue&, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    return n.data != 0 || (n.status & state::kFailed);
   }
 
-  int touch(queue& q, slot_index i, core::event& change) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  int touch(queue& q, slot_index i, note& n, core::event& change) noexcept override
+      QUAY_REQUIRES(q.lock()) {
     const dialect& d = q.rules();
     const bool adds = (change.flags & EV_ADD) != 0;
     if (!(d.has_keep_udata && (change.flags & EV_KEEPUDATA))) n.udata = change.udata;
@@ -75,7 +74,7 @@ class timer_filter_type final : public filter {
     }
     if (d.bad_timer_update != bad_update::unchecked) {
       const int error = check(q, change.fflags, change.data);
-      if (error != 0) return refuse_update(q, i, error);
+      if (error != 0) return refuse_update(q, i, n, error);
     }
     n.sfflags = change.fflags;
     n.sdata = change.data;
@@ -89,20 +88,19 @@ class timer_filter_type final : public filter {
         if (!absolute(q, n)) n.flags |= EV_CLEAR;
       }
       if (!q.reserve_timer_locked(absolute(q, n))) return ENOMEM;
-      start(q, i);
+      start(q, i, n);
     }
     return 0;
   }
 
-  int evaluate(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    if (event(q, i)) q.activate_locked(i);
+  int evaluate(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    if (event(q, i, n)) q.activate_locked(i);
     return 0;
   }
-  void enabled(queue&, slot_index) noexcept override {}
+  void enabled(queue&, slot_index, note&) noexcept override {}
 
-  void expired(queue& q, slot_index i, std::int64_t deadline, std::int64_t now) noexcept override
-      QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  void expired(queue& q, slot_index i, note& n, std::int64_t deadline,
+               std::int64_t now) noexcept override QUAY_REQUIRES(q.lock()) {
     if ((n.flags & EV_ONESHOT) || n.timer.wall != 0) {
       ++n.data;
       q.activate_locked(i);
@@ -131,8 +129,8 @@ class timer_filter_type final : public filter {
     return 0;
   }
 
-  static int refuse_update(queue& q, slot_index i, int error) noexcept QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  static int refuse_update(queue& q, slot_index i, note& n, int error) noexcept
+      QUAY_REQUIRES(q.lock()) {
     switch (q.rules().bad_timer_update) {
       case bad_update::refused_stopped:
         q.stop_timer_locked(i, n.timer.wall != 0);
@@ -156,8 +154,7 @@ class timer_filter_type final : public filter {
     return kTick;
   }
 
-  static void start(queue& q, slot_index i) noexcept QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  static void start(queue& q, slot_index i, note& n) noexcept QUAY_REQUIRES(q.lock()) {
     n.timer.wall = absolute(q, n) ? 1 : 0;
     if (n.timer.wall != 0) {
       const std::int64_t due = saturating_multiply(n.sdata, unit_of(n.sfflags));

@@ -52,9 +52,8 @@ class vnode_filter_type final : public filter {
  public:
   constexpr vnode_filter_type() noexcept : filter(true, false) {}
 
-  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
-    core::interest& it = q.interest_of_note_locked(i);
+  int attach(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    core::interest& it = q.interest_of_note_locked(n);
     n.dir = core::kOther;
     n.descriptor.asks = 0;
     const dialect& d = q.rules();
@@ -72,41 +71,39 @@ class vnode_filter_type final : public filter {
     n.sfflags = request;
     n.flags &= static_cast<std::uint16_t>(~EV_EOF);
     q.retire_locked(i);
-    if (const int error = subscribe(q, i, now.directory); error != 0) return error;
+    if (const int error = subscribe(q, i, n, now.directory); error != 0) return error;
     if (q.os().file_now(it.descriptor, now) == 0) remember(n, now);
     n.data = 0;
     n.fflags = 0;
     return 0;
   }
 
-  void detach(queue&, slot_index) noexcept override {}
+  void detach(queue&, slot_index, note&) noexcept override {}
 
-  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    const note& n = q.at(i);
+  bool event(queue&, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
     return n.fflags != 0 || (n.flags & EV_EOF) != 0;
   }
 
-  int touch(queue& q, slot_index i, core::event& change) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  int touch(queue& q, slot_index i, note& n, core::event& change) noexcept override
+      QUAY_REQUIRES(q.lock()) {
     n.sfflags = change.fflags;
     if (!(q.rules().has_keep_udata && (change.flags & EV_KEEPUDATA))) n.udata = change.udata;
     file_state now{};
-    if (q.os().file_now(q.interest_of_note_locked(i).descriptor, now) != 0) return EBADF;
-    return subscribe(q, i, now.directory);
+    if (q.os().file_now(q.interest_of_note_locked(n).descriptor, now) != 0) return EBADF;
+    return subscribe(q, i, n, now.directory);
   }
 
-  int evaluate(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    if (event(q, i)) q.activate_locked(i);
+  int evaluate(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    if (event(q, i, n)) q.activate_locked(i);
     return 0;
   }
-  void enabled(queue&, slot_index) noexcept override {}
+  void enabled(queue&, slot_index, note&) noexcept override {}
 
-  void file_event(queue& q, slot_index i, std::uint32_t what, bool parent) noexcept override
-      QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
+  void file_event(queue& q, slot_index i, note& n, std::uint32_t what,
+                  bool parent) noexcept override QUAY_REQUIRES(q.lock()) {
     const dialect& d = q.rules();
     file_state now{};
-    if (q.os().file_now(q.interest_of_note_locked(i).descriptor, now) != 0) return;
+    if (q.os().file_now(q.interest_of_note_locked(n).descriptor, now) != 0) return;
     std::uint32_t bits = 0;
     if (parent) {
       if (n.descriptor.seen == 0 || now.links != 0) return;
@@ -122,7 +119,7 @@ class vnode_filter_type final : public filter {
         n.flags |= EV_EOF;
         if (d.eof_has_nodata) n.flags |= EV_NODATA;
       }
-      if ((what & change::kMoved) != 0 && now.directory) subscribe(q, i, true);
+      if ((what & change::kMoved) != 0 && now.directory) subscribe(q, i, n, true);
     }
     remember(n, now);
     std::uint32_t wanted = n.sfflags & d.vnode_bits;
@@ -132,8 +129,8 @@ class vnode_filter_type final : public filter {
   }
 
  private:
-  static int subscribe(queue& q, slot_index i, bool directory) noexcept QUAY_REQUIRES(q.lock()) {
-    const note& n = q.at(i);
+  static int subscribe(queue& q, slot_index, note& n, bool directory) noexcept
+      QUAY_REQUIRES(q.lock()) {
     const std::uint32_t request = n.sfflags & q.rules().vnode_bits;
     const slot_index on = n.descriptor.interest;
     const int error = q.watch_file_locked(on, changes_behind(request, directory), false);

@@ -21,11 +21,11 @@ class write_filter_type final : public descriptor_filter {
  public:
   constexpr write_filter_type() noexcept : descriptor_filter(false) {}
 
-  int attach(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    const int error = descriptor_filter::attach(q, i);
+  int attach(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    const int error = descriptor_filter::attach(q, i, n);
     if (error != 0) return error;
     const int orphan = q.rules().write_on_orphan_pipe;
-    interest& it = q.interest_of_note_locked(i);
+    interest& it = q.interest_of_note_locked(n);
     if (orphan == 0 || !it.pollable) return 0;
     if (it.kind == object::owned) {
       core::observation seen;
@@ -36,15 +36,14 @@ class write_filter_type final : public descriptor_filter {
     return it.kind == object::pipe && it.writable ? orphan : 0;
   }
 
-  bool event(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    note& n = q.at(i);
-    interest& it = q.interest_of_note_locked(i);
-    if (it.kind == object::owned) return observed(q, i);
+  bool event(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    interest& it = q.interest_of_note_locked(n);
+    if (it.kind == object::owned) return observed(q, n);
     if (!it.pollable) {
       n.data = 0;
       return true;
     }
-    std::uint32_t now = events_now(q, i);
+    std::uint32_t now = events_now(q, n);
     bool eof = false;
     bool error = false;
     bool both = false;
@@ -69,7 +68,7 @@ class write_filter_type final : public descriptor_filter {
       if (it.kind == object::stream_socket) eof = q.os().sending_is_shut(it.descriptor);
     }
     if (!eof && !error && !(now & EPOLLOUT)) {
-      if (n.sfflags & NOTE_LOWAT) check_again(q, i);
+      if (n.sfflags & NOTE_LOWAT) check_again(q, i, n);
       return false;
     }
     bool enough = true;
@@ -88,7 +87,7 @@ class write_filter_type final : public descriptor_filter {
       n.fflags = static_cast<std::uint32_t>(q.os().take_socket_error(it.descriptor));
     }
     if (!enough && !eof && !error) {
-      check_again(q, i);  // space beyond the kernel's own mark comes without an edge
+      check_again(q, i, n);  // space beyond the kernel's own mark comes without an edge
       return false;
     }
     n.descriptor.backoff = 0;
@@ -96,8 +95,8 @@ class write_filter_type final : public descriptor_filter {
   }
 
  protected:
-  int accept(queue& q, slot_index i) noexcept override QUAY_REQUIRES(q.lock()) {
-    const interest& it = q.interest_of_note_locked(i);
+  int accept(queue& q, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+    const interest& it = q.interest_of_note_locked(n);
     if (it.kind == object::kqueue) return q.rules().not_read_on_kqueue;
     return is_file(it.kind) ? q.rules().write_on_vnode : 0;
   }

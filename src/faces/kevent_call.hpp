@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: kevent() for a face: finds the queue and goes, by the lists there are, to a function of its own.
+// Contract: semantics/kqueue.md section 2. A cancellation point when there is room for events.
+#pragma once
+
+#include <pthread.h>
+
+#include <cerrno>
+
+#include "faces/process_system.hpp"
+#include "kqueue/kevent.hpp"
+
+namespace quay::faces {
+
+// The entry has no frame: it ends with a jump to one of the others, which do the whole call.
+template <class Layout>
+class kevent_call {
+ public:
+  using work = kqueue::work;
+
+  [[gnu::always_inline]] static int enter(int kq, const void* changes, int change_count,
+                                          void* events, int event_count, const timespec* timeout) {
+    if (event_count == 0) return change(kq, changes, change_count, timeout);
+    if (change_count == 0) return fetch(kq, events, event_count, timeout);
+    return both(kq, changes, change_count, events, event_count, timeout);
+  }
+
+ private:
+  static int finish(kqueue::outcome r) noexcept {
+    if (r.error != 0) errno = r.error;
+    return r.value;
+  }
+  static kqueue::system& find_system() noexcept {
+    kqueue::system* sys = existing_system();
+    return sys != nullptr ? *sys : process_system();
+  }
+
+  [[gnu::noinline]] static int change(int kq, const void* changes, int count,
+                                      const timespec* timeout) {
+    kqueue::system& sys = find_system();
+    return finish(kqueue::kevent<Layout, work::changes>(sys, sys.queue_at(kq), kq,
+                                                        {changes, count, nullptr, 0}, timeout));
+  }
+
+  [[gnu::noinline]] static int fetch(int kq, void* events, int room, const timespec* timeout) {
+    if (room > 0) pthread_testcancel();
+    kqueue::system& sys = find_system();
+    kqueue::queue* const q = sys.queue_at(kq);
+    if (timeout != nullptr && q != nullptr && q->worth_a_glance()) {
+      return look(sys, *q, kq, events, room, timeout);
+    }
+    return finish(
+        kqueue::kevent<Layout, work::events>(sys, q, kq, {nullptr, 0, events, room}, timeout));
+  }
+
+  // A poll in vain returns from this function only: after a system call every return is mispredicted.
+  [[gnu::noinline]] static int look(kqueue::system& sys, kqueue::queue& q, int kq, void* events,
+                                    int room, const timespec* timeout) {
+    core::queue::glance seen;
+    if (kqueue::finds_nothing(sys, q, room, timeout, seen)) return 0;
+    return finish(kqueue::kevent<Layout, work::events>(sys, &q, kq, {nullptr, 0, events, room},
+                                                       timeout, &seen));
+  }
+
+  [[gnu::noinline]] static int both(int kq, const void* changes, int change_count, void* events,
+                                    int event_count, const timespec* timeout) {
+    if (event_count > 0) pthread_testcancel();
+    kqueue::system& sys = find_system();
+    return finish(kqueue::kevent<Layout, work::both>(
+        sys, sys.queue_at(kq), kq, {changes, change_count, events, event_count}, timeout));
+  }
+};
+
+}  // namespace quay::faces

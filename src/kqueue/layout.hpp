@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What: the two layouts of struct kevent, and how changes are read from them and events written.
+// Contract: semantics/headers.md. The faces assert that these are the header's.
+// Invariants: here and not in the faces, so that a scan stores without a call.
+#pragma once
+
+#include <cstdint>
+
+#include "core/note.hpp"
+
+namespace quay::kqueue {
+
+struct [[gnu::may_alias]] classic_event {
+  std::uintptr_t ident;
+  std::int16_t filter;
+  std::uint16_t flags;
+  std::uint32_t fflags;
+  std::intptr_t data;
+  void* udata;
+};
+
+// FreeBSD 12's.
+struct [[gnu::may_alias]] wide_event {
+  std::uintptr_t ident;
+  std::int16_t filter;
+  std::uint16_t flags;
+  std::uint32_t fflags;
+  std::int64_t data;
+  void* udata;
+  std::uint64_t ext[4];
+};
+
+template <class Layout>
+inline constexpr bool kIsWide = false;
+template <>
+inline constexpr bool kIsWide<wide_event> = true;
+
+template <class Layout>
+void load(const Layout& from, core::event& to) noexcept {
+  to.ident = from.ident;
+  to.udata = from.udata;
+  to.data = from.data;
+  to.fflags = from.fflags;
+  to.filter = from.filter;
+  to.flags = from.flags;
+  for (int k = 0; k < 4; ++k) {
+    if constexpr (kIsWide<Layout>) {
+      to.ext[k] = from.ext[k];
+    } else {
+      to.ext[k] = 0;
+    }
+  }
+}
+
+template <class Layout>
+void store(Layout& to, const core::event& from) noexcept {
+  to.ident = from.ident;
+  to.filter = from.filter;
+  to.flags = from.flags;
+  to.fflags = from.fflags;
+  to.data = static_cast<decltype(to.data)>(from.data);
+  to.udata = from.udata;
+  if constexpr (kIsWide<Layout>) {
+    for (int k = 0; k < 4; ++k) to.ext[k] = from.ext[k];
+  }
+}
+
+// Where a scan puts its events.
+struct sink {
+  void* at;
+  bool wide;   // the layout
+  int room;    // entries that may be written
+  int filled;  // entries written
+
+  [[gnu::always_inline]] void put(const core::event& e) noexcept {
+    wide ? put_as<wide_event>(e) : put_as<classic_event>(e);
+    ++filled;
+  }
+
+ private:
+  template <class Layout>
+  [[gnu::always_inline]] void put_as(const core::event& e) noexcept {
+    auto* to = static_cast<Layout*>(at);
+    store(*to, e);
+    at = to + 1;
+  }
+};
+
+}  // namespace quay::kqueue
