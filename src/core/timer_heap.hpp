@@ -47,17 +47,14 @@ class timer_heap {
 
   // The note is in no heap, and there is room.
   void insert(slot_index i, std::int64_t deadline) noexcept {
-    std::uint32_t& timing = notes_.at(i).timing;
-    std::atomic_ref(timing).store(timing + 1, std::memory_order_relaxed);
-    items_[size_] = {deadline, i, timing};
+    const std::uint32_t timing = begin_or_end(i);
     ++alive_;
-    sift_up(size_++);
+    sift_up(size_++, {deadline, i, timing});
     if (size_ - alive_ > alive_ + kSlack) sweep(kSwept);
   }
 
   void erase(slot_index i) noexcept {
-    std::uint32_t& timing = notes_.at(i).timing;
-    std::atomic_ref(timing).store(timing + 1, std::memory_order_relaxed);
+    begin_or_end(i);
     if (--alive_ == 0) {
       size_ = 0;
     } else if (items_[0].note == i) {
@@ -76,6 +73,14 @@ class timer_heap {
   static constexpr std::size_t kArity = 4;
   static constexpr std::size_t kSlack = 64;  // stale items that are not worth a sweep
   static constexpr std::size_t kSwept = 3;   // items that an insertion looks at
+
+  // Returns the note's new timing.
+  std::uint32_t begin_or_end(slot_index i) noexcept {
+    std::uint32_t& timing = notes_.at(i).timing;
+    const std::uint32_t now = timing + 1;
+    std::atomic_ref(timing).store(now, std::memory_order_relaxed);
+    return now;
+  }
 
   bool is_alive(const item& v) const noexcept {
     return std::atomic_ref(notes_.at(v.note).timing).load(std::memory_order_relaxed) == v.timing;
@@ -101,15 +106,16 @@ class timer_heap {
   void remove(std::size_t hole) noexcept {
     --size_;
     if (hole == size_) return;
-    items_[hole] = items_[size_];
-    if (hole > 0 && items_[hole].deadline < items_[(hole - 1) / kArity].deadline) {
-      sift_up(hole);
+    const item moving = items_[size_];
+    if (hole > 0 && moving.deadline < items_[(hole - 1) / kArity].deadline) {
+      sift_up(hole, moving);
     } else {
-      sift_down(hole);
+      sift_down(hole, moving);
     }
   }
-  void sift_up(std::size_t at) noexcept {
-    const item moving = items_[at];
+  // From the hole `at`, the place of `moving` is looked for. It is not put there first: its parts, just
+  // written, could not be read as one for a while.
+  void sift_up(std::size_t at, item moving) noexcept {
     while (at > 0) {
       const std::size_t parent = (at - 1) / kArity;
       if (items_[parent].deadline <= moving.deadline) break;
@@ -118,8 +124,7 @@ class timer_heap {
     }
     items_[at] = moving;
   }
-  void sift_down(std::size_t at) noexcept {
-    const item moving = items_[at];
+  void sift_down(std::size_t at, item moving) noexcept {
     for (;;) {
       const std::size_t first = at * kArity + 1;
       if (first >= size_) break;

@@ -55,12 +55,16 @@ struct counters {
   std::atomic<std::uint64_t> ports{0};
 };
 
-inline void bump(std::atomic<std::uint64_t>& c) noexcept {
-  if (__libc_single_threaded != 0) {
-    c.store(c.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  } else {
-    c.fetch_add(1, std::memory_order_relaxed);
+// Counts; returns what the figure was before. A locked instruction only where there are threads.
+template <class T, class By>
+inline T add_to(std::atomic<T>& c, By by) noexcept {
+  if (__libc_single_threaded == 0) {
+    return c.fetch_add(static_cast<T>(by), std::memory_order_relaxed);
   }
+  const T before = c.load(std::memory_order_relaxed);
+  c.store(static_cast<T>(before + static_cast<T>(by)), std::memory_order_relaxed);
+  return before;
 }
+inline void bump(std::atomic<std::uint64_t>& c) noexcept { add_to(c, 1); }
 
 }  // namespace quay::core

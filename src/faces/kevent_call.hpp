@@ -58,7 +58,8 @@ class kevent_call {
   [[gnu::noinline]] static int look(kqueue::system& sys, kqueue::queue& q, int kq, void* events,
                                     int room, const timespec* timeout) {
     core::queue::glance seen;
-    if (kqueue::finds_nothing(sys, q, room, timeout, seen)) return 0;
+    if (kqueue::finds_nothing(sys, q, room, timeout, seen)) [[likely]]
+      return 0;
     return finish(kqueue::kevent<Layout, work::events>(sys, &q, kq, {nullptr, 0, events, room},
                                                        timeout, &seen));
   }

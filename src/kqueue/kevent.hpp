@@ -296,7 +296,7 @@ inline bool finds_nothing(system& sys, queue& q, int room, const timespec* timeo
                           core::queue::glance& seen) noexcept {
   if (!sys.hooked() || room <= 0) return false;
   if (!core::own_stack().reads(sys.os(), timeout, sizeof *timeout)) return false;
-  if (timeout->tv_sec != 0 || timeout->tv_nsec != 0 || !q.nothing_at(seen, room)) return false;
+  if ((timeout->tv_sec | timeout->tv_nsec) != 0 || !q.nothing_at(seen, room)) return false;
   q.count_call();
   return true;
 }

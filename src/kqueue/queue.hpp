@@ -135,6 +135,9 @@ class queue final : public core::queue {
 
  private:
   [[gnu::cold]] bool is_another_number(int fd) const noexcept;
+  void count_notes_locked(int by) noexcept QUAY_REQUIRES(lock()) {
+    notes_.store(note_count() + static_cast<std::uint32_t>(by), std::memory_order_relaxed);
+  }
   // Looks into the watched queues that the kernel reported; releases the mutex meanwhile.
   int visit_locked() noexcept QUAY_NO_ANALYSIS;
   void on_edge() noexcept override;

@@ -134,7 +134,7 @@ int queue::create_locked(event& change, filter& f) noexcept {
   } else {
     idents_.insert(i);
   }
-  notes_.fetch_add(1, std::memory_order_relaxed);
+  count_notes_locked(1);
   if (d.disable_before_filter && (change.flags & EV_DISABLE)) n.status |= state::kDisabled;
 
   const int error = f.attach(*this, i, n);
@@ -246,7 +246,7 @@ void queue::unlink_locked(slot_index i, bool keep_registration) noexcept {
   } else {
     env().notes.release(i);
   }
-  notes_.fetch_sub(1, std::memory_order_relaxed);
+  count_notes_locked(-1);
 }
 
 void queue::on_vanished_locked(slot_index on) noexcept {

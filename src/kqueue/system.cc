@@ -114,19 +114,19 @@ void system::changed(int fd, bool writing) noexcept {
 
 bool system::take_user_event(const dialect& d) noexcept {
   if (d.user_events_limit == 0) return true;
-  if (user_events_.fetch_add(1, std::memory_order_relaxed) < d.user_events_limit) return true;
-  user_events_.fetch_sub(1, std::memory_order_relaxed);
+  if (core::add_to(user_events_, 1) < d.user_events_limit) return true;
+  core::add_to(user_events_, -1);
   return false;
 }
 
 void system::return_user_event(const dialect& d) noexcept {
-  if (d.user_events_limit != 0) user_events_.fetch_sub(1, std::memory_order_relaxed);
+  if (d.user_events_limit != 0) core::add_to(user_events_, -1);
 }
 
 bool system::take_callout(const dialect& d) noexcept {
   if (!take_user_event(d)) return false;
   const long most = tune_.kq_calloutmax.load(std::memory_order_relaxed) - d.timer_limit_margin;
-  const std::uint64_t before = count_.timers.fetch_add(1, std::memory_order_relaxed);
+  const std::uint64_t before = core::add_to(count_.timers, 1);
   if (static_cast<long>(before) < most) return true;
   return_callout(d);
   return false;
@@ -134,7 +134,7 @@ bool system::take_callout(const dialect& d) noexcept {
 
 void system::return_callout(const dialect& d) noexcept {
   return_user_event(d);
-  count_.timers.fetch_sub(1, std::memory_order_relaxed);
+  core::add_to(count_.timers, -1);
 }
 
 system::totals system::sum() noexcept {
