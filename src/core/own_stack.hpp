@@ -35,6 +35,9 @@ class own_stack {
   [[gnu::always_inline]] bool reads(host& os, const void* p, std::size_t n) const noexcept {
     return holds(p, n) || os.readable_prefix(p, n) == n;
   }
+  [[gnu::always_inline]] bool writes(host& os, void* p, std::size_t n) const noexcept {
+    return holds(p, n) || os.writable_prefix(p, n) == n;
+  }
 
  private:
   static constexpr std::uintptr_t kPage = 4096;

@@ -36,15 +36,17 @@ int finish(int error) noexcept {
   return -1;
 }
 
-// The port behind a number; null, and why, when there is none.
-quay::port::port* find(int fd, int& error) noexcept {
-  quay::port::system* existing = quay::faces::existing_ports();
-  quay::port::port* p = existing != nullptr ? existing->at(fd) : nullptr;
-  if (p != nullptr) return p;
+[[gnu::cold]] quay::port::port* adopt(int fd, int& error) noexcept {
   quay::port::system& ports = process_ports();
-  p = ports.adopt(fd);
+  quay::port::port* p = ports.adopt(fd);
   error = p == nullptr ? ports.why_not(fd) : 0;
   return p;
+}
+// The port behind a number; null, and why, when there is none.
+[[gnu::always_inline]] inline quay::port::port* find(int fd, int& error) noexcept {
+  quay::port::system* existing = quay::faces::existing_ports();
+  quay::port::port* p = existing != nullptr ? existing->at(fd) : nullptr;
+  return p != nullptr ? p : adopt(fd, error);
 }
 
 }  // namespace

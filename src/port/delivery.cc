@@ -6,7 +6,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "core/own_stack.hpp"
 #include "host/sharing.hpp"
+#include "port/slot_list.hpp"
 #include "port/sources/program.hpp"
 
 namespace quay::port {
@@ -26,7 +28,7 @@ class limit {
       known_ = true;
       return 0;
     }
-    if (env_.os.readable_prefix(timeout_, sizeof *timeout_) < sizeof *timeout_) return EFAULT;
+    if (!core::own_stack().reads(env_.os, timeout_, sizeof *timeout_)) return EFAULT;
     const timespec t = *timeout_;
     if (t.tv_sec < 0 || t.tv_nsec < 0 || t.tv_nsec >= 1000000000) return EINVAL;
     known_ = true;
@@ -108,8 +110,8 @@ void port::refresh_locked(slot& s) noexcept {
 }
 
 // Stores one event; false when the slot has nothing to deliver (any more).
-bool port::deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) noexcept {
-  slot& s = slot_at(i);
+[[gnu::always_inline]] inline bool port::deliver_locked(slot_index i, slot& s, port_event_t& out,
+                                                        std::uint32_t since) noexcept {
   if (s.source == PORT_SOURCE_FD && s.owner == me_ && !env_.hooked && !still_open(s)) {
     drop_descriptor_locked(i, false);
     return false;
@@ -117,7 +119,7 @@ bool port::deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) 
   if ((s.traits & kAsksSource) != 0) {
     event_source* from = source(s.source);
     if (from == nullptr || !from->deliver(*this, s, out)) {
-      withdraw_locked(i);
+      withdraw_locked(s);
       return false;
     }
   }
@@ -127,9 +129,9 @@ bool port::deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) 
            reinterpret_cast<void*>(static_cast<uintptr_t>(s.user))};
   }
   if ((s.traits & kKept) != 0) {
-    withdraw_locked(i);
+    withdraw_locked(s);
   } else {
-    free_locked(i);
+    release_locked(i, s);
   }
   ++state_->delivered;
   return true;
@@ -149,7 +151,7 @@ bool port::deliver_if_wanted_locked(slot_index i, port_event_t& out) noexcept {
   const std::uint32_t generation = s.generation;
   const auto ask = r->ask;
   void* const argument = r->argument;
-  withdraw_locked(i);
+  withdraw_locked(s);
   bool wanted = true;
   if (ask != nullptr) {
     inside_.fetch_add(1, std::memory_order_relaxed);
@@ -182,12 +184,13 @@ unsigned port::take_locked(port_event_t* list, unsigned max, std::uint32_t since
   const std::uint64_t last = st.order;
   walk_limit to(most_slots_);
   for (slot_index i = st.head; i != kNil && stored < max && slot_at(i).order <= last;) {
-    slot_index next = to(slot_at(i).next);
-    if (!st.shared || deliverable_locked(slot_at(i))) {
-      if ((slot_at(i).traits & kAsksProgram) == 0) {
-        stored += deliver_locked(i, list[stored], since);
+    slot& s = slot_at(i);
+    slot_index next = to(s.next);
+    if (!st.shared || deliverable_locked(s)) {
+      if ((s.traits & kAsksProgram) == 0) {
+        stored += deliver_locked(i, s, list[stored], since);
       } else {
-        const std::uint64_t order = slot_at(i).order;
+        const std::uint64_t order = s.order;
         stored += deliver_if_wanted_locked(i, list[stored]);
         if (!is_open()) return stored;
         next = first_behind_locked(order);
@@ -214,8 +217,11 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
   const std::size_t bytes = sizeof(port_event_t) * std::size_t{max};
   if (list == nullptr) return {EFAULT, 0};
   if (want == 0) return {0, 0};
-  if (env_.os.writable_prefix(list, sizeof *list) < sizeof *list) return {EFAULT, 0};
-  if (max > 1) max = static_cast<unsigned>(env_.os.writable_prefix(list, bytes) / sizeof *list);
+  const core::own_stack mine;
+  if (!mine.writes(env_.os, list, sizeof *list)) return {EFAULT, 0};
+  if (max > 1 && !mine.holds(list, bytes)) {
+    max = static_cast<unsigned>(env_.os.writable_prefix(list, bytes) / sizeof *list);
+  }
   if (max < want) return {EFAULT, 0};
 
   const std::uint32_t since = st.looks;  // events of earlier looks have waited

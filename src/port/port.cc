@@ -2,7 +2,7 @@
 //
 // What: a port's life, the door to its lock, and the calls that put something into it.
 // Contract: semantics/ports.md 2.1, 2.4, 2.6, 2.10, 2.11; see port.hpp.
-#include "port/port.hpp"
+#include "port/slot_list.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -23,12 +23,13 @@ struct deferred_sends {
     int events;
     void* user;
   };
-  std::atomic<int> count{0};  // a handler writes, the interrupted thread reads
-  entry entries[kMost] = {};
+  entry entries[kMost] = {};  // the first t_deferred_sends of them
 };
 constinit thread_local deferred_sends t_deferred __attribute__((tls_model("initial-exec")));
 
 }  // namespace
+
+constinit thread_local std::atomic<int> t_deferred_sends{0};
 
 // --- life -----------------------------------------------------------------------------------------
 
@@ -175,15 +176,18 @@ int port::lock_again() noexcept {
   const host::biased_mutex::outcome how = state_->lock.lock(outer);
   if (how == host::biased_mutex::outcome::ours) return EDEADLK;
   outer_ = outer;
-  if (how == host::biased_mutex::outcome::inherited) {
-    repair_locked();
-    reap_locked();
-  }
+  put_right_locked(how);
   return 0;
 }
 
-int port::enter() noexcept {
-  if (const int error = lock_again(); error != 0) return error;
+void port::put_right_locked(host::biased_mutex::outcome how) noexcept {
+  if (how != host::biased_mutex::outcome::inherited) return;
+  repair_locked();
+  reap_locked();
+}
+
+int port::enter_slowly(host::biased_mutex::outcome how) noexcept {
+  put_right_locked(how);
   int error = is_open() ? 0 : EBADF;
   if (error == 0 && me_ == kNobody) error = introduce_locked();
   // Nobody tells of the death of another process.
@@ -196,7 +200,7 @@ int port::enter() noexcept {
   return error;
 }
 
-void port::leave() noexcept {
+void port::leave_and_wake() noexcept {
   shared_state& st = *state_;
   bool ring = false;
   bool wake = false;
@@ -214,15 +218,15 @@ void port::leave() noexcept {
   if (ring) env_.os.ring(set, false);
   if (wake) host::wake_sleeper(st.waiter_at(w).word);
   core::leave_library();
-  if (t_deferred.count.load(std::memory_order_relaxed) != 0) take_deferred();
+  if (t_deferred_sends.load(std::memory_order_relaxed) != 0) take_deferred();
 }
 
 bool port::pass_deferred(int events, void* user) noexcept {
   deferred_sends& d = t_deferred;
-  const int n = d.count.load(std::memory_order_relaxed);
+  const int n = t_deferred_sends.load(std::memory_order_relaxed);
   if (n == deferred_sends::kMost) return false;
   d.entries[n] = {this, events, user};
-  d.count.store(n + 1, std::memory_order_relaxed);
+  t_deferred_sends.store(n + 1, std::memory_order_relaxed);
   return true;
 }
 
@@ -231,9 +235,9 @@ void port::take_deferred() noexcept {
   deferred_sends::entry taken[deferred_sends::kMost];
   int n = 0;
   // A handler may add one more between the copy and the store: then the count has moved.
-  for (int seen = d.count.load(std::memory_order_relaxed);;) {
+  for (int seen = t_deferred_sends.load(std::memory_order_relaxed);;) {
     for (; n < seen; ++n) taken[n] = d.entries[n];
-    if (d.count.compare_exchange_strong(seen, 0, std::memory_order_relaxed)) break;
+    if (t_deferred_sends.compare_exchange_strong(seen, 0, std::memory_order_relaxed)) break;
   }
   for (int i = 0; i < n; ++i) taken[i].to->send(taken[i].events, taken[i].user);
 }
@@ -248,7 +252,7 @@ int port::post(int source, int events, std::uint64_t object, void* user,
   }
   if (hold.error() != 0) return hold.error();
   look_first_locked();  // what the kernel has to report happened before
-  const slot_index i = reserve_locked();
+  const slot_index i = take_free_locked();
   if (i == kNil) return EAGAIN;
   slot& s = slot_at(i);
   s.source = static_cast<std::uint16_t>(source);
@@ -256,7 +260,7 @@ int port::post(int source, int events, std::uint64_t object, void* user,
   s.object = object;
   s.user = reinterpret_cast<std::uintptr_t>(user);
   s.traits = traits;
-  enqueue_locked(i);
+  append_locked(i, s);
   return 0;
 }
 

@@ -15,9 +15,11 @@
 
 #include <poll.h>
 #include <sys/port.h>
+
 #include <algorithm>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 
 #include "core/descriptors.hpp"
@@ -52,6 +54,10 @@ struct outcome {
 };
 
 class port;
+
+// Sends of signal handlers that wait for this thread's leave(); a handler writes, the interrupted thread reads.
+extern constinit thread_local std::atomic<int> t_deferred_sends
+    __attribute__((tls_model("initial-exec")));
 
 // A source of this process that has a say when its events are delivered. Under the port's lock.
 class event_source {
@@ -141,8 +147,8 @@ class port {
   // closed, or the process cannot be entered in its table.
   class section {
    public:
-    explicit section(port& p) noexcept : port_(p), error_(p.enter()) {}
-    ~section() {
+    [[gnu::always_inline]] explicit section(port& p) noexcept : port_(p), error_(p.enter()) {}
+    [[gnu::always_inline]] ~section() {
       if (error_ == 0) port_.leave();
     }
     section(const section&) = delete;
@@ -205,15 +211,42 @@ class port {
  private:
   void opened() noexcept;
   // --- entering and leaving (port.cc) ---
-  int enter() noexcept;
-  void leave() noexcept;
+  // What most calls find is looked at here: the lock is free, the process known and alone.
+  [[gnu::always_inline]] int enter() noexcept {
+    void* outer = nullptr;
+    const host::biased_mutex::outcome how = state_->lock.lock(outer);
+    if (how == host::biased_mutex::outcome::ours) return EDEADLK;
+    outer_ = outer;
+    const bool known = is_open() && me_ != kNobody && !settled_down_ && !state_->shared;
+    if (how == host::biased_mutex::outcome::taken && known) [[likely]]
+      return 0;
+    return enter_slowly(how);
+  }
+  [[gnu::always_inline]] void leave() noexcept {
+    shared_state& st = *state_;
+    const bool rings = st.pollable && !st.bell_rung;
+    if (st.first_waiter == 0 && (!rings || st.queued.load(std::memory_order_relaxed) == 0)) {
+      st.lock.unlock(outer_);
+      if (t_deferred_sends.load(std::memory_order_relaxed) != 0) take_deferred();
+    } else {
+      leave_and_wake();
+    }
+  }
+  int enter_slowly(host::biased_mutex::outcome how) noexcept;
+  void put_right_locked(host::biased_mutex::outcome how) noexcept;  // after a holder that died
+  void leave_and_wake() noexcept;
   int lock_again() noexcept;
   [[gnu::cold]] void take_deferred() noexcept;
   [[gnu::cold]] bool pass_deferred(int events, void* user) noexcept;
 
-  // --- queue (slots.cc) ---
-  void unlink_locked(slot_index i) noexcept;
-  void withdraw_locked(slot_index i) noexcept;  // queued -> idle
+  // --- queue (slot_list.hpp, slots.cc) ---
+  slot_index take_free_locked() noexcept;
+  void give_back_locked(slot_index i, slot& s) noexcept;
+  void append_locked(slot_index i, slot& s) noexcept;
+  void unlink_locked(slot& s) noexcept;
+  void withdraw_locked(slot& s) noexcept;  // queued -> idle
+  void release_locked(slot_index i, slot& s) noexcept;
+  [[gnu::cold]] void tell_of_room_locked() noexcept;
   void put_back_locked(slot_index i) noexcept;  // idle -> queued, in its place
   void link_in_order_locked(slot_index i) noexcept;
   [[gnu::cold]] slot_index first_behind_locked(std::uint64_t order) noexcept;
@@ -243,7 +276,7 @@ class port {
 
   // --- delivery (delivery.cc) ---
   unsigned take_locked(port_event_t* list, unsigned max, std::uint32_t since) noexcept;
-  bool deliver_locked(slot_index i, port_event_t& out, std::uint32_t since) noexcept;
+  bool deliver_locked(slot_index i, slot& s, port_event_t& out, std::uint32_t since) noexcept;
   [[gnu::cold]] bool deliver_if_wanted_locked(slot_index i, port_event_t& out) noexcept;
   void refresh_locked(slot& s) noexcept;
   static void store_alert(port_event_t& out, const alert_record& a) noexcept;

@@ -1,103 +1,29 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: slots and the queue they form, and the repair of both after a holder of the lock died.
-// Contract: semantics/ports.md 1.5 and 3.1: a reserved slot can always be queued; nothing here
-//           allocates or fails but reserve_locked, at the limit.
-// Invariants: the store to slot.state is what makes a change real (shared.hpp, 1); everything a
-//             slot's new state needs is written before it, every list is changed after it.
+// What: the queue's order, and the repair of slots and queue after a holder of the lock died.
+// Contract, invariants: slot_list.hpp.
+#include "port/slot_list.hpp"
+
 #include <algorithm>
-#include <atomic>
 #include <bit>
 
-#include "host/sharing.hpp"
-#include "port/port.hpp"
-
 namespace quay::port {
-namespace {
 
-// The state as the memory of a dead process will show it: stores before it stay before it.
-void commit(slot& s, slot_state state) noexcept {
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  std::atomic_ref(s.state).store(state, std::memory_order_release);
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-}
+slot_index port::reserve_locked() noexcept { return take_free_locked(); }
+void port::unreserve_locked(slot_index i) noexcept { give_back_locked(i, slot_at(i)); }
+void port::enqueue_locked(slot_index i) noexcept { append_locked(i, slot_at(i)); }
+void port::free_locked(slot_index i) noexcept { release_locked(i, slot_at(i)); }
 
-}  // namespace
-
-slot_index port::reserve_locked() noexcept {
-  shared_state& st = *state_;
-  slot_index i = st.free_head;
-  const bool fresh = i == kNil || i > last_slot();
-  if (st.used >= most_slots_ || (fresh && last_slot() == most_slots_)) {
-    ++st.refused;
-    return kNil;
-  }
-  if (fresh) {
-    i = last_slot() + 1;
-    st.high_water = i;
-  } else {
-    st.free_head = slot_at(i).next;
-  }
-  ++st.used;
-  slot& s = slot_at(i);
-  const std::uint32_t generation = s.generation + 1;
-  s = {};
-  s.generation = generation;
-  s.owner = me_;
-  s.fd = -1;
-  return i;
-}
-
-void port::unreserve_locked(slot_index i) noexcept {
-  shared_state& st = *state_;
-  slot_at(i).next = st.free_head;
-  st.free_head = i;
-  if (st.used-- < most_slots_) return;
-  st.freed.fetch_add(1, std::memory_order_release);
-  host::wake_all_sleepers(st.freed);
-}
-
-void port::enqueue_locked(slot_index i) noexcept {
-  shared_state& st = *state_;
-  slot& s = slot_at(i);
-  s.order = ++st.order;
-  s.next = kNil;
-  commit(s, slot_state::queued);
-  s.prev = st.tail;
-  (st.tail != kNil ? slot_at(st.tail).next : st.head) = i;
-  st.tail = i;
-  ++st.sent;
-  st.queued.store(st.queued.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-}
-
-void port::unlink_locked(slot_index i) noexcept {
-  shared_state& st = *state_;
-  slot& s = slot_at(i);
-  (s.prev != kNil ? slot_at(s.prev).next : st.head) = s.next;
-  (s.next != kNil ? slot_at(s.next).prev : st.tail) = s.prev;
-  st.queued.store(st.queued.load(std::memory_order_relaxed) - 1, std::memory_order_release);
-}
-
-void port::withdraw_locked(slot_index i) noexcept {
-  commit(slot_at(i), slot_state::idle);
-  unlink_locked(i);
+void port::tell_of_room_locked() noexcept {
+  state_->freed.fetch_add(1, std::memory_order_release);
+  host::wake_all_sleepers(state_->freed);
 }
 
 void port::cancel_locked(slot_index i) noexcept {
-  if (slot_at(i).state != slot_state::queued) return;
-  withdraw_locked(i);
-  ++state_->cancelled;
-}
-
-void port::free_locked(slot_index i) noexcept {
   slot& s = slot_at(i);
-  const bool queued = s.state == slot_state::queued;
-  const bool in_bucket = s.fd >= 0;
-  set_watch_locked(s, watch::none);
-  commit(s, slot_state::free);
-  if (queued) unlink_locked(i);
-  if (in_bucket) take_from_bucket_locked(i);
-  unreserve_locked(i);
+  if (s.state != slot_state::queued) return;
+  withdraw_locked(s);
+  ++state_->cancelled;
 }
 
 // In its place among the queued, by its order. From the tail: those that come back are mostly young.
