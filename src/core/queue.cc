@@ -307,18 +307,6 @@ std::int64_t queue::time_left_locked(std::int64_t deadline) noexcept {
   return left > 0 ? left : 0;
 }
 
-// A poster that has just begun usually goes on: taking its events one by one would make both sides
-// fight for the mutex. Waits as long as the list grows, some microseconds at most.
-static void gather(const ready_list& list, std::uint32_t room) noexcept {
-  std::uint32_t count = list.count();
-  for (int pauses = 8; pauses <= 64; pauses *= 2) {
-    for (int i = 0; i < pauses; ++i) pause();
-    const std::uint32_t now = list.count();
-    if (now == count || now >= room) return;
-    count = now;
-  }
-}
-
 std::int64_t queue::longest_watch() const noexcept {
   return env_.tune.spin_us.load(std::memory_order_relaxed) * std::int64_t{1000};
 }
@@ -334,7 +322,7 @@ bool queue::watch_locked(std::int64_t deadline, int room) noexcept {
     seen = spin_.watch(env_.os, longest_watch(), left, [this] {
       return spinners_view().count() != 0 || closing_.load(std::memory_order_acquire);
     });
-    if (seen && room > 1) gather(spinners_view(), static_cast<std::uint32_t>(room));
+    if (seen) gather(static_cast<std::uint32_t>(room), [this] { return ready_count(); });
   }
   if (seen) bump(env_.count.spin_hits);
   return seen;

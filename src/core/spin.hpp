@@ -16,6 +16,20 @@
 
 namespace quay::core {
 
+// A poster that has just begun usually goes on: taking its events one by one would make both sides
+// fight for the mutex. Waits as long as what lies there grows, some microseconds at most.
+template <class Count>
+void gather(std::uint32_t room, Count count) noexcept {
+  if (room <= 1) return;
+  std::uint32_t before = count();
+  for (int pauses = 8; pauses <= 64; pauses *= 2) {
+    for (int i = 0; i < pauses; ++i) pause();
+    const std::uint32_t now = count();
+    if (now == before || now >= room) return;
+    before = now;
+  }
+}
+
 class adaptive_spin {
  public:
   // Watches until ready() is true or the budget (never past `limit` ns, kForever = no limit) is

@@ -257,7 +257,7 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
     }
     if (!me.enter(want)) return {ENOMEM, 0};
     st.waiter_at(me.number()).nothing_up_to = in_vain ? st.order : 0;
-    const int error = sleep(me.number(), until.deadline());
+    const int error = sleep(me.number(), until.deadline(), max);
     if (error == EBADF || (error == EINTR && !st.waiter_at(me.number()).alerted)) {
       return {error, 0};
     }

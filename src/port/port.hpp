@@ -266,7 +266,7 @@ class port {
   bool signal_locked(std::uint16_t w) noexcept;  // true: it has to be woken from outside
   void alert_waiters_locked() noexcept;
   void evict_waiters_locked() noexcept;
-  int sleep(std::uint16_t w, std::int64_t deadline);
+  int sleep(std::uint16_t w, std::int64_t deadline, unsigned room);
   class asleep;
   // Enters a thread among the waiters for as long as it lives.
   class enrolment;

@@ -126,7 +126,7 @@ inline constexpr std::uint32_t bucket_of(int fd) noexcept {
 inline constexpr std::uint32_t kNobody = UINT32_MAX;
 // How long the death of another process may go unnoticed.
 inline constexpr std::int64_t kTick = 50000000;
-inline constexpr std::uint64_t kMagic = 0x3274726f70796175;
+inline constexpr std::uint64_t kMagic = 0x3374726f70796175;
 
 // Ends a walk along links that another process may have bent into a circle.
 class walk_limit {
@@ -142,44 +142,46 @@ class walk_limit {
 };
 
 struct alignas(64) shared_state {
-  std::uint64_t magic;
-  std::uint64_t bytes;
+  // All that every send and every get write, in one cache line.
   host::biased_mutex lock;
-  std::uint32_t life;  // raised each time the memory becomes a new port
-  std::uint32_t most_slots;
-  uid_t creator_uid;
-  gid_t creator_gid;
-  std::int64_t created;
+  std::uint64_t order;  // the last place given away
+  std::atomic<std::uint32_t> queued;
+  slot_index head;
+  slot_index tail;
+  std::uint32_t used;
+  slot_index free_head;
+  std::uint32_t watched;       // slots that the kernel may report
+  std::uint16_t first_waiter;  // 0: none; waiter 0 is never used
+  std::uint16_t leader;
   // Truth values that others can write are bytes: of a bool only 0 and 1 may be read.
   std::uint8_t pollable;
   std::uint8_t bell_rung;            // the epoll set is readable for what lies in `queue`
   std::atomic<std::uint8_t> shared;  // more than one process uses the port; a hint without the lock
   std::uint8_t alert_on;
-  std::uint8_t had_descriptors;
-  alert_record alert;
 
-  std::atomic<std::uint32_t> queued;
-  slot_index head;
-  slot_index tail;
-  std::uint64_t order;  // the last place given away
-  std::uint32_t used;
-  std::uint32_t high_water;  // slots from here on were never used
-  slot_index free_head;
+  // What is seldom written.
+  alignas(64) std::uint64_t magic;
+  std::uint64_t bytes;
+  std::uint32_t life;  // raised each time the memory becomes a new port
+  std::uint32_t most_slots;
+  uid_t creator_uid;
+  gid_t creator_gid;
+  std::int64_t created;
+  std::uint32_t high_water;          // slots from here on were never used
   std::atomic<std::uint32_t> freed;  // moves when a full port has room again
-  std::uint32_t watched;             // slots that the kernel may report
-  std::uint32_t looks;
-  std::uint64_t looked_at;  // the place that was last given away when the kernel was last asked
+  std::uint32_t waiters_high;        // no waiter above this one is in use
+  std::uint8_t had_descriptors;
 
-  std::uint16_t first_waiter;  // 0: none; waiter 0 is never used
-  std::uint16_t leader;
-  std::uint64_t arrivals;
-  std::uint32_t waiters_high;  // no waiter above this one is in use
-
-  std::uint64_t sent;
-  std::uint64_t delivered;
-  std::uint64_t cancelled;
+  // What senders write alone, and what receivers do.
+  alignas(64) std::uint64_t sent;
   std::uint64_t refused;  // for want of a slot
-  std::uint64_t denied;   // deliveries that the program did not want
+  alignas(64) std::uint64_t delivered;
+  std::uint64_t denied;  // deliveries that the program did not want
+  std::uint64_t cancelled;
+  std::uint64_t arrivals;
+  std::uint64_t looked_at;  // the place that was last given away when the kernel was last asked
+  std::uint32_t looks;
+  alert_record alert;
 
   process processes[kMostProcesses];
   std::atomic<slot_index> buckets[kBuckets];

@@ -171,8 +171,8 @@ class port::asleep {
 };
 
 // Releases the lock, waits to be signalled, for a report of the kernel or for the deadline, and
-// takes the lock again. EINTR: a signal handler ran.
-int port::sleep(std::uint16_t w, std::int64_t deadline) {
+// takes the lock again. `room`: events that the caller could take. EINTR: a signal handler ran.
+int port::sleep(std::uint16_t w, std::int64_t deadline, unsigned room) {
   shared_state& st = *state_;
   waiter& mine = st.waiter_at(w);
   if (st.leader == 0) st.leader = w;
@@ -194,7 +194,9 @@ int port::sleep(std::uint16_t w, std::int64_t deadline) {
   const std::int64_t most = env_.tune.spin_us.load(std::memory_order_relaxed) * 1000;
   const auto signalled = [&mine] { return mine.word.load(std::memory_order_acquire) != kAwake; };
   std::uint32_t awake = kAwake;
-  if (left != 0 && !spin_.watch(env_.os, most, left, signalled) &&
+  const bool heard = left != 0 && spin_.watch(env_.os, most, left, signalled);
+  if (heard) core::gather(room, [&st] { return st.queued.load(std::memory_order_relaxed); });
+  if (left != 0 && !heard &&
       mine.word.compare_exchange_strong(awake, kAsleep, std::memory_order_acq_rel)) {
     core::bump(env_.count.sleeps);
     const std::int64_t began = env_.os.monotonic();
