@@ -108,8 +108,8 @@ class QUAY_CAPABILITY("biased") biased_mutex {
 // One thread's turn with a biased_mutex. It can be put down, to sleep, and taken up again.
 class biased_hold {
  public:
-  explicit biased_hold(biased_mutex& m) noexcept : mutex_(m) { take_up(); }
-  ~biased_hold() {
+  [[gnu::always_inline]] explicit biased_hold(biased_mutex& m) noexcept : mutex_(m) { take_up(); }
+  [[gnu::always_inline]] ~biased_hold() {
     if (held_) put_down();
   }
   biased_hold(const biased_hold&) = delete;

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/own_stack.hpp"
 #include "host/linux_host.hpp"
 #include "pipe/layout.hpp"
 
@@ -33,15 +34,15 @@ class cursor {
   }
 
   // Whether the next n bytes may be read, or written, by this process.
-  bool readable(std::size_t n) const noexcept {
-    return each(n, [](char* p, std::size_t k) {
-      return host::linux_host::instance().readable_prefix(p, k) == k;
-    });
+  [[gnu::always_inline]] bool readable(std::size_t n) const noexcept {
+    const core::own_stack mine;
+    return each(
+        n, [&](char* p, std::size_t k) { return mine.reads(host::linux_host::instance(), p, k); });
   }
-  bool writable(std::size_t n) const noexcept {
-    return each(n, [](char* p, std::size_t k) {
-      return host::linux_host::instance().writable_prefix(p, k) == k;
-    });
+  [[gnu::always_inline]] bool writable(std::size_t n) const noexcept {
+    const core::own_stack mine;
+    return each(
+        n, [&](char* p, std::size_t k) { return mine.writes(host::linux_host::instance(), p, k); });
   }
 
   void put(unsigned char* ring, std::uint64_t position, std::size_t n) noexcept {

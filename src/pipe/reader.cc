@@ -14,7 +14,7 @@ namespace {
 
 class reader {
  public:
-  reader(system& sys, const subject& call, cursor to) noexcept
+  [[gnu::always_inline]] reader(system& sys, const subject& call, cursor to) noexcept
       : sys_(sys),
         call_(call),
         to_(to),
@@ -23,7 +23,7 @@ class reader {
         here_(sys, call),
         turn_(ring_.reading) {}
 
-  long run() {
+  [[gnu::always_inline]] long run() {
     int error = begin();
     if (error == 0) error = fill();
     if (turn_.held()) turn_.put_down();
@@ -77,7 +77,7 @@ class reader {
   }
 
  private:
-  int begin() noexcept {
+  [[gnu::always_inline]] int begin() noexcept {
     refused_ = true;
     if (!turn_.held()) return EAGAIN;
     if (call_.stale()) return EBADF;
@@ -116,7 +116,7 @@ class reader {
     return there;
   }
 
-  int fill() {
+  [[gnu::always_inline]] int fill() {
     bool ended = false;
     while (to_.left() > 0 && !ended) {
       if (peeked_by_another()) {
@@ -217,7 +217,7 @@ class reader {
     return go_on();
   }
 
-  void finish(int error) noexcept {
+  [[gnu::always_inline]] void finish(int error) noexcept {
     if (error == 0) ring_.used.store(host::coarse_wall(), std::memory_order_relaxed);
     const bool listened = ring_.listening.load(std::memory_order_relaxed) != 0;
     if (!listened && ring_.writers.asleep.load(std::memory_order_relaxed) == 0) return;

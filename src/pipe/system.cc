@@ -45,13 +45,6 @@ system::system(core::host& os, core::descriptor_table& descriptors, core::tunabl
 
 // --- numbers --------------------------------------------------------------------------------------
 
-system::entry* system::find(int fd) const noexcept {
-  const auto n = static_cast<std::uint32_t>(fd);
-  if (n >> kChunkBits >= kChunks) return nullptr;
-  entry* chunk = chunks_[n >> kChunkBits].load(std::memory_order_acquire);
-  return chunk != nullptr ? &chunk[n & ((1u << kChunkBits) - 1)] : nullptr;
-}
-
 system::entry* system::demand(int fd) noexcept {
   const auto n = static_cast<std::uint32_t>(fd);
   if (fd < 0 || n >> kChunkBits >= kChunks) return nullptr;
@@ -65,16 +58,6 @@ system::entry* system::demand(int fd) noexcept {
     core::unmap_memory(fresh, kBytes);
   }
   return find(fd);
-}
-
-bool system::look_up(int fd, subject& out) const noexcept {
-  const entry* e = find(fd);
-  const std::uint64_t value = e != nullptr ? e->load(std::memory_order_acquire) : 0;
-  if (value == 0 || (value & kLast) != 0) return false;
-  out.of = &pair_at(static_cast<std::uint32_t>(value >> 2 & 0x3fffffff) - 1);
-  out.life = static_cast<std::uint32_t>(value >> 32);
-  out.end = static_cast<int>(value & 1);
-  return true;
 }
 
 template <class F>

@@ -110,9 +110,22 @@ class system final : public core::descriptor_owner {
   // last number of its end and is being closed.
   using entry = std::atomic<std::uint64_t>;
   static constexpr std::uint64_t kLast = 2;
-  entry* find(int fd) const noexcept;
+  entry* find(int fd) const noexcept {
+    const auto n = static_cast<std::uint32_t>(fd);
+    if (n >> kChunkBits >= kChunks) return nullptr;
+    entry* chunk = chunks_[n >> kChunkBits].load(std::memory_order_acquire);
+    return chunk != nullptr ? &chunk[n & ((1u << kChunkBits) - 1)] : nullptr;
+  }
   entry* demand(int fd) noexcept;
-  bool look_up(int fd, subject& out) const noexcept;
+  bool look_up(int fd, subject& out) const noexcept {
+    const entry* e = find(fd);
+    const std::uint64_t value = e != nullptr ? e->load(std::memory_order_acquire) : 0;
+    if (value == 0 || (value & kLast) != 0) return false;
+    out.of = &pair_at(static_cast<std::uint32_t>(value >> 2 & 0x3fffffff) - 1);
+    out.life = static_cast<std::uint32_t>(value >> 32);
+    out.end = static_cast<int>(value & 1);
+    return true;
+  }
   bool give_locked(int fd, pair& p, int end) noexcept QUAY_REQUIRES(lock_);
   // The end has no descriptor in this process any more.
   void end_left(const subject& was) noexcept;

@@ -19,7 +19,7 @@ constexpr std::size_t kLeastPiece = 8 * 1024;
 
 class writer {
  public:
-  writer(system& sys, const subject& call, cursor from) noexcept
+  [[gnu::always_inline]] writer(system& sys, const subject& call, cursor from) noexcept
       : sys_(sys),
         call_(call),
         from_(from),
@@ -29,7 +29,7 @@ class writer {
         here_(sys, call),
         turn_(ring_.writing) {}
 
-  long run() {
+  [[gnu::always_inline]] long run() {
     int error = begin();
     if (error == kPlain) return core::descriptor_owner::kAskKernel;
     if (error != 0 && error != EPIPE) return -error;
@@ -100,7 +100,7 @@ class writer {
   }
 
  private:
-  int begin() noexcept {
+  [[gnu::always_inline]] int begin() noexcept {
     if (!turn_.held()) return EAGAIN;
     if (call_.stale()) return EBADF;
     if (is_plain()) return kPlain;
@@ -169,7 +169,7 @@ class writer {
     return held < limit ? limit - held : 0;
   }
 
-  int drain() {
+  [[gnu::always_inline]] int drain() {
     while (from_.left() > 0) {
       if (ring_.eof.load(std::memory_order_acquire) != 0) return EPIPE;
       if (reserved_by_another()) {
@@ -203,7 +203,7 @@ class writer {
            call_.memory().nonblocking[call_.end].load(std::memory_order_relaxed) == 0;
   }
 
-  void publish(std::size_t n) noexcept {
+  [[gnu::always_inline]] void publish(std::size_t n) noexcept {
     std::uint64_t tail = ring_.tail.load(std::memory_order_relaxed);
     const std::size_t piece = std::max(kLeastPiece, n / 2);
     if (n > piece) ring_.announced.store(tail + n, std::memory_order_release);
@@ -335,7 +335,7 @@ class writer {
   }
 
   // There may be something to read: for who sleeps, polls or has notes. After the turn.
-  void offer() noexcept {
+  [[gnu::always_inline]] void offer() noexcept {
     if (ring_.readers.asleep.load(std::memory_order_relaxed) != 0 && ring_.held() > 0) {
       wake(ring_.readers);
     }
