@@ -408,6 +408,9 @@ class queue {
       QUAY_REQUIRES(lock_);
   void take_report_locked(const epoll_event& report, std::uint8_t set, int room) noexcept
       QUAY_REQUIRES(lock_);
+  [[gnu::cold]] bool believe_locked(const token& name, std::uint8_t set) noexcept
+      QUAY_REQUIRES(lock_);
+  [[gnu::noinline]] void narrow_locked(const token& name) noexcept QUAY_REQUIRES(lock_);
   void take_inner_locked(int set, std::uint8_t s, int room) noexcept QUAY_REQUIRES(lock_);
   void take_own_report_locked(std::uint64_t name, int room) noexcept QUAY_REQUIRES(lock_);
   void sync_kernel_timers_locked() noexcept QUAY_REQUIRES(lock_) {

@@ -185,6 +185,51 @@ int queue::identify_locked(slot_index i) noexcept {
   return facts.identity == it.identity ? 0 : ENOENT;
 }
 
+inline void queue::take_report_locked(const epoll_event& report, std::uint8_t set,
+                                      int room) noexcept {
+  const token name = token::unpack(report.data.u64);
+  if (name.index == kNil) {
+    take_own_report_locked(report.data.u64, room);
+    return;
+  }
+  const interest* it = env_.interests.find(name.index, name.generation);
+  if (it == nullptr || !env_.hooked) [[unlikely]] {
+    if (!believe_locked(name, set)) return;
+  }
+  const auto d = static_cast<direction>(name.direction);
+  if (!on_report_locked(name.index, d, report.events)) narrow_locked(name);
+}
+
+// Whether what is reported is the interest's that was registered by that name.
+bool queue::believe_locked(const token& name, std::uint8_t set) noexcept {
+  if (env_.interests.find(name.index, name.generation) == nullptr) {
+    // Registered for a number that was closed since: a zombie, or a report already under way.
+    if (!env_.hooked) rebuild_due_[set] = true;
+    return false;
+  }
+  if (identify_locked(name.index) == 0) return true;
+  rebuild_due_[set] = true;
+  bump(env_.count.stale_dropped);
+  on_vanished_locked(name.index);
+  return false;
+}
+
+// Nobody wants what the kernel reports: it is to report no more, unless that was an edge.
+void queue::narrow_locked(const token& name) noexcept {
+  interest* it = env_.interests.find(name.index, name.generation);
+  if (it == nullptr) return;
+  interest::registration& r = it->dir[name.direction];
+  if (r.armed == 0 || (r.armed & static_cast<std::uint32_t>(EPOLLET)) != 0) return;
+  bump(env_.count.lazy_disarms);
+  if (it->first == kNil) {
+    drop_interest_locked(name.index);
+    return;
+  }
+  if (env_.os.set_modify(sets_[r.set], it->descriptor, disarmed_bits(), name.pack()) == 0) {
+    r.armed = disarmed_bits();
+  }
+}
+
 void queue::take_inner_locked(int set, std::uint8_t s, int room) noexcept {
   constexpr int kAtOnce = 64;
   epoll_event reports[kAtOnce];
@@ -242,40 +287,6 @@ void queue::take_own_report_locked(std::uint64_t name, int room) noexcept {
       break;
     default:
       break;
-  }
-}
-
-void queue::take_report_locked(const epoll_event& report, std::uint8_t set, int room) noexcept {
-  const token name = token::unpack(report.data.u64);
-  if (name.index == kNil) {
-    take_own_report_locked(report.data.u64, room);
-    return;
-  }
-  interest* it = env_.interests.find(name.index, name.generation);
-  if (it == nullptr) {
-    // Registered for a number that was closed since: a zombie, or a report already under way.
-    if (!env_.hooked) rebuild_due_[set] = true;
-    return;
-  }
-  if (!env_.hooked && identify_locked(name.index) != 0) {
-    rebuild_due_[set] = true;
-    bump(env_.count.stale_dropped);
-    on_vanished_locked(name.index);
-    return;
-  }
-  const auto d = static_cast<direction>(name.direction);
-  const bool wanted = on_report_locked(name.index, d, report.events);
-  it = env_.interests.find(name.index, name.generation);
-  if (wanted || it == nullptr) return;
-  interest::registration& r = it->dir[d];
-  if (r.armed == 0 || (r.armed & static_cast<std::uint32_t>(EPOLLET)) != 0) return;
-  bump(env_.count.lazy_disarms);
-  if (it->first == kNil) {
-    drop_interest_locked(name.index);
-    return;
-  }
-  if (env_.os.set_modify(sets_[r.set], it->descriptor, disarmed_bits(), name.pack()) == 0) {
-    r.armed = disarmed_bits();
   }
 }
 

@@ -55,7 +55,7 @@ bool queue::on_report_locked(slot_index on, core::direction d, std::uint32_t eve
       continue;
     }
     wanted = true;
-    activate_locked(i);
+    activate_locked(i, n);
   }
   return wanted;
 }

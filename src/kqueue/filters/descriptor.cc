@@ -139,11 +139,6 @@ void descriptor_filter::expired(queue& q, slot_index i, note& n, std::int64_t,
   if (event(q, i, n)) q.activate_locked(i);
 }
 
-std::uint32_t descriptor_filter::events_now(queue& q, note& n) noexcept {
-  if (q.fresh_locked(n)) return n.descriptor.reported;
-  return q.os().poll_now(q.interest_of_note_locked(n).descriptor, n.descriptor.asks);
-}
-
 void descriptor_filter::check_again(queue& q, slot_index i, note& n) noexcept {
   if (core::timer_heap::running(n) || !q.reserve_timer_locked(false)) return;
   const unsigned next = n.descriptor.backoff * 2u;
@@ -164,8 +159,8 @@ bool descriptor_filter::observed(queue& q, note& n) noexcept {
   return now.eof || now.ready;  // the owner's threshold: NOTE_LOWAT is for what the kernel has
 }
 
-void descriptor_filter::mark_eof(queue& q, note& n, bool eof, bool drained,
-                                 bool both_ways) noexcept {
+void descriptor_filter::change_eof(queue& q, note& n, bool eof, bool drained,
+                                   bool both_ways) noexcept {
   const dialect& d = q.rules();
   std::uint16_t all = EV_EOF;
   if (d.eof_has_nodata) all |= EV_NODATA;
