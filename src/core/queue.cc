@@ -259,12 +259,11 @@ void queue::hear_signals_locked() noexcept {
 
 // --- collecting and waiting -----------------------------------------------------------------------
 
-bool queue::take_glance_locked(const glance* g, int room) noexcept {
-  if (g == nullptr || g->count < 0) return true;
+bool queue::take_seen_locked(const glance& g, int room) noexcept {
   ++harvests_;
-  take_late_reports_locked(g->reports, g->count, room, g->epoch);
+  take_late_reports_locked(g.reports, g.count, room, g.epoch);
   // Some reports fill no room; see drain_locked().
-  return g->count == g->most && ready_.count() < static_cast<std::uint32_t>(room);
+  return g.count == g.most && ready_.count() < static_cast<std::uint32_t>(room);
 }
 
 int queue::harvest_locked(int room) noexcept {

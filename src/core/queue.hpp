@@ -192,7 +192,9 @@ class queue {
     return g.count == 0;
   }
   // Takes in what was seen, if anybody looked; true: there may be more to see.
-  bool take_glance_locked(const glance* g, int room) noexcept QUAY_REQUIRES(lock_);
+  bool take_glance_locked(const glance* g, int room) noexcept QUAY_REQUIRES(lock_) {
+    return g == nullptr || g->count < 0 || take_seen_locked(*g, room);
+  }
   // Takes what the kernel has to report, up to about `room` notes, without blocking.
   // Returns 0 or an errno (the public descriptor is gone).
   int harvest_locked(int room) noexcept QUAY_REQUIRES(lock_);
@@ -372,6 +374,7 @@ class queue {
   // Apart, for most sections have nothing to tell even so.
   [[gnu::noinline]] void leave_and_tell(bool ring) noexcept QUAY_RELEASE(lock_);
   void expire_due_locked() noexcept QUAY_REQUIRES(lock_);
+  bool take_seen_locked(const glance& g, int room) noexcept QUAY_REQUIRES(lock_);
   void take_new_signals_locked() noexcept QUAY_REQUIRES(lock_);
   void hear_signals_locked() noexcept QUAY_REQUIRES(lock_);
   bool unheard_locked() const noexcept QUAY_REQUIRES(lock_);

@@ -79,7 +79,9 @@ class call {
       if (posted_ > 0) return {posted_, 0};
     }
     if (What == work::changes || io_.event_count == 0) {
-      return io_.change_count > 0 || still_there(*q, fd_) ? outcome{0, 0} : fail(EBADF);
+      if (io_.change_count == 0 && !still_there(*q, fd_)) [[unlikely]]
+        return fail(EBADF);
+      return {0, 0};
     }
     if constexpr (What != work::changes) {
       if (!valid) return fail(EINVAL);

@@ -157,15 +157,15 @@ class queue final : public core::queue {
                           filter& f) noexcept QUAY_REQUIRES(lock());
   void drop_locked(core::slot_index i, bool keep_registration) noexcept QUAY_REQUIRES(lock());
   void unlink_locked(core::slot_index i, bool keep_registration) noexcept QUAY_REQUIRES(lock());
-  void scan_locked(sink& out) noexcept QUAY_REQUIRES(lock());
+  [[gnu::always_inline]] void scan_locked(sink& out) noexcept QUAY_REQUIRES(lock());
   // The note is off the ready list. Whether it is there again, or will be: a level.
   template <class Filter>
-  bool serve_locked(core::slot_index i, core::note& n, Filter& f, sink& out) noexcept
-      QUAY_REQUIRES(lock());
+  [[gnu::always_inline]] bool serve_locked(core::slot_index i, core::note& n, Filter& f,
+                                           sink& out) noexcept QUAY_REQUIRES(lock());
   // Whether the event stays pending: a level.
   template <class Filter>
-  bool deliver_locked(core::slot_index i, core::note& n, Filter& f, sink& out) noexcept
-      QUAY_REQUIRES(lock());
+  [[gnu::always_inline]] bool deliver_locked(core::slot_index i, core::note& n, Filter& f,
+                                             sink& out) noexcept QUAY_REQUIRES(lock());
   bool kernel_repeats_locked(const core::note& n) noexcept QUAY_REQUIRES(lock());
   void denied_locked(core::slot_index i) noexcept QUAY_REQUIRES(lock());
   void keep_ext_locked(core::note& n, const core::event& change) noexcept QUAY_REQUIRES(lock());

@@ -94,51 +94,6 @@ void queue::on_changed_locked(int fd, bool writing) noexcept {
 
 // --- scanning -------------------------------------------------------------------------------------
 
-void queue::scan_locked(sink& out) noexcept {
-  bool put_back = false;
-  ready_locked().fetch_ahead();
-  for (std::uint32_t left = ready_locked().count(); left > 0 && out.filled < out.room; --left) {
-    const slot_index i = ready_locked().take_first();
-    if (i == kNil) break;  // a filter's event function took notes off the list
-    note& n = at(i);
-    if (n.status & state::kDisabled) continue;  // active stays: enabling queues it again
-    const bool stays = n.filter == EVFILT_USER ? serve_locked(i, n, user_filter, out)
-                                               : serve_locked(i, n, filter_of(n), out);
-    if (closed_locked()) return;
-    put_back = stays || put_back;
-  }
-  occupied_locked(put_back || !ready_locked().empty());
-}
-
-template <class Filter>
-bool queue::serve_locked(slot_index i, note& n, Filter& f, sink& out) noexcept {
-  if (f.on_descriptor() && !env().hooked && !fresh_locked(n) &&
-      identify_locked(n.descriptor.interest) != 0) {
-    core::bump(env().count.stale_dropped);
-    on_vanished_locked(n.descriptor.interest);
-    return false;
-  }
-  const bool ask = !(n.status & state::kForced) && (f.on_descriptor() || !(n.flags & EV_ONESHOT));
-  const std::uint32_t life = n.generation;
-  const bool denied = ask && !f.event(*this, i, n);
-  if (f.lets_go()) {
-    if (closed_locked()) return false;
-    // Dropped, or disabled, while the queue was let go.
-    if (env().notes.find(i, life & core::token::kGenerationMask) == nullptr) return false;
-    if (n.status & state::kDisabled) return false;
-    // Queued anew meanwhile: a level is told now; an edge that came is looked at again.
-    if (!denied && (n.status & state::kQueued) && !(n.flags & EV_CLEAR)) {
-      ready_locked().remove(i);
-    }
-  }
-  if (denied) {
-    n.status &= static_cast<std::uint16_t>(~state::kActive);
-    denied_locked(i);
-    return false;
-  }
-  return deliver_locked(i, n, f, out);
-}
-
 // The kernel's level says ready, the filter says no (a low-water mark, a socket that was never
 // connected, the wrong end of a pipe): twice in a row means that the level is of no use, and the
 // registration turns to edges.
@@ -155,7 +110,7 @@ void queue::denied_locked(slot_index i) noexcept {
 }
 
 template <class Filter>
-bool queue::deliver_locked(slot_index i, note& n, Filter& f, sink& out) noexcept {
+inline bool queue::deliver_locked(slot_index i, note& n, Filter& f, sink& out) noexcept {
   const dialect& d = rules();
   core::event e;
   e.ident = n.ident;
@@ -197,6 +152,51 @@ bool queue::deliver_locked(slot_index i, note& n, Filter& f, sink& out) noexcept
     ready_locked().append(i, n);
   }
   return true;
+}
+
+template <class Filter>
+inline bool queue::serve_locked(slot_index i, note& n, Filter& f, sink& out) noexcept {
+  if (f.on_descriptor() && !env().hooked && !fresh_locked(n) &&
+      identify_locked(n.descriptor.interest) != 0) {
+    core::bump(env().count.stale_dropped);
+    on_vanished_locked(n.descriptor.interest);
+    return false;
+  }
+  const bool ask = !(n.status & state::kForced) && (f.on_descriptor() || !(n.flags & EV_ONESHOT));
+  const std::uint32_t life = n.generation;
+  const bool denied = ask && !f.event(*this, i, n);
+  if (f.lets_go()) {
+    if (closed_locked()) return false;
+    // Dropped, or disabled, while the queue was let go.
+    if (env().notes.find(i, life & core::token::kGenerationMask) == nullptr) return false;
+    if (n.status & state::kDisabled) return false;
+    // Queued anew meanwhile: a level is told now; an edge that came is looked at again.
+    if (!denied && (n.status & state::kQueued) && !(n.flags & EV_CLEAR)) {
+      ready_locked().remove(i);
+    }
+  }
+  if (denied) {
+    n.status &= static_cast<std::uint16_t>(~state::kActive);
+    denied_locked(i);
+    return false;
+  }
+  return deliver_locked(i, n, f, out);
+}
+
+inline void queue::scan_locked(sink& out) noexcept {
+  bool put_back = false;
+  ready_locked().fetch_ahead();
+  for (std::uint32_t left = ready_locked().count(); left > 0 && out.filled < out.room; --left) {
+    const slot_index i = ready_locked().take_first();
+    if (i == kNil) break;  // a filter's event function took notes off the list
+    note& n = at(i);
+    if (n.status & state::kDisabled) continue;  // active stays: enabling queues it again
+    const bool stays = n.filter == EVFILT_USER ? serve_locked(i, n, user_filter, out)
+                                               : serve_locked(i, n, filter_of(n), out);
+    if (closed_locked()) return;
+    put_back = stays || put_back;
+  }
+  occupied_locked(put_back || !ready_locked().empty());
 }
 
 // A level that the kernel holds too needs no place in the list: it is reported again. But watchers of
