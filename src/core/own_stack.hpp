@@ -2,8 +2,9 @@
 //
 // What: memory that needs no question whether it can be touched: the frames of a function's callers, just
 //       above its own.
-// Contract: says yes of nothing but the calling thread's stack, and of the 64 KiB above the frame. (Only
-//           of the first thread may that be more than there is: above its arguments and environment.)
+// Contract: says yes of nothing but the 64 KiB above the frame, and of a thread's own stack of nothing beyond its
+//           end. Of the first thread's, and of stacks that the program made (coroutines, handlers), where they end
+//           is not known: a bad pointer to just above one is not found out.
 #pragma once
 
 #include <cstddef>

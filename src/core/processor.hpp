@@ -3,6 +3,7 @@
 // What: hints to the processor.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 
 namespace quay::core {
@@ -15,6 +16,18 @@ inline void pause() noexcept {
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   asm volatile("yield");
+#endif
+}
+
+// Adds to a figure that no other thread knows, in one instruction: a signal handler comes before it or
+// after. Returns what the figure was before.
+template <class T>
+T add_undivided(std::atomic<T>& figure, T by) noexcept {
+#if defined(__x86_64__)
+  asm volatile("xadd %0, %1" : "+r"(by), "+m"(figure) : : "cc");
+  return by;
+#else
+  return figure.fetch_add(by, std::memory_order_relaxed);
 #endif
 }
 

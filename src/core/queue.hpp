@@ -409,7 +409,7 @@ class queue {
   // Takes in reports, from inner sets about `room` at most.
   void take_reports_locked(const epoll_event* reports, int n, int room) noexcept
       QUAY_REQUIRES(lock_);
-  void take_report_locked(const epoll_event& report, std::uint8_t set, int room) noexcept
+  inline void take_report_locked(const epoll_event& report, std::uint8_t set, int room) noexcept
       QUAY_REQUIRES(lock_);
   [[gnu::cold]] bool believe_locked(const token& name, std::uint8_t set) noexcept
       QUAY_REQUIRES(lock_);

@@ -5,7 +5,8 @@
 // Contract: semantics/kqueue.md 1.6.
 // Locking: every function is called under the queue's mutex and must not block, allocate or call
 //          user code.
-// Arguments: `i` names the note `n`.
+// Arguments: `i` names the note `n`, which stays where it is. After a function of a source that lets the queue go it may
+//            have another life: its generation tells.
 #pragma once
 
 #include "core/host.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: how long a waiter watches user-space state before it sleeps in the kernel.
+// What: how long a waiter watches user-space state before it sleeps in the kernel, and how long who has
+//       seen something waits for more.
 // Contract: waking a sleeping CPU costs tens of microseconds, a hand-over to a spinning one a few
 //           hundred nanoseconds. The budget doubles when watching paid off and halves when not,
 //           up to the tunable spin_us; a sleep that was so short that watching would have paid off

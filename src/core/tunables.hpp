@@ -10,6 +10,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/processor.hpp"
+
 namespace quay::core {
 
 struct tunables {
@@ -57,13 +59,9 @@ struct counters {
 
 // Counts; returns what the figure was before. A locked instruction only where there are threads.
 template <class T, class By>
-inline T add_to(std::atomic<T>& c, By by) noexcept {
-  if (__libc_single_threaded == 0) {
-    return c.fetch_add(static_cast<T>(by), std::memory_order_relaxed);
-  }
-  const T before = c.load(std::memory_order_relaxed);
-  c.store(static_cast<T>(before + static_cast<T>(by)), std::memory_order_relaxed);
-  return before;
+T add_to(std::atomic<T>& c, By by) noexcept {
+  return __libc_single_threaded != 0 ? add_undivided(c, static_cast<T>(by))
+                                     : c.fetch_add(static_cast<T>(by), std::memory_order_relaxed);
 }
 inline void bump(std::atomic<std::uint64_t>& c) noexcept { add_to(c, 1); }
 

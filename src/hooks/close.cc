@@ -48,10 +48,13 @@ constinit original<int(DIR*)> libc_closedir{"closedir"};
   libc_closedir.get();
 }
 
-// Announces one number for as long as it lives.
+// The number if it concerns the library, which costs a system call to know, -1 if not.
+int if_concerned(int fd) noexcept { return quay_hook_concerns(fd) ? fd : -1; }
+
+// Announces one number that concerns the library, for as long as it lives.
 class announcement {
  public:
-  explicit announcement(int fd) noexcept : fd_(quay_hook_concerns(fd) ? fd : -1) {
+  explicit announcement(int fd) noexcept : fd_(fd) {
     if (fd_ >= 0) quay_hook_closing(fd_);
   }
   ~announcement() {
@@ -170,26 +173,26 @@ QUAY_HOOK void closefrom(int first) noexcept {
 }
 
 QUAY_HOOK int fclose(FILE* stream) {
-  const announcement telling(fileno(stream));
+  const announcement telling(if_concerned(fileno(stream)));
   return libc_fclose.get()(stream);
 }
 
 QUAY_HOOK FILE* freopen(const char* path, const char* mode, FILE* stream) {
-  const announcement telling(fileno(stream));
+  const announcement telling(if_concerned(fileno(stream)));
   return libc_freopen.get()(path, mode, stream);
 }
 
 QUAY_HOOK FILE* freopen64(const char* path, const char* mode, FILE* stream) {
-  const announcement telling(fileno(stream));
+  const announcement telling(if_concerned(fileno(stream)));
   return libc_freopen64.get()(path, mode, stream);
 }
 
 QUAY_HOOK int pclose(FILE* stream) {
-  const announcement telling(fileno(stream));
+  const announcement telling(if_concerned(fileno(stream)));
   return libc_pclose.get()(stream);
 }
 
 QUAY_HOOK int closedir(DIR* folder) {
-  const announcement telling(dirfd(folder));
+  const announcement telling(if_concerned(dirfd(folder)));
   return libc_closedir.get()(folder);
 }

@@ -29,6 +29,7 @@ namespace quay::host {
 namespace {
 
 constexpr std::uintptr_t kPage = 4096;
+
 bool page_reads(std::uintptr_t at) noexcept {
   // Eight bytes that stay within the page. A null set means "none" to the call: page 0 is no one's.
   const std::uintptr_t word = at & ~std::uintptr_t{7};

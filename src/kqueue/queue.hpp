@@ -147,7 +147,7 @@ class queue final : public core::queue {
   core::slot_index expected_locked(const core::token& which, std::int16_t filter,
                                    std::uintptr_t ident) noexcept QUAY_REQUIRES(lock());
   int create_locked(core::event& change, filter& f) noexcept QUAY_REQUIRES(lock());
-  // These two for any filter, and for those that are known by their type.
+  // The templates: for any filter, and for those that are known by their type.
   template <class Filter>
   int modify_locked(core::slot_index i, core::event& change, Filter& f) noexcept
       QUAY_REQUIRES(lock());

@@ -4,6 +4,7 @@
 // Contract: semantics/ports.md 2.7, 2.8 and 3.2 to 3.8, with the improvements it recommends: nothing
 //           is consumed that cannot be stored, a met request is never ETIME, never early.
 #include <cerrno>
+#include <cstdint>
 #include <utility>
 
 #include "core/own_stack.hpp"
@@ -219,7 +220,8 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
   if (want == 0) return {0, 0};
   const core::own_stack mine;
   if (!mine.writes(env_.os, list, sizeof *list)) return {EFAULT, 0};
-  if (max > 1 && !mine.holds(list, bytes)) {
+  const bool countable = max <= SIZE_MAX / sizeof *list;
+  if (max > 1 && !(countable && mine.holds(list, bytes))) {
     max = static_cast<unsigned>(env_.os.writable_prefix(list, bytes) / sizeof *list);
   }
   if (max < want) return {EFAULT, 0};

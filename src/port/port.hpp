@@ -240,12 +240,12 @@ class port {
   [[gnu::cold]] bool pass_deferred(int events, void* user) noexcept;
 
   // --- queue (slot_list.hpp, slots.cc) ---
-  slot_index take_free_locked() noexcept;
-  void give_back_locked(slot_index i, slot& s) noexcept;
-  void append_locked(slot_index i, slot& s) noexcept;
-  void unlink_locked(slot& s) noexcept;
-  void withdraw_locked(slot& s) noexcept;  // queued -> idle
-  void release_locked(slot_index i, slot& s) noexcept;
+  inline slot_index take_free_locked() noexcept;
+  inline void give_back_locked(slot_index i, slot& s) noexcept;
+  inline void append_locked(slot_index i, slot& s) noexcept;
+  inline void unlink_locked(slot& s) noexcept;
+  inline void withdraw_locked(slot& s) noexcept;  // queued -> idle
+  inline void release_locked(slot_index i, slot& s) noexcept;
   [[gnu::cold]] void tell_of_room_locked() noexcept;
   void put_back_locked(slot_index i) noexcept;  // idle -> queued, in its place
   void link_in_order_locked(slot_index i) noexcept;
@@ -276,7 +276,8 @@ class port {
 
   // --- delivery (delivery.cc) ---
   unsigned take_locked(port_event_t* list, unsigned max, std::uint32_t since) noexcept;
-  bool deliver_locked(slot_index i, slot& s, port_event_t& out, std::uint32_t since) noexcept;
+  inline bool deliver_locked(slot_index i, slot& s, port_event_t& out,
+                             std::uint32_t since) noexcept;
   [[gnu::cold]] bool deliver_if_wanted_locked(slot_index i, port_event_t& out) noexcept;
   void refresh_locked(slot& s) noexcept;
   static void store_alert(port_event_t& out, const alert_record& a) noexcept;

@@ -142,7 +142,7 @@ class walk_limit {
 };
 
 struct alignas(64) shared_state {
-  // All that every send and every get write, in one cache line.
+  // What every send writes and every get too, in one cache line.
   host::biased_mutex lock;
   std::uint64_t order;  // the last place given away
   std::atomic<std::uint32_t> queued;
@@ -202,5 +202,7 @@ struct alignas(64) shared_state {
     return (bytes + 4095) & ~std::size_t{4095};
   }
 };
+
+static_assert(offsetof(shared_state, magic) == 64, "sends and gets share one line");
 
 }  // namespace quay::port

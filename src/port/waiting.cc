@@ -8,7 +8,7 @@
 //      signal_locked() until the thread has looked. Only kAsleep needs a system call.
 //   2. While there are waiters one of them is the leader or has been signalled: nobody sleeps with
 //      nobody looking at the kernel.
-// Wakeups: port::leave() signals next_to_wake_locked() at the end of every locked section.
+// Wakeups: port::leave() signals next_to_wake_locked() at the end of every locked section, if anybody waits.
 #include <algorithm>
 #include <cerrno>
 

@@ -23,11 +23,11 @@ class read_filter_type final : public descriptor_filter {
  public:
   constexpr read_filter_type() noexcept : descriptor_filter(false) {}
 
-  bool event(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+  bool event(queue& q, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
     const interest& it = q.interest_of_note_locked(n);
     if (it.kind == object::kqueue) return nested(q, n);
     if (it.kind == object::owned) return observed(q, n);
-    if (!it.pollable) return file(q, i, n);
+    if (!it.pollable) return file(q, n);
     return polled(q, n);
   }
 
@@ -137,7 +137,7 @@ class read_filter_type final : public descriptor_filter {
     return it.kind == object::stream_socket && tcp(q, it);
   }
 
-  static bool file(queue& q, slot_index, note& n) noexcept QUAY_REQUIRES(q.lock()) {
+  static bool file(queue& q, note& n) noexcept QUAY_REQUIRES(q.lock()) {
     interest& it = q.interest_of_note_locked(n);
     if (!is_file(it.kind)) {
       n.data = 0;

@@ -71,7 +71,7 @@ class vnode_filter_type final : public filter {
     n.sfflags = request;
     n.flags &= static_cast<std::uint16_t>(~EV_EOF);
     q.retire_locked(i);
-    if (const int error = subscribe(q, i, n, now.directory); error != 0) return error;
+    if (const int error = subscribe(q, n, now.directory); error != 0) return error;
     if (q.os().file_now(it.descriptor, now) == 0) remember(n, now);
     n.data = 0;
     n.fflags = 0;
@@ -84,13 +84,13 @@ class vnode_filter_type final : public filter {
     return n.fflags != 0 || (n.flags & EV_EOF) != 0;
   }
 
-  int touch(queue& q, slot_index i, note& n, core::event& change) noexcept override
+  int touch(queue& q, slot_index, note& n, core::event& change) noexcept override
       QUAY_REQUIRES(q.lock()) {
     n.sfflags = change.fflags;
     if (!(q.rules().has_keep_udata && (change.flags & EV_KEEPUDATA))) n.udata = change.udata;
     file_state now{};
     if (q.os().file_now(q.interest_of_note_locked(n).descriptor, now) != 0) return EBADF;
-    return subscribe(q, i, n, now.directory);
+    return subscribe(q, n, now.directory);
   }
 
   int evaluate(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
@@ -119,7 +119,7 @@ class vnode_filter_type final : public filter {
         n.flags |= EV_EOF;
         if (d.eof_has_nodata) n.flags |= EV_NODATA;
       }
-      if ((what & change::kMoved) != 0 && now.directory) subscribe(q, i, n, true);
+      if ((what & change::kMoved) != 0 && now.directory) subscribe(q, n, true);
     }
     remember(n, now);
     std::uint32_t wanted = n.sfflags & d.vnode_bits;
@@ -129,8 +129,7 @@ class vnode_filter_type final : public filter {
   }
 
  private:
-  static int subscribe(queue& q, slot_index, note& n, bool directory) noexcept
-      QUAY_REQUIRES(q.lock()) {
+  static int subscribe(queue& q, const note& n, bool directory) noexcept QUAY_REQUIRES(q.lock()) {
     const std::uint32_t request = n.sfflags & q.rules().vnode_bits;
     const slot_index on = n.descriptor.interest;
     const int error = q.watch_file_locked(on, changes_behind(request, directory), false);
