@@ -215,13 +215,13 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
     look_first_locked();
     return {0, st.queued.load(std::memory_order_relaxed)};
   }
-  const std::size_t bytes = sizeof(port_event_t) * std::size_t{max};
+  std::size_t bytes = 0;
+  if (__builtin_mul_overflow(max, sizeof(port_event_t), &bytes)) bytes = SIZE_MAX;
   if (list == nullptr) return {EFAULT, 0};
   if (want == 0) return {0, 0};
   const core::own_stack mine;
   if (!mine.writes(env_.os, list, sizeof *list)) return {EFAULT, 0};
-  const bool countable = max <= SIZE_MAX / sizeof *list;
-  if (max > 1 && !(countable && mine.holds(list, bytes))) {
+  if (max > 1 && !mine.holds(list, bytes)) {
     max = static_cast<unsigned>(env_.os.writable_prefix(list, bytes) / sizeof *list);
   }
   if (max < want) return {EFAULT, 0};

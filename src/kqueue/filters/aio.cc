@@ -33,12 +33,11 @@ class aio_filter_type final : public filter {
     q.remove_poster_locked();
   }
 
-  bool event(queue&, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+  bool event(queue&, slot_index, note& n) noexcept override {
     return (n.status & state::kTriggered) != 0;
   }
 
-  int touch(queue&, slot_index, note& n, core::event& change) noexcept override
-      QUAY_REQUIRES(q.lock()) {
+  int touch(queue&, slot_index, note& n, core::event& change) noexcept override {
     if (change.flags & EV_ADD) n.udata = change.udata;
     return 0;
   }

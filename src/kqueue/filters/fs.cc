@@ -30,9 +30,7 @@ class fs_filter_type final : public filter {
   void detach(queue& q, slot_index, note&) noexcept override QUAY_REQUIRES(q.lock()) {
     q.unfollow_mounts_locked();
   }
-  bool event(queue&, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
-    return n.fflags != 0;
-  }
+  bool event(queue&, slot_index, note& n) noexcept override { return n.fflags != 0; }
   int touch(queue& q, slot_index, note& n, core::event& change) noexcept override
       QUAY_REQUIRES(q.lock()) {
     n.sfflags = change.fflags;

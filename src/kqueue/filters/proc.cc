@@ -73,7 +73,7 @@ class proc_filter_type final : public filter {
     if (std::exchange(n.process.follows, false)) q.unfollow_processes_locked();
   }
 
-  bool event(queue&, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+  bool event(queue&, slot_index, note& n) noexcept override {
     return n.fflags != 0 || n.process.ended;
   }
 

@@ -55,7 +55,7 @@ class timer_filter_type final : public filter {
     q.owner().return_callout(q.rules());
   }
 
-  bool event(queue&, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+  bool event(queue&, slot_index, note& n) noexcept override {
     return n.data != 0 || (n.status & state::kFailed);
   }
 

@@ -80,7 +80,7 @@ class vnode_filter_type final : public filter {
 
   void detach(queue&, slot_index, note&) noexcept override {}
 
-  bool event(queue&, slot_index, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+  bool event(queue&, slot_index, note& n) noexcept override {
     return n.fflags != 0 || (n.flags & EV_EOF) != 0;
   }
 
