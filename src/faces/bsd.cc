@@ -10,19 +10,13 @@
 #include <quay/quay.h>
 
 #include <cerrno>
-#include <cstddef>
 
 #include "faces/kevent_call.hpp"
 
 namespace {
 
 using layout = quay::kqueue::classic_event;
-static_assert(sizeof(struct kevent) == sizeof(layout) &&
-              offsetof(struct kevent, filter) == offsetof(layout, filter) &&
-              offsetof(struct kevent, flags) == offsetof(layout, flags) &&
-              offsetof(struct kevent, fflags) == offsetof(layout, fflags) &&
-              offsetof(struct kevent, data) == offsetof(layout, data) &&
-              offsetof(struct kevent, udata) == offsetof(layout, udata));
+static_assert(quay::kqueue::is_layout_of<struct kevent, layout>());
 
 int make_queue(bool close_on_exec, bool private_queue, bool copied_on_fork) noexcept {
   const quay::kqueue::dialect& freebsd = *quay::kqueue::find_dialect(QUAY_DIALECT_FREEBSD);

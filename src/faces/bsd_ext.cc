@@ -7,20 +7,12 @@
 #include <sys/event.h>
 #pragma GCC visibility pop
 
-#include <cstddef>
-
 #include "faces/kevent_call.hpp"
 
 namespace {
 
 using layout = quay::kqueue::wide_event;
-static_assert(sizeof(struct kevent) == sizeof(layout) &&
-              offsetof(struct kevent, filter) == offsetof(layout, filter) &&
-              offsetof(struct kevent, flags) == offsetof(layout, flags) &&
-              offsetof(struct kevent, fflags) == offsetof(layout, fflags) &&
-              offsetof(struct kevent, data) == offsetof(layout, data) &&
-              offsetof(struct kevent, udata) == offsetof(layout, udata) &&
-              offsetof(struct kevent, ext) == offsetof(layout, ext));
+static_assert(quay::kqueue::is_layout_of<struct kevent, layout>());
 
 }  // namespace
 

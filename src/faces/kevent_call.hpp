@@ -2,6 +2,7 @@
 //
 // What: kevent() for a face: finds the queue and goes, by the lists there are, to a function of its own.
 // Contract: semantics/kqueue.md section 2. A cancellation point when there is room for events.
+// Locking: none here; kqueue/kevent.hpp takes the queue's mutex.
 #pragma once
 
 #include <pthread.h>

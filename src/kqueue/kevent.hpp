@@ -75,8 +75,8 @@ class call {
         for (int done = 0; done < io_.change_count; done += kBatch) {
           if (!apply_batch(*q, done)) return end_;
         }
+        if (posted_ > 0) return {posted_, 0};
       }
-      if (posted_ > 0) return {posted_, 0};
     }
     if (What == work::changes || io_.event_count == 0) {
       if (io_.change_count == 0 && !still_there(*q, fd_)) [[unlikely]]

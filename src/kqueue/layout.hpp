@@ -5,6 +5,7 @@
 // Invariants: here and not in the faces, so that a scan stores without a call.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "core/note.hpp"
@@ -35,6 +36,20 @@ template <class Layout>
 inline constexpr bool kIsWide = false;
 template <>
 inline constexpr bool kIsWide<wide_event> = true;
+
+// Whether the header's struct kevent is that layout.
+template <class Kevent, class Layout>
+consteval bool is_layout_of() noexcept {
+  if constexpr (kIsWide<Layout>) {
+    if (offsetof(Kevent, ext) != offsetof(Layout, ext)) return false;
+  }
+  return sizeof(Kevent) == sizeof(Layout) && offsetof(Kevent, ident) == offsetof(Layout, ident) &&
+         offsetof(Kevent, filter) == offsetof(Layout, filter) &&
+         offsetof(Kevent, flags) == offsetof(Layout, flags) &&
+         offsetof(Kevent, fflags) == offsetof(Layout, fflags) &&
+         offsetof(Kevent, data) == offsetof(Layout, data) &&
+         offsetof(Kevent, udata) == offsetof(Layout, udata);
+}
 
 template <class Layout>
 void load(const Layout& from, core::event& to) noexcept {

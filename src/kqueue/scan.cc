@@ -193,7 +193,7 @@ inline void queue::scan_locked(sink& out) noexcept {
     if (n.status & state::kDisabled) continue;  // active stays: enabling queues it again
     const bool stays = n.filter == EVFILT_USER ? serve_locked(i, n, user_filter, out)
                                                : serve_locked(i, n, filter_of(n), out);
-    if (closed_locked()) return;
+    if (closed_locked()) return;  // while a filter of the program's was asked
     put_back = stays || put_back;
   }
   occupied_locked(put_back || !ready_locked().empty());

@@ -5,6 +5,7 @@
 //           allocates or fails but take_free_locked, at the limit.
 // Invariants: the store to slot.state is what makes a change real (shared.hpp, 1); everything a
 //             slot's new state needs is written before it, every list is changed after it.
+// Locking: the port's lock, throughout.
 // Arguments: `s` is the slot of number `i`.
 #pragma once
 

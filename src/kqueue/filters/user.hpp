@@ -5,6 +5,7 @@
 // Contract: semantics/kqueue.md 5.8 and 7 rows 30, 50-52, 55; seed dragonfly-kern_event.c.
 // Invariants: the note's fflags (24 bits) and data are the event's state; kTriggered is the
 //             trigger. The scan zeroes nothing of a user note: what a delivery clears is said here.
+// Locking: the queue's mutex, as for every source.
 #pragma once
 
 #include <sys/event.h>
