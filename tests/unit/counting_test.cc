@@ -4,7 +4,6 @@
 // Contract: core/tunables.hpp, add_to.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/single_threaded.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,12 +49,12 @@ void count_one(int) {
   g_handled = g_handled + 1;
 }
 
-// In a child of fork, which has one thread, although libc remembers those that the tests before have begun.
+// In a child of fork. It tells something in a process of its own, as ctest runs it: where tests before have begun threads,
+// libc remembers them, and the instruction is a locked one.
 TEST(Counting, AHandlerLosesNoCountOfTheThreadThatItInterrupts) {
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    __libc_single_threaded = 1;
     struct sigaction count {};
     count.sa_handler = count_one;
     sigaction(SIGALRM, &count, nullptr);
