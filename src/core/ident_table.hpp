@@ -83,11 +83,12 @@ class ident_table {
     return b < buckets_ ? heads_[b] : kNil;
   }
   std::size_t bucket(std::int16_t filter, std::uintptr_t ident) const noexcept {
-    // Identifiers are often small numbers or aligned pointers: multiply, take the high bits.
+    // Identifiers are often small numbers, used in turn, or aligned pointers: neighbours stay together, and
+    // groups of them are scattered by the high bits of a product.
+    const std::uint64_t group = static_cast<std::uint64_t>(ident) / kGroup;
     const std::uint64_t key =
-        (static_cast<std::uint64_t>(ident) ^ (static_cast<std::uint64_t>(filter) << 48)) *
-        0x9e3779b97f4a7c15u;
-    return static_cast<std::size_t>(key >> shift_);
+        (group ^ (static_cast<std::uint64_t>(filter) << 48)) * 0x9e3779b97f4a7c15u;
+    return static_cast<std::size_t>((key >> shift_) + ident % kGroup) & (buckets_ - 1);
   }
   void rehash(growable<slot_index>& fresh, std::size_t wanted) noexcept {
     const std::size_t before = buckets_;
@@ -105,6 +106,8 @@ class ident_table {
     }
     heads_.swap(fresh);
   }
+
+  static constexpr std::uintptr_t kGroup = 64;
 
   arena<note>& notes_;
   growable<slot_index> heads_;

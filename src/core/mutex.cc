@@ -32,7 +32,11 @@ void mutex::lock_slowly() noexcept {
   // CPU is usually gone within a microsecond; on one CPU spinning would only delay it.
   for (;;) {
     for (backoff spin; spin.look_away();) {
-      if (word_.load(std::memory_order_relaxed) == 0 && try_take()) return;
+      // A holder that takes it again and again leaves it free for some nanoseconds each time.
+      for (int looks = 0; looks < 4; ++looks) {
+        if (word_.load(std::memory_order_relaxed) == 0 && try_take()) return;
+        pause();
+      }
     }
     asleep_.store(1, std::memory_order_relaxed);
     // Without the barrier the holder may overlook the mark: then the sleep is a brief one.

@@ -321,7 +321,7 @@ bool queue::watch_locked(std::int64_t deadline, int room) noexcept {
     seen = spin_.watch(env_.os, longest_watch(), left, [this] {
       return spinners_view().count() != 0 || closing_.load(std::memory_order_acquire);
     });
-    if (seen) gather(static_cast<std::uint32_t>(room), [this] { return ready_count(); });
+    if (seen) gather(room);
   }
   if (seen) bump(env_.count.spin_hits);
   return seen;

@@ -202,6 +202,10 @@ class queue {
   // mutex meanwhile and takes in what the kernel reported. Returns 0 or an errno (EINTR, EBADF).
   // A cancelled thread is unwound from here: what was reported to it is taken in all the same.
   int sleep_locked(std::int64_t deadline, int room) QUAY_REQUIRES(lock_);
+  // Where other threads post one event after the other: before the mutex is taken, waits for more.
+  void gather_stream(int room) noexcept {
+    if (gathering_.pays()) gather(room);
+  }
 
   // Notes that other threads make ready without the kernel (user events) come and go.
   void add_poster_locked() noexcept QUAY_REQUIRES(lock_) {
@@ -320,6 +324,13 @@ class queue {
   note& at(slot_index i) noexcept { return env_.notes.at(i); }
   interest& interest_at(slot_index i) noexcept { return env_.interests.at(i); }
 
+  void gather(int room) noexcept {
+    const ready_list& ready = spinners_view();
+    gathering_.wait(static_cast<std::uint32_t>(room), [&ready, from = ready.taken()]() mutable {
+      from = ready.fetch_news(from);
+      return ready.count();
+    });
+  }
   // Nothing was found: whether the next poll may ask the kernel alone.
   void found_nothing_locked() noexcept QUAY_REQUIRES(lock_) {
     // Nobody rings for what is posted to a private queue.
@@ -437,7 +448,7 @@ class queue {
   // Watches for a post of another thread before sleeping; releases the mutex meanwhile. True when
   // sleeping is not called for.
   bool watch_locked(std::int64_t deadline, int room) noexcept QUAY_REQUIRES(lock_);
-  // The list as a thread without the mutex may see it: only its count, which is atomic.
+  // The list as a thread without the mutex may see it: its count and hints, which are atomic.
   const ready_list& spinners_view() const noexcept QUAY_NO_ANALYSIS { return ready_; }
   bool ring_needed_locked() const noexcept QUAY_REQUIRES(lock_) {
     return !ready_.empty() && !bell_rung_ && (bell_.sleepers > 0 || bell_.pollable);
@@ -486,6 +497,7 @@ class queue {
   std::size_t mounts_count_ QUAY_GUARDED_BY(lock_) = 0;
   std::int64_t timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
   std::int64_t wall_timer_armed_ QUAY_GUARDED_BY(lock_) = kNever;
+  gathering gathering_;                    // atomic
   adaptive_spin spin_;                     // atomic
   std::atomic<std::uint32_t> ringing_{0};  // threads between deciding to ring and having rung
   std::atomic<bool> closing_{false};       // for spinners, which do not hold the mutex

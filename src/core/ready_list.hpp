@@ -30,8 +30,12 @@ class ready_list {
     n.next = kNil;
     n.prev = tail_;
     (tail_ != kNil ? notes_.at(tail_).next : head_) = i;
+    if (!alone()) {
+      // Notes that were made in turn lie side by side, and are often posted in turn.
+      if (const slot_index step = i - tail_; step + 1 <= 2) fetch_note(i + kNextPosts * step);
+      remember(i);
+    }
     tail_ = i;
-    if (!alone()) remember(i);
     set_count(count() + 1);
   }
 
@@ -49,15 +53,28 @@ class ready_list {
   void fetch_ahead() const noexcept {
     if (alone()) return;
     const std::uint32_t some = count() < kAhead ? count() : kAhead;
-    for (std::uint32_t k = 1; k < some; ++k) fetch(taken_ + k);
+    for (std::uint32_t k = 1; k < some; ++k) fetch(taken() + k);
   }
+
+  // For who waits without the mutex until it pays to take it: what is queued meanwhile is on its way here
+  // already. Called again and again with what it returned, at first with taken().
+  std::uint32_t fetch_news(std::uint32_t from) const noexcept {
+    // The last note, and the last line of lately_, are still being written to.
+    const std::uint32_t end =
+        (appended_.load(std::memory_order_relaxed) - 1) & ~(kIndicesPerLine - 1);
+    const auto news = static_cast<std::int32_t>(end - from);
+    if (news > static_cast<std::int32_t>(kLately)) from = end - kLately;
+    for (; static_cast<std::int32_t>(end - from) > 0; ++from) fetch(from);
+    return from;
+  }
+  std::uint32_t taken() const noexcept { return taken_.load(std::memory_order_relaxed); }
 
   slot_index take_first() noexcept {
     const slot_index i = head_;
     if (i == kNil) return kNil;
     if (!alone()) {
-      if (count() > kAhead) fetch(taken_ + kAhead);
-      ++taken_;
+      if (count() > kAhead) fetch(taken() + kAhead);
+      taken_.store(taken() + 1, std::memory_order_relaxed);
     }
     note& n = notes_.at(i);
     head_ = n.next;
@@ -69,15 +86,22 @@ class ready_list {
   }
 
  private:
-  static constexpr std::uint32_t kLately = 128;
+  static constexpr std::uint32_t kLately = 512;
+  static constexpr std::uint32_t kIndicesPerLine = kCacheLine / sizeof(slot_index);
   static constexpr std::uint32_t kAhead = 8;  // notes
+  static constexpr std::uint32_t kNextPosts = 4;
 
   void remember(slot_index i) noexcept {
-    if (count() == 0) taken_ = appended_;
-    lately_[appended_++ % kLately] = i;
+    const std::uint32_t position = appended_.load(std::memory_order_relaxed);
+    if (count() == 0) taken_.store(position, std::memory_order_relaxed);
+    lately_[position % kLately].store(i, std::memory_order_relaxed);
+    appended_.store(position + 1, std::memory_order_relaxed);
   }
   void fetch(std::uint32_t position) const noexcept {
-    const auto* first = reinterpret_cast<const char*>(&notes_.at(lately_[position % kLately]));
+    fetch_note(lately_[position % kLately].load(std::memory_order_relaxed));
+  }
+  void fetch_note(slot_index i) const noexcept {
+    const char* const first = notes_.place(i);
     fetch_for_writing(first);
     fetch_for_writing(first + kCacheLine);
   }
@@ -88,11 +112,11 @@ class ready_list {
   slot_index tail_ = kNil;
   // Written under the queue's mutex; a spinning waiter reads it without.
   std::atomic<std::uint32_t> count_{0};
-  // What was appended, in this order, and where taking has got to: a hint, which removals, and what was queued without threads, put wrong until
-  // the list is empty.
-  std::uint32_t appended_ = 0;
-  std::uint32_t taken_ = 0;
-  slot_index lately_[kLately] = {};
+  // What was appended, in this order, and where taking has got to: a hint, which removals, and what was
+  // queued without threads, put wrong until the list is empty. A waiter reads it without the mutex.
+  std::atomic<std::uint32_t> appended_{0};
+  std::atomic<std::uint32_t> taken_{0};
+  alignas(kCacheLine) std::atomic<slot_index> lately_[kLately] = {};
 };
 
 }  // namespace quay::core

@@ -6,9 +6,10 @@
 //           hundred nanoseconds. The budget doubles when watching paid off and halves when not,
 //           up to the tunable spin_us; a sleep that was so short that watching would have paid off
 //           raises it to that. On one CPU there is no watching.
-// Locking: none; budget is a hint, read and written relaxed.
+// Locking: none; what is remembered is a hint, read and written relaxed.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -17,19 +18,50 @@
 
 namespace quay::core {
 
-// A poster that has just begun usually goes on: taking its events one by one would make both sides
-// fight for the mutex. Waits as long as what lies there grows, some microseconds at most.
-template <class Count>
-void gather(std::uint32_t room, Count count) noexcept {
-  if (room <= 1) return;
-  std::uint32_t before = count();
-  for (int pauses = 8; pauses <= 64; pauses *= 2) {
-    for (int i = 0; i < pauses; ++i) pause();
-    const std::uint32_t now = count();
-    if (now == before || now >= room) return;
-    before = now;
+// A poster that has begun usually goes on, and who takes its events a few at a time fights with it for the
+// lock and for all that the lock guards. So who has seen some waits as long as more come, some microseconds
+// at most; how long a first look is, the waits before have shown. docs/decisions/0013.
+class gathering {
+ public:
+  // Events have been coming in a stream: it pays to wait for them before the lock is taken.
+  bool pays() const noexcept {
+    return first_.load(std::memory_order_relaxed) >= kLongest / 2 && many_cpus();
   }
-}
+
+  // `count` tells how many there are; `room` can be taken at once. A few times as many are worth waiting
+  // for: the poster is disturbed once, and not for each roomful.
+  template <class Count>
+  void wait(std::uint32_t room, Count count) noexcept {
+    const std::uint32_t most = room < kMany / kRoomfuls ? room * kRoomfuls : kMany;
+    std::uint32_t seen = count();
+    if (room <= 1 || seen >= most) return;
+    const int first = first_.load(std::memory_order_relaxed);
+    // Both sides may be in a step in which a short look never sees the next event come.
+    const bool tries_long = (waits_.fetch_add(1, std::memory_order_relaxed) & 31) == 31;
+    std::uint32_t came = 0;
+    int pauses = tries_long ? kLongest : first;
+    for (int left = kMost; left > 0 && seen < most; left -= pauses) {
+      if (came != 0 && pauses < kLongest) pauses *= 2;
+      for (int i = 0; i < pauses; ++i) pause();
+      const std::uint32_t now = count();
+      if (now <= seen) break;
+      came += now - seen;
+      seen = now;
+    }
+    const int next = came >= kStream ? first * 2 : first / 2;
+    first_.store(std::clamp(next, kShortest, kLongest), std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr int kShortest = 8;  // pauses, of some 20 ns each
+  static constexpr int kLongest = 64;
+  static constexpr int kMost = 256;
+  static constexpr std::uint32_t kRoomfuls = 4;
+  static constexpr std::uint32_t kMany = 1024;
+  static constexpr std::uint32_t kStream = 8;  // events in one wait
+  std::atomic<int> first_{kShortest};
+  std::atomic<std::uint32_t> waits_{0};
+};
 
 class adaptive_spin {
  public:

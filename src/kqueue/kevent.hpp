@@ -212,6 +212,7 @@ class call {
     sink out{io_.events, kIsWide<Layout>, most, 0};
     int error = 0;
     std::uint32_t life = 0;
+    if (!poll && most > 1) q.gather_stream(most);
     {
       core::queue::section hold(q);
       if (!q.matches_locked(fd_)) return fail(EBADF);

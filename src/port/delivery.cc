@@ -54,6 +54,11 @@ class limit {
   bool polls_ = false;
 };
 
+// Nobody has a say in its delivery, and nothing but the queue knows of it.
+bool is_plain(const slot& s) noexcept {
+  return s.traits == 0 && s.source != PORT_SOURCE_FD && s.fd < 0;
+}
+
 }  // namespace
 
 class port::enrolment {
@@ -178,11 +183,42 @@ bool port::deliver_if_wanted_locked(slot_index i, port_event_t& out) noexcept {
   return wanted;
 }
 
+// The plain events at the head of the queue. Their slots become free in the order in which they are linked.
+inline unsigned port::take_run_locked(port_event_t* list, unsigned max) noexcept {
+  shared_state& st = *state_;
+  const slot_index first = st.head;
+  if (first == kNil) return 0;
+  slot* s = &slot_at(first);
+  if (!is_plain(*s)) return 0;
+  // The slots of a stream lie side by side, in another processor's cache, and one leads to the next.
+  for (slot_index k = 1; k < max && k < kAhead && first + k <= st.tail; ++k) ask_for(first + k);
+  slot_index i = first;
+  for (unsigned n = 0;;) {
+    if (i + kAhead <= st.tail) ask_for(i + kAhead);
+    list[n++] = {s->events, s->source, 0, static_cast<uintptr_t>(s->object),
+                 reinterpret_cast<void*>(static_cast<uintptr_t>(s->user))};
+    commit(*s, slot_state::free);
+    const slot_index next = s->next;
+    slot& behind = slot_at(next);
+    if (n < max && next != kNil && is_plain(behind)) {
+      i = next;
+      s = &behind;
+      continue;
+    }
+    st.head = next;
+    (next != kNil ? behind.prev : st.tail) = kNil;
+    st.queued.store(st.queued.load(std::memory_order_relaxed) - n, std::memory_order_release);
+    give_back_locked(first, i, *s, n);
+    st.delivered += n;
+    return n;
+  }
+}
+
 unsigned port::take_locked(port_event_t* list, unsigned max, std::uint32_t since) noexcept {
   shared_state& st = *state_;
-  unsigned stored = 0;
   // What the program sends again from its say is for the next call.
   const std::uint64_t last = st.order;
+  unsigned stored = take_run_locked(list, max);
   walk_limit to(most_slots_);
   for (slot_index i = st.head; i != kNil && stored < max && slot_at(i).order <= last;) {
     slot& s = slot_at(i);
@@ -208,6 +244,8 @@ unsigned port::take_locked(port_event_t* list, unsigned max, std::uint32_t since
 
 outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespec* timeout,
                   bool single) {
+  limit until(env_, timeout);
+  if (max > 1 && gathering_.pays() && until.read() == 0 && !until.polls()) gather(max);
   section hold(*this);
   if (hold.error() != 0) return {hold.error(), 0};
   shared_state& st = *state_;
@@ -227,7 +265,6 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
   if (max < want) return {EFAULT, 0};
 
   const std::uint32_t since = st.looks;  // events of earlier looks have waited
-  limit until(env_, timeout);
   enrolment me(*this);
   for (bool asleep_before = false;; asleep_before = true) {
     if (const std::uint32_t due = std::exchange(st.processes[me_].due, 0); due != 0) {

@@ -254,7 +254,7 @@ int port::post(int source, int events, std::uint64_t object, void* user,
   look_first_locked();  // what the kernel has to report happened before
   const slot_index i = take_free_locked();
   if (i == kNil) return EAGAIN;
-  slot& s = slot_at(i);
+  slot& s = known_slot(i);
   s.source = static_cast<std::uint16_t>(source);
   s.events = events;
   s.object = object;

@@ -36,6 +36,9 @@ inline constexpr int kMountsOfFiles =
 // Disarms of a registration in a row before it turns one-shot.
 inline constexpr std::uint8_t kPatience = 2;
 
+// How many slots ahead of the one that is written or read a stream's are asked for.
+inline constexpr slot_index kAhead = 8;
+
 class program_source;
 
 struct environment {
@@ -178,6 +181,8 @@ class port {
   // What other processes wrote is checked where it is read: a slot by a number of theirs is one of the
   // table, if need be number 0, which nobody has.
   slot& slot_at(slot_index i) noexcept { return state_->slots()[i <= most_slots_ ? i : kNil]; }
+  // Of a number that has just been checked.
+  slot& known_slot(slot_index i) noexcept { return state_->slots()[i]; }
   slot_index number_of(const slot& s) noexcept {
     return static_cast<slot_index>(&s - state_->slots());
   }
@@ -240,8 +245,13 @@ class port {
   [[gnu::cold]] bool pass_deferred(int events, void* user) noexcept;
 
   // --- queue (slot_list.hpp, slots.cc) ---
+  // Any number: the processor alone is told where the slot lies, or would lie.
+  void ask_for(slot_index i) const noexcept { core::fetch_for_writing(state_->slots() + i); }
   inline slot_index take_free_locked() noexcept;
-  inline void give_back_locked(slot_index i, slot& s) noexcept;
+  [[gnu::cold]] slot_index add_free_locked() noexcept;
+  inline void link_free_locked(slot_index first, slot_index last, slot& last_one) noexcept;
+  inline void give_back_locked(slot_index first, slot_index last, slot& last_one,
+                               std::uint32_t count) noexcept;
   inline void append_locked(slot_index i, slot& s) noexcept;
   inline void unlink_locked(slot& s) noexcept;
   inline void withdraw_locked(slot& s) noexcept;  // queued -> idle
@@ -266,6 +276,9 @@ class port {
   bool signal_locked(std::uint16_t w) noexcept;  // true: it has to be woken from outside
   void alert_waiters_locked() noexcept;
   void evict_waiters_locked() noexcept;
+  void gather(unsigned room) noexcept {
+    gathering_.wait(room, [this] { return state_->queued.load(std::memory_order_relaxed); });
+  }
   int sleep(std::uint16_t w, std::int64_t deadline, unsigned room);
   class asleep;
   // Enters a thread among the waiters for as long as it lives.
@@ -275,6 +288,7 @@ class port {
   void link_waiter_locked(std::uint16_t w) noexcept;
 
   // --- delivery (delivery.cc) ---
+  inline unsigned take_run_locked(port_event_t* list, unsigned max) noexcept;
   unsigned take_locked(port_event_t* list, unsigned max, std::uint32_t since) noexcept;
   inline bool deliver_locked(slot_index i, slot& s, port_event_t& out,
                              std::uint32_t since) noexcept;
@@ -344,6 +358,7 @@ class port {
   std::int64_t reaped_at_ = 0;              // when this process last looked for dead ones
   event_source* sources_[kMostSources] = {};
   core::adaptive_spin spin_;
+  core::gathering gathering_;
 };
 
 template <class F>

@@ -89,6 +89,7 @@ struct association {
   std::uint64_t armed_at;    // order stamp of the latest association
 };
 static_assert(sizeof(slot) == 64);
+inline constexpr slot_index kSlotsPerPage = 4096 / sizeof(slot);
 static_assert(sizeof(slot) + sizeof(association) <= 128, "the promise is 128 bytes a slot");
 
 struct alert_record {
@@ -126,7 +127,7 @@ inline constexpr std::uint32_t bucket_of(int fd) noexcept {
 inline constexpr std::uint32_t kNobody = UINT32_MAX;
 // How long the death of another process may go unnoticed.
 inline constexpr std::int64_t kTick = 50000000;
-inline constexpr std::uint64_t kMagic = 0x3374726f70796175;
+inline constexpr std::uint64_t kMagic = 0x3474726f70796175;
 
 // Ends a walk along links that another process may have bent into a circle.
 class walk_limit {
@@ -167,7 +168,7 @@ struct alignas(64) shared_state {
   uid_t creator_uid;
   gid_t creator_gid;
   std::int64_t created;
-  std::uint32_t high_water;          // slots from here on were never used
+  std::uint32_t high_water;          // slots from here on were never handed out
   std::atomic<std::uint32_t> freed;  // moves when a full port has room again
   std::uint32_t waiters_high;        // no waiter above this one is in use
   std::uint8_t had_descriptors;
@@ -181,6 +182,7 @@ struct alignas(64) shared_state {
   std::uint64_t arrivals;
   std::uint64_t looked_at;  // the place that was last given away when the kernel was last asked
   std::uint32_t looks;
+  slot_index free_tail;  // while free_head names one
   alert_record alert;
 
   process processes[kMostProcesses];

@@ -25,19 +25,18 @@ inline void commit(slot& s, slot_state state) noexcept {
 
 [[gnu::always_inline]] inline slot_index port::take_free_locked() noexcept {
   shared_state& st = *state_;
-  slot_index i = st.free_head;
-  const slot_index last = last_slot();
-  const bool fresh = i == kNil || i > last;
-  if (st.used >= most_slots_ || (fresh && last == most_slots_)) {
+  slot_index i = std::atomic_ref(st.free_head).load(std::memory_order_relaxed);
+  if (st.used >= most_slots_) {
     ++st.refused;
     return kNil;
   }
-  if (fresh) {
-    i = last + 1;
-    st.high_water = i;
+  if (i == kNil || i > last_slot()) {
+    i = add_free_locked();
+    if (i == kNil) return kNil;
   }
-  slot& s = slot_at(i);
-  if (!fresh) st.free_head = s.next;
+  slot& s = known_slot(i);
+  st.free_head = s.next;
+  ask_for(i + kAhead);
   ++st.used;
   const std::uint32_t generation = s.generation + 1;
   s = {};
@@ -47,11 +46,24 @@ inline void commit(slot& s, slot_state state) noexcept {
   return i;
 }
 
-[[gnu::always_inline]] inline void port::give_back_locked(slot_index i, slot& s) noexcept {
+// The slots from `first` to `last`, linked, behind those that are free already: so those of a stream stay in
+// the order in which they lie in memory, and both sides can ask for the next ones ahead of time.
+[[gnu::always_inline]] inline void port::link_free_locked(slot_index first, slot_index last,
+                                                          slot& last_one) noexcept {
   shared_state& st = *state_;
-  s.next = st.free_head;
-  st.free_head = i;
-  if (st.used-- >= most_slots_) tell_of_room_locked();
+  last_one.next = kNil;
+  (st.free_head != kNil ? slot_at(st.free_tail).next : st.free_head) = first;
+  st.free_tail = last;
+}
+
+[[gnu::always_inline]] inline void port::give_back_locked(slot_index first, slot_index last,
+                                                          slot& last_one,
+                                                          std::uint32_t count) noexcept {
+  shared_state& st = *state_;
+  link_free_locked(first, last, last_one);
+  const bool full = st.used >= most_slots_;
+  st.used -= count;
+  if (full) tell_of_room_locked();
 }
 
 [[gnu::always_inline]] inline void port::append_locked(slot_index i, slot& s) noexcept {
@@ -85,7 +97,7 @@ inline void commit(slot& s, slot_state state) noexcept {
   commit(s, slot_state::free);
   if (queued) unlink_locked(s);
   if (in_bucket) take_from_bucket_locked(i);
-  give_back_locked(i, s);
+  give_back_locked(i, i, s, 1);
 }
 
 }  // namespace quay::port

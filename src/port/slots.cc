@@ -10,9 +10,26 @@
 namespace quay::port {
 
 slot_index port::reserve_locked() noexcept { return take_free_locked(); }
-void port::unreserve_locked(slot_index i) noexcept { give_back_locked(i, slot_at(i)); }
+void port::unreserve_locked(slot_index i) noexcept { give_back_locked(i, i, slot_at(i), 1); }
 void port::enqueue_locked(slot_index i) noexcept { append_locked(i, slot_at(i)); }
 void port::free_locked(slot_index i) noexcept { release_locked(i, slot_at(i)); }
+
+// A page of slots that were never used, so that neighbours in the list are neighbours in memory.
+slot_index port::add_free_locked() noexcept {
+  shared_state& st = *state_;
+  const slot_index first = last_slot() + 1;
+  if (first > most_slots_) {
+    ++st.refused;
+    return kNil;
+  }
+  const slot_index last = std::min(last_slot() + kSlotsPerPage, most_slots_);
+  for (slot_index i = first; i < last; ++i) slot_at(i).next = i + 1;
+  slot_at(last).next = kNil;
+  st.high_water = last;
+  st.free_head = first;
+  st.free_tail = last;
+  return first;
+}
 
 void port::tell_of_room_locked() noexcept {
   state_->freed.fetch_add(1, std::memory_order_release);
@@ -66,8 +83,7 @@ void port::repair_locked() noexcept {
   for (slot_index i = 1; i <= last; ++i) {
     slot& s = slot_at(i);
     if (s.state == slot_state::free) {
-      s.next = st.free_head;
-      st.free_head = i;
+      link_free_locked(i, i, s);
       continue;
     }
     ++st.used;

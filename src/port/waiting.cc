@@ -195,7 +195,7 @@ int port::sleep(std::uint16_t w, std::int64_t deadline, unsigned room) {
   const auto signalled = [&mine] { return mine.word.load(std::memory_order_acquire) != kAwake; };
   std::uint32_t awake = kAwake;
   const bool heard = left != 0 && spin_.watch(env_.os, most, left, signalled);
-  if (heard) core::gather(room, [&st] { return st.queued.load(std::memory_order_relaxed); });
+  if (heard) gather(room);
   if (left != 0 && !heard &&
       mine.word.compare_exchange_strong(awake, kAsleep, std::memory_order_acq_rel)) {
     core::bump(env_.count.sleeps);

@@ -184,5 +184,34 @@ TEST_F(Core_Containers, IdentTableFindsWhatIsInItAndNothingElse) {
   EXPECT_EQ(table.size(), 0u);
 }
 
+// Numbers in turn, multiples, and addresses of objects of usual sizes.
+TEST_F(Core_Containers, IdentTableHasShortChainsForWhatProgramsNameThingsBy) {
+  struct family {
+    std::uintptr_t first, step;
+  };
+  for (const family f : {family{0, 1}, family{0x5581'0010, 16}, family{0x5581'0010, 48},
+                         family{0, 64}, family{3, 65}, family{0x7f12'3450, 96}, family{0, 1000},
+                         family{0, 4096}, family{0x7f12'0010, 4160}, family{0, 1u << 19}}) {
+    ident_table table(notes_);
+    std::vector<slot_index> all;
+    for (std::uintptr_t n = 0; n < 4096; ++n) {
+      const slot_index i = all.emplace_back(make());
+      notes_.at(i).filter = -7;
+      notes_.at(i).ident = f.first + n * f.step;
+      ASSERT_TRUE(table.reserve());
+      table.insert(i);
+    }
+    std::size_t looks = 0;
+    for (const slot_index i : all) {
+      for (slot_index at = i; at != kNil; at = notes_.at(at).link) ++looks;
+    }
+    EXPECT_LT(looks, 2 * all.size()) << "step " << f.step;
+    for (const slot_index i : all) {
+      table.erase(i);
+      notes_.release(i);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace quay::core
