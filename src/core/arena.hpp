@@ -17,6 +17,7 @@
 
 #include "core/catalogue.hpp"
 #include "core/mutex.hpp"
+#include "core/processor.hpp"
 #include "core/slot.hpp"
 
 namespace quay::core {
@@ -34,9 +35,13 @@ class arena {
   T& at(slot_index i) noexcept { return base_[i]; }
   const T& at(slot_index i) const noexcept { return base_[i]; }
 
-  // Where a slot lies, or would lie: for the processor to fetch, not to be looked at.
-  const char* place(slot_index i) const noexcept {
-    return reinterpret_cast<const char*>(base_) + std::size_t{i} * sizeof(T);
+  // Any index: the processor alone is told where the slot lies, or would lie.
+  void fetch(slot_index i) const noexcept {
+    const void* const first = place_of(base_, i);
+    fetch_for_writing(first);
+    if constexpr (sizeof(T) > kCacheLine) {
+      fetch_for_writing(place_of(static_cast<const char*>(first), kCacheLine));
+    }
   }
 
   // A fresh slot, or kNil when the arena is full.

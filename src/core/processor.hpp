@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 namespace quay::core {
 
@@ -40,6 +41,12 @@ inline void fetch_for_writing(const void* p) noexcept {
 #else
   __builtin_prefetch(p, 1);
 #endif
+}
+
+// Where the element of that index lies, or would lie if there were as many: for fetch_for_writing() alone.
+template <class T>
+const void* place_of(const T* first, std::size_t index) noexcept {
+  return reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(first) + index * sizeof(T));
 }
 
 }  // namespace quay::core

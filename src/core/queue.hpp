@@ -326,8 +326,9 @@ class queue {
 
   void gather(int room) noexcept {
     const ready_list& ready = spinners_view();
-    gathering_.wait(static_cast<std::uint32_t>(room), [&ready, from = ready.taken()]() mutable {
-      from = ready.fetch_news(from);
+    bool waits = false;
+    gathering_.wait(static_cast<std::uint32_t>(room), [&, from = ready.taken()]() mutable {
+      if (std::exchange(waits, true)) from = ready.fetch_news(from);
       return ready.count();
     });
   }

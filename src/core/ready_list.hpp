@@ -31,8 +31,9 @@ class ready_list {
     n.prev = tail_;
     (tail_ != kNil ? notes_.at(tail_).next : head_) = i;
     if (!alone()) {
-      // Notes that were made in turn lie side by side, and are often posted in turn.
-      if (const slot_index step = i - tail_; step + 1 <= 2) fetch_note(i + kNextPosts * step);
+      // Notes that were made in turn lie side by side, those that others left behind in the opposite
+      // order; and they are often posted in turn.
+      if (const slot_index step = i - tail_; step + 1 <= 2) notes_.fetch(i + kNextPosts * step);
       remember(i);
     }
     tail_ = i;
@@ -98,12 +99,7 @@ class ready_list {
     appended_.store(position + 1, std::memory_order_relaxed);
   }
   void fetch(std::uint32_t position) const noexcept {
-    fetch_note(lately_[position % kLately].load(std::memory_order_relaxed));
-  }
-  void fetch_note(slot_index i) const noexcept {
-    const char* const first = notes_.place(i);
-    fetch_for_writing(first);
-    fetch_for_writing(first + kCacheLine);
+    notes_.fetch(lately_[position % kLately].load(std::memory_order_relaxed));
   }
   void set_count(std::uint32_t n) noexcept { count_.store(n, std::memory_order_release); }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: how long a waiter watches user-space state before it sleeps in the kernel, and how long who has
-//       seen something waits for more.
+// What: how long a waiter watches user-space state before it sleeps in the kernel, and how long who
+//       fetches waits for more.
 // Contract: waking a sleeping CPU costs tens of microseconds, a hand-over to a spinning one a few
 //           hundred nanoseconds. The budget doubles when watching paid off and halves when not,
 //           up to the tunable spin_us; a sleep that was so short that watching would have paid off
@@ -19,27 +19,33 @@
 namespace quay::core {
 
 // A poster that has begun usually goes on, and who takes its events a few at a time fights with it for the
-// lock and for all that the lock guards. So who has seen some waits as long as more come, some microseconds
-// at most; how long a first look is, the waits before have shown. docs/decisions/0013.
+// lines of both, and for the lock. So who fetches waits as long as more come, some microseconds at
+// most. How long the first look is, the waits before have shown: nobody waits for a poster that itself
+// waits for the answer. docs/decisions/0013.
 class gathering {
  public:
+  // A wait goes on until there are as many times the room.
+  static constexpr std::uint32_t kRoomfuls = 4;
+
   // Events have been coming in a stream: it pays to wait for them before the lock is taken.
   bool pays() const noexcept {
     return first_.load(std::memory_order_relaxed) >= kLongest / 2 && many_cpus();
   }
 
-  // `count` tells how many there are; `room` can be taken at once. A few times as many are worth waiting
-  // for: the poster is disturbed once, and not for each roomful.
+  // `count` tells how many there are; `room` can be taken at once. Several roomfuls are waited for: the
+  // poster is disturbed once, and not for each.
   template <class Count>
   void wait(std::uint32_t room, Count count) noexcept {
-    const std::uint32_t most = room < kMany / kRoomfuls ? room * kRoomfuls : kMany;
-    std::uint32_t seen = count();
-    if (room <= 1 || seen >= most) return;
+    if (room <= 1) return;
     const int first = first_.load(std::memory_order_relaxed);
     // Both sides may be in a step in which a short look never sees the next event come.
-    const bool tries_long = (waits_.fetch_add(1, std::memory_order_relaxed) & 31) == 31;
+    const bool tries = waits_.fetch_add(1, std::memory_order_relaxed) % kWaitsPerTry == 0;
+    int pauses = tries ? std::max(first, kTry) : first;
+    if (pauses == 0) return;
+    const std::uint32_t most = room < kMany / kRoomfuls ? room * kRoomfuls : kMany;
+    std::uint32_t seen = count();
+    if (seen >= most) return;
     std::uint32_t came = 0;
-    int pauses = tries_long ? kLongest : first;
     for (int left = kMost; left > 0 && seen < most; left -= pauses) {
       if (came != 0 && pauses < kLongest) pauses *= 2;
       for (int i = 0; i < pauses; ++i) pause();
@@ -48,19 +54,25 @@ class gathering {
       came += now - seen;
       seen = now;
     }
-    const int next = came >= kStream ? first * 2 : first / 2;
-    first_.store(std::clamp(next, kShortest, kLongest), std::memory_order_relaxed);
+    int next = first / 2;
+    if (came >= kStream) {
+      next = std::clamp(first * 2, kLongest / 2, kLongest);
+    } else if (next < kShortest) {
+      next = 0;
+    }
+    first_.store(next, std::memory_order_relaxed);
   }
 
  private:
   static constexpr int kShortest = 8;  // pauses, of some 20 ns each
+  static constexpr int kTry = 32;
   static constexpr int kLongest = 64;
   static constexpr int kMost = 256;
-  static constexpr std::uint32_t kRoomfuls = 4;
+  static constexpr std::uint32_t kWaitsPerTry = 128;
   static constexpr std::uint32_t kMany = 1024;
   static constexpr std::uint32_t kStream = 8;  // events in one wait
   std::atomic<int> first_{kShortest};
-  std::atomic<std::uint32_t> waits_{0};
+  std::atomic<std::uint32_t> waits_{1};
 };
 
 class adaptive_spin {

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/spin.hpp"
 #include "pipe/layout.hpp"
 #include "pipe/patience.hpp"
 
@@ -28,6 +29,7 @@ struct side {
   int probe = -1;        // while the last number is being closed: the pipe's other side
   patience reading;
   patience writing;
+  core::gathering more;  // of the bytes that come in
 };
 
 struct pair {

@@ -12,6 +12,9 @@
 namespace quay::pipe {
 namespace {
 
+// So many are worth waiting for at once, and a few times as many if they come.
+constexpr std::size_t kMessages = 16;
+
 class reader {
  public:
   [[gnu::always_inline]] reader(system& sys, const subject& call, cursor to) noexcept
@@ -146,9 +149,10 @@ class reader {
 
   // n bytes at head are about to be copied; what is announced behind them will be.
   void take(std::uint64_t head, std::size_t n) noexcept {
-    const std::uint64_t all = std::min<std::uint64_t>(
-        {ring_.written() - head, std::uint64_t{kMost}, std::uint64_t{to_.left()}});
-    const std::uint64_t end = head + std::max<std::uint64_t>(n, all);
+    const std::uint64_t most = std::min<std::uint64_t>(kMost, to_.left());
+    std::uint64_t end = head + n;
+    // Only who wants more takes the writer's line away to look.
+    if (n < most) end = head + std::max<std::uint64_t>(n, std::min(ring_.written() - head, most));
     if (ring_.taken.load(std::memory_order_relaxed) < end) {
       ring_.taken.store(end, std::memory_order_release);
     }
@@ -169,28 +173,44 @@ class reader {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     wake(ring_.writers);
     ended = done_ > 0;
-    return ended ? 0 : wait_for(host::sleep::sound, [&] {
+    if (ended) return 0;
+    const int error = sleep(host::sleep::sound, [&] {
       return ring_.written() != head || ring_.eof.load(std::memory_order_relaxed) != 0 ||
              ring_.head.load(std::memory_order_relaxed) != head || is_plain();
+    });
+    if (error != 0) return error;
+    gather(head);
+    return go_on();
+  }
+
+  // Messages of the size that is asked for, as far as half the ring holds them.
+  void gather(std::uint64_t head) noexcept {
+    const std::size_t size = to_.left();
+    if (size == 0 || !core::many_cpus()) return;  // 0: a peek, which takes what there is
+    const std::size_t some = ring_.limit() / (2 * core::gathering::kRoomfuls * size);
+    call_.own().more.wait(static_cast<std::uint32_t>(std::min(some, kMessages)), [&] {
+      const std::uint64_t there = ring_.tail.load(std::memory_order_acquire) - head;
+      return static_cast<std::uint32_t>(std::min<std::uint64_t>(there, kRing) / size);
     });
   }
 
   int wait_for_consume() {
-    return wait_for(host::sleep::doubting, [this] {
+    const int error = sleep(host::sleep::doubting, [this] {
       return ring_.peeked_by.load(std::memory_order_relaxed) == 0 || is_plain();
     });
+    return error != 0 ? error : go_on();
   }
 
   bool is_plain() const noexcept {
     return call_.memory().plain.load(std::memory_order_relaxed) != 0;
   }
 
+  // Without the turn: go_on() takes it up again.
   template <class Ready>
-  int wait_for(host::sleep how, Ready ready) {
+  int sleep(host::sleep how, Ready ready) {
     turn_.put_down();
-    const int error = wait(here_, ring_, ring_.readers, call_.own().reading,
-                           ring_.writer_cpu.load(std::memory_order_relaxed), how, ready, ready);
-    return error != 0 ? error : go_on();
+    return wait(here_, ring_, ring_.readers, call_.own().reading,
+                ring_.writer_cpu.load(std::memory_order_relaxed), how, ready, ready);
   }
 
   int go_on() noexcept {

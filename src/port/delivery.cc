@@ -245,7 +245,11 @@ unsigned port::take_locked(port_event_t* list, unsigned max, std::uint32_t since
 outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespec* timeout,
                   bool single) {
   limit until(env_, timeout);
-  if (max > 1 && gathering_.pays() && until.read() == 0 && !until.polls()) gather(max);
+  if (max > 1 && gathering_.pays() && until.read() == 0 && !until.polls()) {
+    const std::uint64_t before = opening();
+    gather(max);
+    if (opening() != before) return {EBADF, 0};  // closed, and another port by now
+  }
   section hold(*this);
   if (hold.error() != 0) return {hold.error(), 0};
   shared_state& st = *state_;

@@ -45,7 +45,8 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
   env_.os.ring(set, false);
   env_.os.hush(set);
   const std::size_t bytes = shared_state::size_for(most_slots);
-  const bool recycled = state_ != nullptr && state_->bytes == bytes;
+  const bool recycled =
+      state_ != nullptr && state_->bytes == bytes && state_->most_slots == most_slots;
   if (!recycled) {
     const int memory = host::memory_create("event port", bytes);
     void* base = memory >= 0 ? host::memory_map(memory, bytes) : nullptr;
@@ -102,7 +103,8 @@ int port::open_received(int set, int memory) noexcept {
   if (base == nullptr) return ENOMEM;
   auto* st = static_cast<shared_state*>(base);
   const std::uint32_t most_slots = std::atomic_ref(st->most_slots).load(std::memory_order_relaxed);
-  if (st->magic != kMagic || st->bytes != bytes || shared_state::size_for(most_slots) != bytes) {
+  if (st->magic != kMagic || st->bytes != bytes || most_slots > kMostSlots ||
+      shared_state::size_for(most_slots) != bytes) {
     host::memory_unmap(base, bytes);
     return EBADMSG;
   }

@@ -9,7 +9,7 @@
 // Ownership: made once, never freed and its memory never unmapped while some thread may be on its
 //            way to the lock; a port that nobody else can have is recycled for the next one.
 // Locking: the state's lock, which the death of its holder frees. Taken by `section`; its end wakes whoever has to wake.
-// Wakeups: settle_locked() chooses one waiter, the first whose request is met; the leader hears the
+// Wakeups: next_to_wake_locked() chooses one waiter, the first whose request is met; the leader hears the
 //          bell of the epoll set, the others their word.
 #pragma once
 
@@ -190,7 +190,10 @@ class port {
     return state_->associations(most_slots_)[i <= most_slots_ ? i : kNil];
   }
   association& about(const slot& s) noexcept { return about(number_of(s)); }
-  slot_index last_slot() const noexcept { return std::min(state_->high_water, most_slots_); }
+  slot_index last_slot() const noexcept {
+    return std::min(std::atomic_ref(state_->high_water).load(std::memory_order_relaxed),
+                    most_slots_);
+  }
   std::uint32_t me() const noexcept { return me_; }
   environment& env() noexcept { return env_; }
   slot_index reserve_locked() noexcept;  // kNil at the limit; real once its state changes
@@ -246,7 +249,9 @@ class port {
 
   // --- queue (slot_list.hpp, slots.cc) ---
   // Any number: the processor alone is told where the slot lies, or would lie.
-  void ask_for(slot_index i) const noexcept { core::fetch_for_writing(state_->slots() + i); }
+  void ask_for(slot_index i) const noexcept {
+    core::fetch_for_writing(core::place_of(state_->slots(), i));
+  }
   inline slot_index take_free_locked() noexcept;
   [[gnu::cold]] slot_index add_free_locked() noexcept;
   inline void link_free_locked(slot_index first, slot_index last, slot& last_one) noexcept;
@@ -277,7 +282,7 @@ class port {
   void alert_waiters_locked() noexcept;
   void evict_waiters_locked() noexcept;
   void gather(unsigned room) noexcept {
-    gathering_.wait(room, [this] { return state_->queued.load(std::memory_order_relaxed); });
+    gathering_.wait(room, [&st = *state_] { return st.queued.load(std::memory_order_relaxed); });
   }
   int sleep(std::uint16_t w, std::int64_t deadline, unsigned room);
   class asleep;

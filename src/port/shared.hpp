@@ -118,6 +118,8 @@ struct process {
   std::uint32_t sources;  // those that have a descriptor of their own
 };
 
+// A slot's number fits an epoll registration's name, and all slots the address space.
+inline constexpr std::uint32_t kMostSlots = sizeof(void*) == 8 ? 1u << 27 : 1u << 24;
 inline constexpr std::uint32_t kMostProcesses = 128;
 inline constexpr std::uint32_t kMostWaiters = 4096;
 inline constexpr std::uint32_t kBuckets = 2048;
@@ -168,7 +170,7 @@ struct alignas(64) shared_state {
   uid_t creator_uid;
   gid_t creator_gid;
   std::int64_t created;
-  std::uint32_t high_water;          // slots from here on were never handed out
+  std::uint32_t high_water;          // the last slot that is used or in the free list
   std::atomic<std::uint32_t> freed;  // moves when a full port has room again
   std::uint32_t waiters_high;        // no waiter above this one is in use
   std::uint8_t had_descriptors;
@@ -198,6 +200,7 @@ struct alignas(64) shared_state {
   waiter& waiter_at(std::uint32_t i) noexcept { return waiters[i % kMostWaiters]; }
   process& process_at(std::uint32_t i) noexcept { return processes[i % kMostProcesses]; }
 
+  // Of kMostSlots at most.
   static std::size_t size_for(std::uint32_t most_slots) noexcept {
     const std::size_t bytes =
         sizeof(shared_state) + (std::size_t{most_slots} + 1) * (sizeof(slot) + sizeof(association));

@@ -79,6 +79,7 @@ void port::repair_locked() noexcept {
   st.head = st.tail = st.free_head = kNil;
   st.used = st.watched = 0;
   std::uint32_t queued = 0;
+  slot_index oldest = 1;
   for (auto& bucket : st.buckets) bucket.store(kNil, std::memory_order_relaxed);
   for (slot_index i = 1; i <= last; ++i) {
     slot& s = slot_at(i);
@@ -90,9 +91,13 @@ void port::repair_locked() noexcept {
     st.watched += reports(s.kernel);
     if (s.fd >= 0) put_in_bucket_locked(i);
     if (s.state != slot_state::queued) continue;
+    if (queued == 0 || s.order < slot_at(oldest).order) oldest = i;
     ++queued;
-    link_in_order_locked(i);  // slots are reused in an order much like the queue's: a short walk
     st.order = std::max(st.order, s.order);
+  }
+  // Slots are handed out in turn: from the oldest on, round the table, each has a short way to its place.
+  for (slot_index n = 0, i = oldest; n < last; ++n, i = i < last ? i + 1 : 1) {
+    if (slot_at(i).state == slot_state::queued) link_in_order_locked(i);
   }
   st.queued.store(queued, std::memory_order_release);
   for (const process& p : st.processes) {

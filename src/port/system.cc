@@ -109,9 +109,8 @@ int system::make_locked(bool close_on_exec, bool private_port) noexcept {
   if (open_ >= env_.tune.port_max_ids.load(std::memory_order_relaxed)) return -EAGAIN;
   port* p = recycle_or_make_locked();
   if (p == nullptr) return -ENOMEM;
-  constexpr long kMostSlots = 1L << 27;  // a slot's number fits an epoll registration's name
   long most = env_.tune.port_max_events.load(std::memory_order_relaxed);
-  if (most > kMostSlots) most = kMostSlots;
+  if (most > static_cast<long>(kMostSlots)) most = kMostSlots;
   const int fd = p->open(close_on_exec, !private_port, static_cast<std::uint32_t>(most));
   if (fd < 0) return fd;
   take_locked(fd);  // closed unseen, if it was a port

@@ -7,12 +7,16 @@
 #include <poll.h>
 #include <port.h>
 #include <quay/quay.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <random>
+#include <set>
 
 #include "port/shared.hpp"
 
@@ -59,6 +63,15 @@ class Port_Memory : public testing::Test {
     quay_tunable_set("port_max_events", 65536);
   }
 
+  // How many were there, `most` at most.
+  uint_t take(uint_t most) {
+    port_event_t list[16];
+    timespec now{};
+    uint_t n = 1;
+    ::port_getn(port_, list, most, &n, &now);
+    return n;
+  }
+
   void use() {
     const auto number = static_cast<std::uintptr_t>(pipe_[0]);
     ::port_send(port_, 1, nullptr);
@@ -95,6 +108,78 @@ class Port_Memory : public testing::Test {
   int pipe_[2] = {-1, -1};
   shared_state* memory_ = nullptr;
 };
+
+// Walks the free list: each slot that is not used, once.
+void expect_free_list_whole(shared_state& st) {
+  std::set<quay::port::slot_index> free;
+  quay::port::slot_index last = quay::port::kNil;
+  for (quay::port::slot_index i = st.free_head; i != quay::port::kNil; i = st.slots()[i].next) {
+    ASSERT_LE(i, st.high_water);
+    ASSERT_TRUE(free.insert(i).second) << "slot " << i << " twice";
+    EXPECT_EQ(st.slots()[i].state, quay::port::slot_state::free);
+    last = i;
+  }
+  EXPECT_EQ(free.size(), st.high_water - st.used);
+  if (!free.empty()) {
+    EXPECT_EQ(st.free_tail, last);
+  }
+}
+
+TEST_F(Port_Memory, WhatIsFreeIsInTheListOnce) {
+  const auto check = [this] { expect_free_list_whole(*memory_); };
+  check();
+  for (int i = 0; i < 2 * kMost; ++i) ::port_send(port_, i, nullptr);  // full, and refused
+  check();
+  for (uint_t most = 1; most < 12; most += 3) {
+    take(most);
+    check();
+    ::port_send(port_, 1, nullptr);
+    const auto number = static_cast<std::uintptr_t>(pipe_[0]);
+    ::port_associate(port_, PORT_SOURCE_FD, number, POLLIN, nullptr);
+    check();
+    ::port_dissociate(port_, PORT_SOURCE_FD, number);
+    check();
+  }
+  while (take(5) != 0) check();
+  EXPECT_EQ(memory_->used, 0u);
+}
+
+// Also where the size of so many slots is that of few, modulo the address space.
+TEST_F(Port_Memory, ASenderThatLiesAboutItsSizeIsNotBelieved) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  constexpr std::uint32_t kWraps = (std::uint64_t{1} << 32) / (kTables / kMost) + 1;
+  for (const std::uint32_t most : {kMost + kWraps, quay::port::kMostSlots + 1, UINT32_MAX}) {
+    memory_->most_slots = most;
+    ASSERT_EQ(quay_port_send(ends[0], port_), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      quay_close(port_);  // it must not know the port already
+      ::_exit(quay_port_receive(ends[1]) == -1 && errno == EBADMSG ? 0 : 1);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0) << most;
+    memory_->most_slots = kMost;
+  }
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST_F(Port_Memory, ASteadyStreamGoesThroughItInTheOrderOfMemory) {
+  quay::port::slot_index before = quay::port::kNil;
+  for (int round = 0; round < 100; ++round) {
+    for (int i = 0; i < 7; ++i) ::port_send(port_, i, nullptr);
+    for (quay::port::slot_index i = memory_->head; i != quay::port::kNil;
+         i = memory_->slots()[i].next) {
+      EXPECT_EQ(i, before % kMost + 1);
+      before = i;
+    }
+    EXPECT_EQ(take(3), 3u);
+    EXPECT_EQ(take(1), 1u);
+    EXPECT_EQ(take(7), 3u);
+  }
+}
 
 TEST_F(Port_Memory, FilledWithOneByteItStillAnswers) {
   static unsigned char bytes[sizeof(shared_state) + kTables];
