@@ -51,7 +51,7 @@ class reader {
       if (const std::uint64_t n = std::min(there, kRing - head % kRing); n > 0) {
         ring_.peeked = static_cast<std::uint32_t>(n);
         ring_.peeked_by.store(host::thread_number(), std::memory_order_relaxed);
-        bytes = {bytes_ + head % kRing, n};
+        bytes = {bytes_ + head % kRing, static_cast<std::size_t>(n)};
         return static_cast<long>(n);
       }
       error = await(head, ended);

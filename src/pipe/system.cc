@@ -261,12 +261,15 @@ void system::end_left(const subject& was) noexcept {
 }
 
 void system::recycle(pair& p, bool with_strangers) noexcept {
-  // Calls that looked the pipe up before are in a ring's lock, or will find it stale there.
-  for (direction& d : p.shared->to) {
-    {
-      const host::biased_hold drained(d.writing);
+  // Calls of other threads that looked the pipe up before are in a ring's lock, or will find it stale
+  // there.
+  if (!core::alone()) {
+    for (direction& d : p.shared->to) {
+      {
+        const host::biased_hold drained(d.writing);
+      }
+      { const host::biased_hold drained(d.reading); }
     }
-    { const host::biased_hold drained(d.reading); }
   }
   if (with_strangers || p.shared->several.load() != 0) host::renew_shared(p.shared, kSlot);
   core::guard hold(lock_);
