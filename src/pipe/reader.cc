@@ -183,11 +183,13 @@ class reader {
     return go_on();
   }
 
-  // Messages of the size that is asked for, as far as half the ring holds them.
+  // Messages of the size that is asked for, as far as half the ring holds them. A peek takes what there
+  // is, whatever its size.
   void gather(std::uint64_t head) noexcept {
     const std::size_t size = to_.left();
-    if (size == 0 || !core::many_cpus()) return;  // 0: a peek, which takes what there is
-    const std::size_t some = ring_.limit() / (2 * core::gathering::kRoomfuls * size);
+    const std::size_t most = ring_.limit() / 2;
+    if (size == 0 || size > most || !core::many_cpus()) return;
+    const std::size_t some = most / size / core::gathering::kRoomfuls;
     call_.own().more.wait(static_cast<std::uint32_t>(std::min(some, kMessages)), [&] {
       const std::uint64_t there = ring_.tail.load(std::memory_order_acquire) - head;
       return static_cast<std::uint32_t>(std::min<std::uint64_t>(there, kRing) / size);

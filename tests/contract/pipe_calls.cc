@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "pipe.hpp"
+#include "support/threads.hpp"
 
 namespace quay::test::pipes {
 namespace {
@@ -46,6 +47,19 @@ TEST(Pipe_Arguments, LengthsMustNotAddUpToMoreThanACount) {
   EXPECT_EQ(outcome_of(quay_write(p.writer(), &byte, kMore)), -EINVAL);
   EXPECT_EQ(outcome_of(quay_read(p.reader(), &byte, kMore)), -EINVAL);
   EXPECT_EQ(held(p.reader()), 0);
+}
+
+TEST(Pipe_Arguments, AReaderMayWaitForMoreThanMemoryHolds) {
+  constexpr size_t kMost = SSIZE_MAX;
+  for (const size_t count : {kMost, kMost / 2 + 1, kMost / 4 + 1, kMost / 8 + 1}) {
+    pipe_pair p;
+    char byte = 0;
+    thread_in_call<long> reader([&] { return outcome_of(quay_read(p.reader(), &byte, count)); });
+    ASSERT_TRUE(reader.falls_asleep());
+    EXPECT_EQ(outcome_of(quay_write(p.writer(), "v", 1)), 1);
+    EXPECT_EQ(reader.result(), 1);
+    EXPECT_EQ(byte, 'v');
+  }
 }
 
 TEST(Pipe_Arguments, ReadingNothingAsksNothing) {
