@@ -55,7 +55,7 @@ class gathering {
       seen = now;
     }
     int next = first / 2;
-    if (came >= kStream) {
+    if (came >= std::min(kStream, most / 2)) {
       next = std::clamp(first * 2, kLongest / 2, kLongest);
     } else if (next < kShortest) {
       next = 0;
@@ -70,7 +70,7 @@ class gathering {
   static constexpr int kMost = 256;
   static constexpr std::uint32_t kWaitsPerTry = 128;
   static constexpr std::uint32_t kMany = 1024;
-  static constexpr std::uint32_t kStream = 8;  // events in one wait
+  static constexpr std::uint32_t kStream = 8;  // events in one wait, or half of what it waits for
   std::atomic<int> first_{kShortest};
   std::atomic<std::uint32_t> waits_{1};
 };

@@ -29,7 +29,8 @@ struct side {
   int probe = -1;        // while the last number is being closed: the pipe's other side
   patience reading;
   patience writing;
-  core::gathering more;  // of the bytes that come in
+  core::gathering more;               // of the bytes that come in
+  std::atomic<std::size_t> asked{0};  // by the latest read, in bytes
 };
 
 struct pair {

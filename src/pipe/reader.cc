@@ -90,6 +90,9 @@ class reader {
     ring_.reader_cpu.store(host::this_cpu(), std::memory_order_relaxed);
     start_ = ring_.head.load(std::memory_order_relaxed);
     give_back(start_);
+    std::atomic<std::size_t>& asked = call_.own().asked;
+    repeats_ = asked.load(std::memory_order_relaxed) == to_.left();
+    asked.store(to_.left(), std::memory_order_relaxed);
     return 0;
   }
 
@@ -183,12 +186,15 @@ class reader {
     return go_on();
   }
 
-  // Messages of the size that is asked for, as far as half the ring holds them. A peek takes what there
-  // is, whatever its size.
+  // Messages of the size that is asked for, as far as half the ring holds them, if the read before asked
+  // for as much: who reads a header and then what it announces waits for nothing else. A peek takes
+  // what there is, whatever its size.
   void gather(std::uint64_t head) noexcept {
     const std::size_t size = to_.left();
     const std::size_t most = ring_.limit() / 2;
-    if (size == 0 || size > most || !core::many_cpus()) return;
+    if (!repeats_ || size == 0 || size > most) return;
+    if (sys_.tune().spin_us.load(std::memory_order_relaxed) <= 0) return;
+    if (writer_cpu_ == host::this_cpu()) return;
     const std::size_t some = most / size / core::gathering::kRoomfuls;
     call_.own().more.wait(static_cast<std::uint32_t>(std::min(some, kMessages)), [&] {
       const std::uint64_t there = ring_.tail.load(std::memory_order_acquire) - head;
@@ -211,8 +217,8 @@ class reader {
   template <class Ready>
   int sleep(host::sleep how, Ready ready) {
     turn_.put_down();
-    return wait(here_, ring_, ring_.readers, call_.own().reading,
-                ring_.writer_cpu.load(std::memory_order_relaxed), how, ready, ready);
+    writer_cpu_ = ring_.writer_cpu.load(std::memory_order_relaxed);  // in a line of the writer's
+    return wait(here_, ring_, ring_.readers, call_.own().reading, writer_cpu_, how, ready, ready);
   }
 
   int go_on() noexcept {
@@ -263,7 +269,9 @@ class reader {
   host::biased_hold turn_;
   std::uint64_t start_ = 0;
   std::size_t done_ = 0;
+  std::uint32_t writer_cpu_ = kNowhere;  // as of the latest wait
   bool refused_ = false;
+  bool repeats_ = false;  // the size of the read before
 };
 
 }  // namespace

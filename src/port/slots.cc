@@ -96,7 +96,7 @@ void port::repair_locked() noexcept {
     st.order = std::max(st.order, s.order);
   }
   // Slots are handed out in turn: from the oldest on, round the table, each has a short way to its place.
-  for (slot_index n = 0, i = oldest; n < last; ++n, i = i < last ? i + 1 : 1) {
+  for (slot_index n = 0, i = oldest; queued != 0 && n < last; ++n, i = i < last ? i + 1 : 1) {
     if (slot_at(i).state == slot_state::queued) link_in_order_locked(i);
   }
   st.queued.store(queued, std::memory_order_release);
