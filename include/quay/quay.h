@@ -240,7 +240,8 @@ QUAY_CALL_ int quay_port_receive(int sock);
  *                       program finds it where it was
  *   aio_backend         how aio_*() performs requests: 0 at once where possible, else by a ring or
  *                       threads; 1 by a ring, 2 by threads, never at once; see aio(3)
- *   port_max_events     events and associations that one port holds; then EAGAIN
+ *   port_max_events     events and associations that one port holds; then EAGAIN.
+ *                       At most 2^27, where pointers have 32 bits 2^24: more is as much
  *   port_max_ids        event ports of the process; then EAGAIN
  *   port_max_list       kept for its name: port_sendn takes lists of any length
  *   spin_us             how long a waiter watches before it sleeps, microseconds at most

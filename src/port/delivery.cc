@@ -244,7 +244,7 @@ unsigned port::take_locked(port_event_t* list, unsigned max, std::uint32_t since
 
 outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespec* timeout,
                   bool single) {
-  limit until(env_, timeout);
+  limit until(env_, timeout);  // a bad one matters only where it would wait
   if (max > 1 && gathering_.pays() && until.read() == 0 && !until.polls()) {
     const std::uint64_t before = opening();
     gather(max);

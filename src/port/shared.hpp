@@ -89,8 +89,8 @@ struct association {
   std::uint64_t armed_at;    // order stamp of the latest association
 };
 static_assert(sizeof(slot) == 64);
-inline constexpr slot_index kSlotsPerPage = 4096 / sizeof(slot);
 static_assert(sizeof(slot) + sizeof(association) <= 128, "the promise is 128 bytes a slot");
+inline constexpr slot_index kSlotsPerPage = 4096 / sizeof(slot);
 
 struct alert_record {
   std::uint64_t user;
