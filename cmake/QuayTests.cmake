@@ -35,7 +35,7 @@ function(quay_add_gtest name)
     endif()
     # A sanitizer's program takes long to start: a few processes run all tests of the program.
     foreach(shard RANGE 7)
-      add_test(NAME "${arg_PREFIX}${name}/${shard}" COMMAND ${name} --gtest_brief=1)
+      add_test(NAME "${arg_PREFIX}${name}/${shard}" COMMAND ${name})
       set_tests_properties(
         "${arg_PREFIX}${name}/${shard}"
         PROPERTIES LABELS "${arg_LABEL}" TIMEOUT 300 PROCESSORS ${arg_PROCESSORS} ENVIRONMENT

@@ -172,7 +172,6 @@ class lifetime : public testing::Test {
     for (int i = makers; i < makers + waiters; ++i) threads[static_cast<size_t>(i)].join();
   }
 
-  // Without a heap: a sanitizer's may be locked by a thread that the child has not got.
   int child() {
     for (const queue& each : queues_) QUAY_CHILD_CHECK(::fcntl(each, F_GETFD) < 0);
     const int own = ::kqueue();

@@ -139,6 +139,17 @@ inline events await(int kq, int room = 16) {
   return std::move(out.events);
 }
 
+// Does a user event come through the queue? Without a heap, for a child of a process with threads.
+inline bool delivers(int kq) {
+  struct kevent e;
+  EV_SET(&e, 1, EVFILT_USER, EV_ADD, 0, 0, nullptr);
+  if (::kevent(kq, &e, 1, nullptr, 0, nullptr) != 0) return false;
+  EV_SET(&e, 1, EVFILT_USER, 0, NOTE_TRIGGER, 0, nullptr);
+  const timespec zero{};
+  struct kevent got {};
+  return ::kevent(kq, &e, 1, &got, 1, &zero) == 1 && got.ident == 1 && got.filter == EVFILT_USER;
+}
+
 // Has the queue's own descriptor something to read, for poll(2)?
 inline bool looks_readable(int kq) {
   pollfd p{kq, POLLIN, 0};

@@ -28,7 +28,8 @@ inline int status_of_child(pid_t pid) {
 #define QUAY_CHILD_CHECK(condition) \
   if (!(condition)) return __LINE__ % 120 + 1
 
-// Runs `code` in a forked child. 0: every check held.
+// Runs `code` in a forked child. 0: every check held. Where other threads use the heap meanwhile,
+// `code` may not: a sanitizer's may be locked by a thread that the child has not got.
 template <typename Code>
 int in_child(Code code) {
   const pid_t pid = checked(::fork(), "fork");
