@@ -42,7 +42,7 @@ class test_timer {
   bool gone_ = false;
 };
 
-// Until the timer has expired `n` times since `start`.
+// Until that many nanoseconds after `start`.
 void pass(const timespec& start, long ns) {
   timespec end{start.tv_sec, start.tv_nsec + ns};
   end.tv_sec += end.tv_nsec / 1000000000;
@@ -60,9 +60,9 @@ TEST(Port_Timer, TellsItsPort) {
 TEST(Port_Timer, CountsWhatExpiredSinceItWasLastTold) {
   const test_port port;
   const test_timer timer(port, 5);
+  ASSERT_THAT(timer.set(1000000, 1000000), Works());
   timespec start{};
   ::clock_gettime(CLOCK_MONOTONIC, &start);
-  ASSERT_THAT(timer.set(1000000, 1000000), Works());
   pass(start, 3500000);
   const auto events = arrivals(port);
   ASSERT_EQ(events.size(), 1u);
