@@ -5,7 +5,8 @@
 //   1. A slot never moves; its pages are touched when it is first handed out, not before.
 //   2. Slot 0 is never handed out.
 //   3. T::generation survives release and is raised by it: index + generation never names two lives.
-//   4. A freed slot's T::link is the next free slot.
+//   4. The first free slot is handed out, so that those in use stay together, and those that come one
+//      after the other are neighbours where they can.
 // Ownership: the arena owns all slots; the reservation is never given back (process lifetime), and
 //            is asked for again where it was refused.
 // Locking: own mutex (rank arena) for the free list; at() needs none.
@@ -16,14 +17,13 @@
 #include <new>
 
 #include "core/catalogue.hpp"
+#include "core/memory.hpp"
 #include "core/mutex.hpp"
 #include "core/processor.hpp"
 #include "core/slot.hpp"
+#include "core/slot_set.hpp"
 
 namespace quay::core {
-
-// Defined by the host layer: reserve address space without committing memory; null when refused.
-void* reserve_memory(std::size_t bytes) noexcept;
 
 template <class T>
 class arena {
@@ -49,9 +49,9 @@ class arena {
     guard hold(lock_);
     if (base_ == nullptr) reserve_locked();
     if (base_ == nullptr) return kNil;
-    slot_index i = free_;
-    if (i != kNil) {
-      free_ = base_[i].link;
+    slot_index i = kNil;
+    if (live_ + 1 < used_) {
+      i = free_.take_first();
     } else if (used_ < capacity_) {
       i = used_++;
       ::new (static_cast<void*>(&base_[i])) T();
@@ -71,8 +71,7 @@ class arena {
   void release(slot_index i) noexcept {
     guard hold(lock_);
     rename(i);
-    base_[i].link = free_;
-    free_ = i;
+    free_.insert(i);
     --live_;
   }
 
@@ -102,8 +101,14 @@ class arena {
   // none asks again with its next slot. In the constructor nobody else is there to lock out.
   void reserve_locked() noexcept QUAY_NO_ANALYSIS {
     for (std::size_t n = most_; n >= 1024 && base_ == nullptr; n /= 2) {
-      base_ = static_cast<T*>(reserve_memory(n * sizeof(T)));
-      capacity_ = base_ != nullptr ? static_cast<slot_index>(n) : 0;
+      void* const slots = reserve_memory(n * sizeof(T));
+      if (slots == nullptr) continue;
+      if (!free_.reserve(n)) {
+        unmap_memory(slots, n * sizeof(T));
+        continue;
+      }
+      base_ = static_cast<T*>(slots);
+      capacity_ = static_cast<slot_index>(n);
     }
   }
 
@@ -112,7 +117,7 @@ class arena {
   T* base_ = nullptr;                           // set once, before the first slot is handed out
   slot_index capacity_ = 0;                     // likewise
   slot_index used_ QUAY_GUARDED_BY(lock_) = 1;  // slots ever handed out, slot 0 included
-  slot_index free_ QUAY_GUARDED_BY(lock_) = kNil;
+  slot_set free_ QUAY_GUARDED_BY(lock_);
   std::size_t live_ QUAY_GUARDED_BY(lock_) = 0;
 };
 

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <new>
 
+#include "core/memory.hpp"
+
 namespace quay::core {
 namespace {
 

@@ -22,10 +22,6 @@
 
 namespace quay::core {
 
-// Defined by the host layer: zeroed private memory, listed under `name` among the process's
-// mappings; null when refused.
-void* map_named_memory(const char* name, std::size_t bytes) noexcept;
-
 class catalogue {
  public:
   // The file as it lies in memory.

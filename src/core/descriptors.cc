@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "core/host.hpp"
+#include "core/memory.hpp"
 #include "core/mutex.hpp"
 
 namespace quay::core {

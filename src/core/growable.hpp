@@ -13,12 +13,9 @@
 #include <utility>
 
 #include "core/catalogue.hpp"
+#include "core/memory.hpp"
 
 namespace quay::core {
-
-// Defined by the host layer: zeroed pages, touched as used; null when refused.
-void* map_memory(std::size_t bytes) noexcept;
-void unmap_memory(void* base, std::size_t bytes) noexcept;
 
 template <class T>
 class growable {

@@ -32,11 +32,12 @@ queue::queue(environment& env) noexcept
 int queue::open_locked(int public_set, bool pollable) noexcept {
   public_ = public_set;
   closed_ = false;
-  bell_rung_ = rewire_due_ = watched_ = false;
+  bell_rung_ = watched_ = false;
   registered_ = watching_ = 0;
   hailed_ = activations_;
   unheard_bells_ = 0;
-  tells_edges_ = occupied_ = edge_due_ = epolled_ = false;
+  tells_edges_ = occupied_ = epolled_ = false;
+  errands_ = 0;
   shared::store(bell_.set, public_set);
   shared::store(bell_.pollable, pollable);
   shared::store(bell_.rung, false);
@@ -102,7 +103,7 @@ void queue::leave_heeded() noexcept {
   // Who sleeps knows of the timers that were there; who leaves may have been the one to know of more.
   if ((bell_.pollable || bell_.sleepers > 0) && !closed_) sync_kernel_timers_locked();
   const bool ring = ring_needed_locked() && !closed_;
-  if (!ring && !rewire_due_ && !watched_ && !edge_due_) {
+  if (!ring && !watched_ && errands_ == 0) {
     lock_.unlock();
   } else {
     leave_and_tell(ring);
@@ -115,12 +116,12 @@ void queue::leave_and_tell(bool ring) noexcept {
     bell_rung_ = true;
     ringing_.fetch_add(1, std::memory_order_relaxed);
   }
-  const bool rewire = rewire_due_ || (watched_ && own_ < 0 && has_kernel_part_locked());
+  const bool rewire =
+      (errands_ & kRewire) != 0 || (watched_ && own_ < 0 && has_kernel_part_locked());
   const bool hail = watched_ && hailed_ != activations_;
-  rewire_due_ = false;
   hailed_ = activations_;
-  const bool tell = edge_due_;
-  edge_due_ = false;
+  const bool tell = (errands_ & kEdge) != 0;
+  errands_ = 0;
   enter_library();  // a handler that leaves by a jump must not leave with the bell unrung
   lock_.unlock();
   if (tell) on_edge();

@@ -114,7 +114,10 @@ class queue {
     if ((n.status & (state::kQueued | state::kDisabled)) != 0) return;
     ++activations_;
     ready_.append(i, n);
-    if (tells_edges_ && !occupied_) occupied_ = edge_due_ = true;
+    if (tells_edges_ && !occupied_) {
+      occupied_ = true;
+      errands_ |= kEdge;
+    }
   }
   void retire_locked(slot_index i) noexcept QUAY_REQUIRES(lock_);  // off the list, inactive
 
@@ -287,7 +290,7 @@ class queue {
   int hear_locked(int set, std::uint32_t number) noexcept QUAY_REQUIRES(lock_);
   void ignore_locked(int set) noexcept QUAY_REQUIRES(lock_);
   // The queues that this one watches have changed: an errand is due.
-  void rewire_later_locked() noexcept QUAY_REQUIRES(lock_) { rewire_due_ = true; }
+  void rewire_later_locked() noexcept QUAY_REQUIRES(lock_) { errands_ |= kRewire; }
   // What the kernel has to report to a watched queue; leaves the bell to those who wait here.
   void harvest_own_locked() noexcept QUAY_REQUIRES(lock_) {
     if (own_ >= 0) take_own_report_locked(kOwnSet, INT32_MAX);
@@ -375,9 +378,9 @@ class queue {
   }
 
  private:
-  // Whether nobody would want to hear of anything: no sleeper, no poller, no watcher.
+  // Whether nobody would want to hear of anything: no sleeper, no poller, who a watcher is too.
   bool unheeded_locked() const noexcept QUAY_REQUIRES(lock_) {
-    return bell_.sleepers == 0 && !bell_.pollable && !rewire_due_ && !watched_ && !edge_due_;
+    return bell_.sleepers == 0 && !bell_.pollable && errands_ == 0;
   }
   [[gnu::always_inline]] void leave() noexcept QUAY_RELEASE(lock_) {
     unheeded_locked() ? lock_.unlock() : leave_heeded();
@@ -460,14 +463,14 @@ class queue {
   std::atomic<int> public_{-1};  // changes only when a queue loses its first number
   bool closed_ QUAY_GUARDED_BY(lock_) = true;
   bool tells_edges_ QUAY_GUARDED_BY(lock_) = false;
-  bool occupied_ QUAY_GUARDED_BY(lock_) = false;   // as of the last scan, or activated since
-  bool edge_due_ QUAY_GUARDED_BY(lock_) = false;   // on_edge() is to be called
-  bool epolled_ QUAY_GUARDED_BY(lock_) = false;    // see leave_no_bell_locked()
+  bool occupied_ QUAY_GUARDED_BY(lock_) = false;  // as of the last scan, or activated since
+  bool epolled_ QUAY_GUARDED_BY(lock_) = false;   // see leave_no_bell_locked()
+  enum errand : std::uint8_t { kEdge = 1, kRewire = 2 };
+  std::uint8_t errands_ QUAY_GUARDED_BY(lock_) = 0;  // on_edge() is to be called; run_errands()
   bool bell_rung_ QUAY_GUARDED_BY(lock_) = false;  // by leave(), since the bell was last harvested
   bell bell_;  // written under the mutex, but for `rung`; read by signal handlers
   std::uint32_t away_ QUAY_GUARDED_BY(lock_) = 0;  // threads in an interlude
   bool rebuild_due_[kDirections] QUAY_GUARDED_BY(lock_) = {};
-  bool rewire_due_ QUAY_GUARDED_BY(lock_) = false;
   bool watched_ QUAY_GUARDED_BY(lock_) = false;
   std::uint32_t hailed_ QUAY_GUARDED_BY(lock_) = 0;    // activations_ that watchers were told of
   std::uint32_t watching_ QUAY_GUARDED_BY(lock_) = 0;  // queues that hear_locked() was called for

@@ -88,7 +88,8 @@ void queue::rebuild_set_locked(std::uint8_t s) noexcept {
 
 void queue::reregister_locked() noexcept {
   disown_locked();
-  bell_rung_ = tells_edges_ = edge_due_ = watched_ = false;
+  bell_rung_ = tells_edges_ = watched_ = false;
+  errands_ &= kRewire;
   registered_ = watching_ = 0;
   timer_armed_ = wall_timer_armed_ = kNever;
   if (env_.hooked) sets_[0] = public_;

@@ -11,8 +11,7 @@
 
 #include <atomic>
 
-#include "core/catalogue.hpp"
-#include "core/growable.hpp"
+#include "core/memory.hpp"
 #include "core/mutex.hpp"
 #include "host/barriers.hpp"
 #include "host/call_numbers.hpp"

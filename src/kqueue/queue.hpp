@@ -156,7 +156,8 @@ class queue final : public core::queue {
   void set_enabled_locked(core::slot_index i, std::uint16_t flags, bool evaluated,
                           filter& f) noexcept QUAY_REQUIRES(lock());
   void drop_locked(core::slot_index i, bool keep_registration) noexcept QUAY_REQUIRES(lock());
-  void unlink_locked(core::slot_index i, bool keep_registration) noexcept QUAY_REQUIRES(lock());
+  void unlink_locked(core::slot_index i, const filter& f, bool keep_registration) noexcept
+      QUAY_REQUIRES(lock());
   [[gnu::always_inline]] void scan_locked(sink& out) noexcept QUAY_REQUIRES(lock());
   // The note is off the ready list. Whether it is there again, or will be: a level.
   template <class Filter>

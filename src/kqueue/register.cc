@@ -36,8 +36,8 @@ int queue::apply_locked(event& change) noexcept {
   filter& f = *named;
 
   const std::uint16_t flags = change.flags;
-  if (d.enable_and_disable_refused && (flags & EV_ENABLE) && (flags & EV_DISABLE)) return EINVAL;
-  if (d.has_keep_udata && (flags & EV_KEEPUDATA) && (flags & EV_ADD)) return EINVAL;
+  if ((flags & EV_ENABLE) && (flags & EV_DISABLE) && d.enable_and_disable_refused) return EINVAL;
+  if ((flags & EV_KEEPUDATA) && (flags & EV_ADD) && d.has_keep_udata) return EINVAL;
 
   slot_index i = kNil;
   if (f.on_descriptor()) {
@@ -135,12 +135,12 @@ int queue::create_locked(event& change, filter& f) noexcept {
     idents_.insert(i);
   }
   count_notes_locked(1);
-  if (d.disable_before_filter && (change.flags & EV_DISABLE)) n.status |= state::kDisabled;
+  if ((change.flags & EV_DISABLE) && d.disable_before_filter) n.status |= state::kDisabled;
 
   const int error = f.attach(*this, i, n);
   if (error == filter::kGone) return 0;
   if (error != 0) {
-    unlink_locked(i, false);
+    unlink_locked(i, f, false);
     return error;
   }
   if (change.flags & EV_FORCEONESHOT && d.has_keep_udata) {
@@ -213,14 +213,15 @@ void queue::set_enabled_locked(slot_index i, std::uint16_t flags, bool evaluated
 // mispredicted.
 [[gnu::flatten]] void queue::drop_locked(slot_index i, bool keep_registration) noexcept {
   note& n = at(i);
-  filter_of(n).detach(*this, i, n);
-  unlink_locked(i, keep_registration);
+  filter& f = filter_of(n);
+  f.detach(*this, i, n);
+  unlink_locked(i, f, keep_registration);
 }
 
-void queue::unlink_locked(slot_index i, bool keep_registration) noexcept {
+void queue::unlink_locked(slot_index i, const filter& f, bool keep_registration) noexcept {
   note& n = at(i);
   if (n.status & state::kQueued) retire_locked(i);
-  const slot_index on = filter_of(n).on_descriptor() ? n.descriptor.interest : kNil;
+  const slot_index on = f.on_descriptor() ? n.descriptor.interest : kNil;
   if (on == kNil) {
     idents_.erase(i);
   } else {

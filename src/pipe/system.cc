@@ -9,12 +9,9 @@
 #include <new>
 
 #include "core/growable.hpp"
+#include "core/memory.hpp"
 #include "host/sharing.hpp"
 #include "pipe/wait.hpp"
-
-namespace quay::core {
-void* reserve_memory(std::size_t bytes) noexcept;  // defined by the host layer
-}
 
 namespace quay::pipe {
 

@@ -51,6 +51,39 @@ TEST_F(Core_Containers, ArenaFindsOnlyTheLifeThatTheGenerationNames) {
   EXPECT_EQ(notes_.find(1u << 30, 0), nullptr);
 }
 
+TEST_F(Core_Containers, ArenaHandsOutTheFirstFreeSlot) {
+  std::vector<slot_index> all;
+  for (int n = 0; n < 1000; ++n) all.push_back(make());
+  EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
+  std::vector<slot_index> freed = all;
+  std::shuffle(freed.begin(), freed.end(), random_);
+  freed.resize(500);
+  for (const slot_index i : freed) notes_.release(i);
+  std::sort(freed.begin(), freed.end());
+  for (const slot_index i : freed) EXPECT_EQ(make(), i);
+  EXPECT_EQ(make(), all.back() + 1);
+}
+
+TEST_F(Core_Containers, SlotSetGivesTheFirstOfAny) {
+  constexpr std::uint32_t kLimit = 1 << 26;
+  slot_set slots;
+  ASSERT_TRUE(slots.reserve(kLimit));
+  EXPECT_EQ(slots.take_first(), kNil);
+  std::set<slot_index> model;
+  for (int step = 0; step < 60000; ++step) {
+    // Near one another for a while, then anywhere; filling for a while, then emptying.
+    const std::uint32_t within = step / 5000 % 2 == 0 ? 5000 : kLimit;
+    if (random_() % 5 < (step / 20000 % 2 == 0 ? 3u : 1u)) {
+      const slot_index i = 1 + random_() % (within - 1);
+      if (model.insert(i).second) slots.insert(i);
+    } else {
+      const slot_index first = model.empty() ? kNil : *model.begin();
+      ASSERT_EQ(slots.take_first(), first);
+      model.erase(first);
+    }
+  }
+}
+
 TEST_F(Core_Containers, ArenaSaysWhenItIsFull) {
   arena<note> small(1024);
   std::size_t n = 0;

@@ -40,17 +40,21 @@ class timer_filter_type final : public filter {
  public:
   constexpr timer_filter_type() noexcept : filter(false, false) {}
 
-  int attach(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
-    if (const int error = check(q, n.sfflags, n.sdata); error != 0) return error;
-    if (!q.reserve_timer_locked(absolute(q, n))) return ENOMEM;
-    if (!q.owner().take_callout(q.rules())) return ENOMEM;
-    if (!absolute(q, n)) n.flags |= EV_CLEAR;
+  [[gnu::flatten]] int attach(queue& q, slot_index i, note& n) noexcept override
+      QUAY_REQUIRES(q.lock()) {
+    const dialect& d = q.rules();
+    if (const int error = check(d, n.sfflags, n.sdata); error != 0) return error;
+    const bool wall = absolute(d, n);
+    if (!q.reserve_timer_locked(wall)) return ENOMEM;
+    if (!q.owner().take_callout(d)) return ENOMEM;
+    if (!wall) n.flags |= EV_CLEAR;
     n.data = 0;
-    start(q, i, n);
+    start(q, d, i, n, wall);
     return 0;
   }
 
-  void detach(queue& q, slot_index i, note& n) noexcept override QUAY_REQUIRES(q.lock()) {
+  [[gnu::flatten]] void detach(queue& q, slot_index i, note& n) noexcept override
+      QUAY_REQUIRES(q.lock()) {
     q.stop_timer_locked(i, n.timer.wall != 0);
     q.owner().return_callout(q.rules());
   }
@@ -73,7 +77,7 @@ class timer_filter_type final : public filter {
       return 0;
     }
     if (d.bad_timer_update != bad_update::unchecked) {
-      const int error = check(q, change.fflags, change.data);
+      const int error = check(d, change.fflags, change.data);
       if (error != 0) return refuse_update(q, i, n, error);
     }
     n.sfflags = change.fflags;
@@ -83,12 +87,13 @@ class timer_filter_type final : public filter {
       q.retire_locked(i);
       n.data = 0;
       n.status &= static_cast<std::uint16_t>(~state::kFailed);
+      const bool wall = absolute(d, n);
       if (d.restart_replaces_flags) {
         n.flags = change.flags;
-        if (!absolute(q, n)) n.flags |= EV_CLEAR;
+        if (!wall) n.flags |= EV_CLEAR;
       }
-      if (!q.reserve_timer_locked(absolute(q, n))) return ENOMEM;
-      start(q, i, n);
+      if (!q.reserve_timer_locked(wall)) return ENOMEM;
+      start(q, d, i, n, wall);
     }
     return 0;
   }
@@ -106,7 +111,7 @@ class timer_filter_type final : public filter {
       q.activate_locked(i);
       return;
     }
-    const std::int64_t period = period_of(q, n);
+    const std::int64_t period = period_of(q.rules(), n);
     // The expiry that was due, and those that would have followed it by now. The period counted
     // with is the one in force: a changed one takes effect from this expiry on.
     const std::int64_t more = (now - deadline) / period;
@@ -116,12 +121,11 @@ class timer_filter_type final : public filter {
   }
 
  private:
-  static bool absolute(const queue& q, const note& n) noexcept {
-    return q.rules().timer_units && (n.sfflags & NOTE_ABSTIME);
+  static bool absolute(const dialect& d, const note& n) noexcept {
+    return d.timer_units && (n.sfflags & NOTE_ABSTIME);
   }
 
-  static int check(queue& q, std::uint32_t fflags, std::int64_t data) noexcept {
-    const dialect& d = q.rules();
+  static int check(const dialect& d, std::uint32_t fflags, std::int64_t data) noexcept {
     if (d.timer_units && (fflags & ~(kUnits | NOTE_ABSTIME)) != 0) return EINVAL;
     const bool abs = d.timer_units && (fflags & NOTE_ABSTIME);
     if (data < 0 && d.negative == timer_negative::refused) return EINVAL;
@@ -146,24 +150,23 @@ class timer_filter_type final : public filter {
   }
 
   // Nanoseconds, at least 1.
-  static std::int64_t period_of(const queue& q, const note& n) noexcept {
-    const dialect& d = q.rules();
+  static std::int64_t period_of(const dialect& d, const note& n) noexcept {
     const std::int64_t unit = d.timer_units ? unit_of(n.sfflags) : 1000000;
     if (n.sdata > 0) return saturating_multiply(n.sdata, unit);
     if (n.sdata == 0 && d.zero == timer_zero::one_unit) return unit;
     return kTick;
   }
 
-  static void start(queue& q, slot_index i, note& n) noexcept QUAY_REQUIRES(q.lock()) {
-    n.timer.wall = absolute(q, n) ? 1 : 0;
-    if (n.timer.wall != 0) {
+  static void start(queue& q, const dialect& d, slot_index i, note& n, bool wall) noexcept
+      QUAY_REQUIRES(q.lock()) {
+    n.timer.wall = wall ? 1 : 0;
+    if (wall) {
       const std::int64_t due = saturating_multiply(n.sdata, unit_of(n.sfflags));
       q.start_timer_locked(i, due + ((n.sfflags & NOTE_SECONDS) != 0 ? kTimeLags : 0), true);
       return;
     }
-    const bool at_once =
-        n.sdata == 0 && (n.flags & EV_ONESHOT) && q.rules().zero == timer_zero::one_unit;
-    const std::int64_t first = at_once ? 0 : period_of(q, n);
+    const bool at_once = n.sdata == 0 && (n.flags & EV_ONESHOT) && d.zero == timer_zero::one_unit;
+    const std::int64_t first = at_once ? 0 : period_of(d, n);
     q.start_timer_locked(i, q.os().monotonic() + first, false);
   }
 };

@@ -7,6 +7,7 @@
 #include <climits>
 
 #include "core/arena.hpp"
+#include "core/memory.hpp"
 #include "host/timers.hpp"
 
 namespace quay::port {
