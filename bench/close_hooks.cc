@@ -58,7 +58,7 @@ variant repeated(batch_sizes size, Operation operation) {
 }
 
 batch_sizes sizes_of(const context& ctx) {
-  return ctx.sized(batch_sizes{5, 200}, batch_sizes{2, 20});
+  return ctx.sized(batch_sizes{5, 200}, batch_sizes{2, 20, 0});
 }
 
 void run_close(context& ctx) {

@@ -70,7 +70,7 @@ void run(context& ctx) {
   raise_descriptor_limit();
   const auto channels = std::make_shared<std::vector<channel>>(
       make_channels(object_kind::unix_socket, ctx.sized<std::size_t>(kDescriptors, 20) / 2));
-  const batch_sizes size = ctx.sized(batch_sizes{5, 200}, batch_sizes{2, 20});
+  const batch_sizes size = ctx.sized(batch_sizes{5, 200}, batch_sizes{2, 20, 0});
   comparison row;
   row.name = "idle_wait.10k";
   row.subject = "kevent, zero timeout, 10k idle descriptors";

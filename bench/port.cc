@@ -106,7 +106,7 @@ bench_case same_thread(const char* name, int flags, double target) {
             row.baseline = "eventfd write + epoll_wait + read";
             row.target = target;
             row.repetitions = 300;
-            const batch_sizes size{4, ctx.sized(200, 20)};
+            const batch_sizes size = ctx.sized(batch_sizes{4, 200}, batch_sizes{2, 20, 0});
             row.ours = post_and_take<event_port>(flags, size);
             row.base = post_and_take<event_descriptor>(flags, size);
             ctx.compare(row);

@@ -91,7 +91,7 @@ class plain_handler {
 bench_case seen(const std::string& name, privacy how, bool handled) {
   return {name, [=](context& ctx) {
             pin_to_last();
-            const batch_sizes size = ctx.sized(batch_sizes{4, 200}, batch_sizes{2, 20});
+            const batch_sizes size = ctx.sized(batch_sizes{4, 200}, batch_sizes{2, 20, 0});
             comparison row;
             row.name = name;
             row.subject = std::string("kill + kevent, EVFILT_SIGNAL, ") +
@@ -109,7 +109,7 @@ bench_case seen(const std::string& name, privacy how, bool handled) {
 bench_case unwatched() {
   return {"signal.unwatched", [](context& ctx) {
             pin_to_last();
-            const batch_sizes size = ctx.sized(batch_sizes{4, 200}, batch_sizes{2, 20});
+            const batch_sizes size = ctx.sized(batch_sizes{4, 200}, batch_sizes{2, 20, 0});
             kernel_queue queue;  // the library is in use; nobody watches these signals
             comparison row;
             row.name = "signal.unwatched";

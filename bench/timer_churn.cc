@@ -127,7 +127,7 @@ void run(context& ctx, const std::string& label, std::size_t outstanding) {
   check(quay_tunable_set("kq_calloutmax", static_cast<long>(outstanding + 1000)),
         "quay_tunable_set(kq_calloutmax)");
 
-  const batch_sizes size = ctx.sized(batch_sizes{2, 128}, batch_sizes{2, 8});
+  const batch_sizes size = ctx.sized(batch_sizes{2, 128}, batch_sizes{2, 8, 0});
   comparison row;
   row.name = "timer.churn." + label + ".create";
   row.subject = "EVFILT_TIMER delete + add, private queue, " + label + " outstanding";

@@ -72,7 +72,7 @@ class event_descriptor {
 bench_case make_case(const std::string& name, privacy how, double target) {
   return {name, [=](context& ctx) {
             pin_to_last();
-            const batch_sizes size = ctx.sized(batch_sizes{4, 200}, batch_sizes{2, 20});
+            const batch_sizes size = ctx.sized(batch_sizes{4, 200}, batch_sizes{2, 20, 0});
             comparison row;
             row.name = name;
             row.subject = how == privacy::exclusive ? "EVFILT_USER trigger + get, private queue"
