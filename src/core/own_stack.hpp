@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "core/host.hpp"
+#include "core/known_memory.hpp"
 #include "core/mutex.hpp"
 
 namespace quay::core {
@@ -32,12 +33,19 @@ class own_stack {
     return n <= room_ && begin <= room_ - n;
   }
 
-  // Whether all of it can be read, or written, asking the host if need be.
+  // Whether all of it can be read, or written, as far as is known without asking.
+  [[gnu::always_inline]] bool known_readable(const void* p, std::size_t n) const noexcept {
+    return holds(p, n) || known_to_read.holds(p, n);
+  }
+  [[gnu::always_inline]] bool known_writable(const void* p, std::size_t n) const noexcept {
+    return holds(p, n) || known_to_write.holds(p, n);
+  }
+  // The same, asking the host if need be.
   [[gnu::always_inline]] bool reads(host& os, const void* p, std::size_t n) const noexcept {
-    return holds(p, n) || os.readable_prefix(p, n) == n;
+    return known_readable(p, n) || os.readable_prefix(p, n) == n;
   }
   [[gnu::always_inline]] bool writes(host& os, void* p, std::size_t n) const noexcept {
-    return holds(p, n) || os.writable_prefix(p, n) == n;
+    return known_writable(p, n) || os.writable_prefix(p, n) == n;
   }
 
  private:

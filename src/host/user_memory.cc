@@ -2,9 +2,6 @@
 //
 // What: whether the memory an argument points to can be read or written, without a fault handler.
 // Contract: a bad pointer gives EFAULT, as in the kernels.
-// Invariants: 1. A range found good is remembered by the thread only while every munmap, mprotect and
-//                the like is announced (hooked processes) and none has happened since.
-//             2. Nothing is remembered of a range that was found bad.
 // How: memory just above the caller's stack pointer is its own frames and needs no question. Of
 //      anything else the kernel is asked page by page, with a system call that touches the page
 //      and does nothing: rt_sigprocmask with an impossible `how` copies the set in before it
@@ -47,48 +44,7 @@ bool page_writes(std::uintptr_t at) noexcept {
          errno != EFAULT;
 }
 
-std::atomic<bool> g_announced{false};        // mapping changes are announced
-std::atomic<std::uint32_t> g_generation{1};  // raised by every announced change
-
-// Ranges this thread found good, in whole pages; see the invariants. Changes, events and timeouts
-// usually lie on different ones; the oldest makes room for a new one.
-class memory_of_ranges {
- public:
-  bool holds(std::uintptr_t at, std::size_t n) const noexcept {
-    if (generation_ != g_generation.load(std::memory_order_acquire)) return false;
-    for (const range& r : places_) {
-      if (n <= r.size && at - r.begin <= r.size - n) return true;
-    }
-    return false;
-  }
-  // Found good while `generation` was the current one.
-  void keep(std::uintptr_t at, std::size_t n, std::uint32_t generation) noexcept {
-    if (generation_ != generation) *this = memory_of_ranges();
-    generation_ = generation;
-    const std::uintptr_t begin = at & ~(kPage - 1);
-    const std::uintptr_t end = (at + n + kPage - 1) & ~(kPage - 1);
-    // A large buffer is asked about in pieces.
-    for (range& r : places_) {
-      if (begin <= r.begin + r.size && r.begin <= end && r.size != 0) {
-        r = {std::min(begin, r.begin), std::max(end, r.begin + r.size) - std::min(begin, r.begin)};
-        return;
-      }
-    }
-    places_[next_++ % kPlaces] = {begin, end - begin};
-  }
-
- private:
-  static constexpr std::size_t kPlaces = 4;
-  struct range {
-    std::uintptr_t begin;
-    std::size_t size;
-  };
-  range places_[kPlaces] = {};
-  std::uint32_t generation_ = 0;  // of all of them
-  std::uint32_t next_ = 0;
-};
-constinit thread_local memory_of_ranges t_reads __attribute__((tls_model("initial-exec")));
-constinit thread_local memory_of_ranges t_writes __attribute__((tls_model("initial-exec")));
+std::atomic<bool> g_announced{false};  // mapping changes are announced
 
 template <class Probe>
 std::size_t prefix(std::uintptr_t begin, std::size_t n, Probe probe) noexcept {
@@ -111,9 +67,9 @@ bool all_good(std::uintptr_t at, std::size_t n, int advice) noexcept {
 }
 
 template <class Probe>
-[[gnu::cold]] std::size_t ask(memory_of_ranges& memory, std::uintptr_t at, std::size_t n,
+[[gnu::cold]] std::size_t ask(core::known_memory& memory, std::uintptr_t at, std::size_t n,
                               int advice, Probe probe) noexcept {
-  const std::uint32_t generation = g_generation.load(std::memory_order_acquire);
+  const std::uint32_t generation = core::mapping_generation.load(std::memory_order_acquire);
   const std::size_t good = all_good(at, n, advice) ? n : prefix(at, n, probe);
   if (good == n && n != 0 && g_announced.load(std::memory_order_relaxed)) {
     memory.keep(at, n, generation);
@@ -124,18 +80,20 @@ template <class Probe>
 }  // namespace
 
 void mappings_are_announced(bool yes) noexcept { g_announced.store(yes); }
-void mapping_changed() noexcept { g_generation.fetch_add(1, std::memory_order_release); }
+void mapping_changed() noexcept {
+  core::mapping_generation.fetch_add(1, std::memory_order_release);
+}
 
 std::size_t linux_host::readable_prefix(const void* p, std::size_t n) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(p);
-  if (core::own_stack().holds(p, n) || t_reads.holds(at, n)) return n;
-  return ask(t_reads, at, n, MADV_POPULATE_READ, page_reads);
+  if (core::own_stack().known_readable(p, n)) return n;
+  return ask(core::known_to_read, at, n, MADV_POPULATE_READ, page_reads);
 }
 
 std::size_t linux_host::writable_prefix(void* p, std::size_t n) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(p);
-  if (core::own_stack().holds(p, n) || t_writes.holds(at, n)) return n;
-  return ask(t_writes, at, n, MADV_POPULATE_WRITE, page_writes);
+  if (core::own_stack().known_writable(p, n)) return n;
+  return ask(core::known_to_write, at, n, MADV_POPULATE_WRITE, page_writes);
 }
 
 }  // namespace quay::host

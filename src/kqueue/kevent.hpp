@@ -135,7 +135,7 @@ class call {
   [[gnu::always_inline]] bool writable(int n) noexcept {
     if (n <= writable_) return true;
     const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(Layout);
-    if (stack_.holds(io_.events, bytes)) {
+    if (stack_.known_writable(io_.events, bytes)) {
       writable_ = n;
     } else {
       writable_ = static_cast<int>(sys_.os().writable_prefix(io_.events, bytes) / sizeof(Layout));

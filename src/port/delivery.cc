@@ -263,7 +263,7 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
   if (want == 0) return {0, 0};
   const core::own_stack mine;
   if (!mine.writes(env_.os, list, sizeof *list)) return {EFAULT, 0};
-  if (max > 1 && !mine.holds(list, bytes)) {
+  if (max > 1 && !mine.known_writable(list, bytes)) {
     max = static_cast<unsigned>(env_.os.writable_prefix(list, bytes) / sizeof *list);
   }
   if (max < want) return {EFAULT, 0};
