@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What: memory that needs no question whether it can be touched: the frames of a function's callers, just
-//       above its own.
-// Contract: says yes of nothing but the 64 KiB above the frame, and of a thread's own stack of nothing beyond its
-//           end. Of the first thread's, and of stacks that the program made (coroutines, handlers), where they end
+//       above its own; and, behind them, the question.
+// Contract: holds() says yes of nothing but the 64 KiB above the frame, and of a thread's own stack of nothing
+//           beyond its end. Of the first thread's, and of stacks that the program made (coroutines, handlers), where they end
 //           is not known: a bad pointer to just above one is not found out.
 #pragma once
 
