@@ -187,17 +187,15 @@ void ping_pong(context& ctx, bool one_cpu) {
   ctx.compare(row);
 }
 
-variant_factory same_thread(const mechanism& m, int messages) {
+variant_factory same_thread(const mechanism& m, batch_sizes size) {
   return [=, &m] {
     auto p = std::make_shared<ends>(m);
     return variant([=](slice& out) {
       char bytes[64] = {};
-      const std::int64_t start = now_ns();
-      for (int i = 0; i < messages; ++i) {
+      run_batches(size, out, [&] {
         p->put(bytes, sizeof bytes);
         p->get(bytes, sizeof bytes);
-      }
-      out.add(now_ns() - start, static_cast<std::size_t>(messages));
+      });
     });
   };
 }
@@ -218,8 +216,9 @@ void within_a_thread(context& ctx) {
   row.subject = "64 bytes written and read by one thread, quay_pipe2";
   row.baseline = "the same, pipe2";
   row.target = 0.1;
-  row.ours = same_thread(kOurs, ctx.sized(2000, 20));
-  row.base = same_thread(kKernels, ctx.sized(2000, 20));
+  const batch_sizes size = ctx.sized(batch_sizes{4, 200}, batch_sizes{2, 20, 0});
+  row.ours = same_thread(kOurs, size);
+  row.base = same_thread(kKernels, size);
   ctx.compare(row);
 }
 

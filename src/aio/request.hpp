@@ -52,7 +52,6 @@ enum class stage : std::uint8_t {
 };
 
 struct request {
-  core::slot_index link = core::kNil;  // next free slot
   std::uint32_t generation = 0;
   std::atomic<std::uintptr_t> token{0};
   request* prev = nullptr;  // flight list
@@ -105,7 +104,6 @@ struct request {
 
 // A list whose end is to be told (lio_listio with LIO_NOWAIT).
 struct list_record {
-  core::slot_index link = core::kNil;
   std::uint32_t generation = 0;
   std::atomic<std::uint32_t> left{0};  // requests under way, and one while they are submitted
   notification tell;

@@ -9,7 +9,7 @@
 //      after the other are neighbours where they can.
 // Ownership: the arena owns all slots; the reservation is never given back (process lifetime), and
 //            is asked for again where it was refused.
-// Locking: own mutex (rank arena) for the free list; at() needs none.
+// Locking: own mutex (rank arena) for what is free; at() needs none.
 #pragma once
 
 #include <atomic>
@@ -49,14 +49,11 @@ class arena {
     guard hold(lock_);
     if (base_ == nullptr) reserve_locked();
     if (base_ == nullptr) return kNil;
-    slot_index i = kNil;
-    if (live_ + 1 < used_) {
-      i = free_.take_first();
-    } else if (used_ < capacity_) {
+    slot_index i = free_.take_first();
+    if (i == kNil) {
+      if (used_ == capacity_) return kNil;
       i = used_++;
       ::new (static_cast<void*>(&base_[i])) T();
-    } else {
-      return kNil;
     }
     ++live_;
     return i;

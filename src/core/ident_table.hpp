@@ -61,7 +61,7 @@ class ident_table {
   // Any note of the table, kNil when it is empty: for emptying it.
   slot_index any() noexcept {
     if (size_ == 0) return kNil;
-    for (;; sweep_ = (sweep_ + 1) & (buckets_ - 1)) {
+    for (;; sweep_ = (sweep_ + 1) & last_) {
       if (heads_[sweep_] != kNil) return heads_[sweep_];
     }
   }
@@ -79,6 +79,7 @@ class ident_table {
   void reset() noexcept {
     heads_.reset();
     buckets_ = size_ = sweep_ = 0;
+    in_step_ = false;
   }
 
  private:
@@ -94,16 +95,17 @@ class ident_table {
   }
   std::size_t bucket(std::int16_t filter, std::uintptr_t ident) const noexcept {
     // Identifiers are often small numbers, used in turn, or aligned pointers: neighbours stay together, and
-    // groups of them are scattered by the upper half of a product.
+    // groups of them are scattered by the high bits of a product.
     const std::uint64_t group = static_cast<std::uint64_t>(ident) / kGroup;
     const std::uint64_t key =
         (group ^ (static_cast<std::uint64_t>(filter) << 48)) * 0x9e3779b97f4a7c15u;
-    return static_cast<std::size_t>((key >> 32) + ident % kGroup) & last_;
+    return static_cast<std::size_t>((key >> shift_) + ident % kGroup) & last_;
   }
   void rehash(growable<slot_index>& fresh, std::size_t wanted) noexcept {
     const std::size_t before = buckets_;
     buckets_ = wanted;
     last_ = wanted - 1;
+    shift_ = 64 - __builtin_ctzll(wanted);
     for (std::size_t b = 0; b < before; ++b) {
       for (slot_index i = heads_[b]; i != kNil;) {
         note& n = notes_.at(i);
@@ -127,6 +129,7 @@ class ident_table {
   mutable bool in_step_ = false;  // so was the one before
   std::size_t buckets_ = 0;
   std::size_t last_ = 0;  // bucket
+  int shift_ = 0;         // the top bits of a key name its bucket
   std::size_t size_ = 0;
   std::size_t sweep_ = 0;
 };

@@ -5,6 +5,8 @@
 // Invariants: 1. A range is remembered only while every munmap, mprotect and the like is announced
 //                (hooked processes) and none has happened since.
 //             2. Nothing is remembered of a range that was found bad.
+// Locking: none, a thread's own; mapping_generation is raised before the mapping changes (release) and
+//          read before a range is believed (acquire).
 #pragma once
 
 #include <atomic>

@@ -48,7 +48,7 @@ struct note_body {
   std::uint8_t dir = 0;      // descriptor notes: the direction of the filter
   slot_index prev = kNil;    // ready list
   slot_index next = kNil;
-  slot_index link = kNil;  // next note of the interest, next in the hash chain, next free slot
+  slot_index link = kNil;  // next note of the interest, next in the hash chain
   slot_index ext = kNil;   // block of FreeBSD's ext[4], when the change brought any
   struct on_descriptor {
     slot_index interest;
@@ -128,7 +128,6 @@ struct alignas(64) interest {  // one cache line: a report touches it and the no
 
   int descriptor = -1;
   slot_index first = kNil;  // chain of notes through note.link
-  slot_index link = kNil;   // next free slot
   std::uint32_t generation = 0;
   object kind = object::unknown;
   bool readable = true;  // see object_facts; valid once kind is known
@@ -141,7 +140,7 @@ struct alignas(64) interest {  // one cache line: a report touches it and the no
   // A new life of the slot: everything but the generation, which stale names are compared with.
   void begin(int fd) noexcept {
     descriptor = fd;
-    first = link = kNil;
+    first = kNil;
     kind = object::unknown;
     readable = writable = pollable = true;
     files = 0;
@@ -153,7 +152,6 @@ struct alignas(64) interest {  // one cache line: a report touches it and the no
 // FreeBSD 12's ext[4] of a note that was registered with any.
 struct ext_block {
   std::uint64_t value[4] = {};
-  slot_index link = kNil;
   std::uint32_t generation = 0;
 };
 

@@ -378,7 +378,8 @@ class queue {
   }
 
  private:
-  // Whether nobody would want to hear of anything: no sleeper, no poller, who a watcher is too.
+  // Whether nobody would want to hear of anything: no sleeper, no poller (a watched queue is pollable,
+  // see set_watched_locked()), no errand.
   bool unheeded_locked() const noexcept QUAY_REQUIRES(lock_) {
     return bell_.sleepers == 0 && !bell_.pollable && errands_ == 0;
   }

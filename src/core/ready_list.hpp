@@ -31,9 +31,8 @@ class ready_list {
     n.prev = tail_;
     (tail_ != kNil ? notes_.at(tail_).next : head_) = i;
     if (!alone()) {
-      // Notes that were made in turn lie side by side, those that others left behind in the opposite
-      // order; and they are often posted in turn.
-      if (const slot_index step = i - tail_; step + 1 <= 2) notes_.fetch(i + kNextPosts * step);
+      // Notes that were made in turn lie side by side, and they are often posted in turn.
+      if (i - tail_ == 1) notes_.fetch(i + kNextPosts);
       remember(i);
     }
     tail_ = i;

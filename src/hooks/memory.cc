@@ -2,7 +2,7 @@
 //
 // What: libc's calls that take away a mapping or its rights: each tells libquay, which may remember
 //       where the caller's lists lie only as long as nothing was taken away.
-// Contract: src/host/user_memory.cc. What libc does for itself (free, a thread's stack) is not seen:
+// Contract: src/core/known_memory.hpp. What libc does for itself (free, a thread's stack) is not seen:
 //           only memory that the program had given up could be meant.
 #include <sys/mman.h>
 #include <sys/shm.h>

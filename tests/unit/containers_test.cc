@@ -64,6 +64,20 @@ TEST_F(Core_Containers, ArenaHandsOutTheFirstFreeSlot) {
   EXPECT_EQ(make(), all.back() + 1);
 }
 
+TEST_F(Core_Containers, SlotSetHoldsTheLastSlotOfAnyLimit) {
+  for (const slot_index limit : {2u, 63u, 64u, 65u, 4096u, 4097u, (1u << 24) - 1, 1u << 26}) {
+    slot_set slots;
+    ASSERT_TRUE(slots.reserve(limit));
+    slots.insert(limit - 1);
+    slots.insert(1);
+    EXPECT_EQ(slots.take_first(), 1u);
+    if (limit > 2) {
+      EXPECT_EQ(slots.take_first(), limit - 1);
+    }
+    EXPECT_EQ(slots.take_first(), kNil);
+  }
+}
+
 TEST_F(Core_Containers, SlotSetGivesTheFirstOfAny) {
   constexpr std::uint32_t kLimit = 1 << 26;
   slot_set slots;

@@ -10,7 +10,7 @@
 //   2. While a slot is an event's, its record is in use and changes under the port's lock only.
 // Ownership: records are recycled, never freed. That of an event that does not stay goes with its
 //            delivery, or at once when another process may receive it; any other when given back.
-// Locking: the port's lock, under which the records' free list is locked (a leaf); table_ (rank
+// Locking: the port's lock, under which the records' arena is locked (a leaf); table_ (rank
 //          arena) for registrations, with no port's lock held.
 #pragma once
 
@@ -31,7 +31,6 @@ class program_source {
   using close_function = void (*)(void* argument, int port, pid_t pid, int last);
 
   struct event_record {
-    slot_index link;
     std::uint32_t generation;
     port* owner;
     std::uint64_t opening;
