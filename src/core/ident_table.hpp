@@ -61,7 +61,7 @@ class ident_table {
   // Any note of the table, kNil when it is empty: for emptying it.
   slot_index any() noexcept {
     if (size_ == 0) return kNil;
-    for (;; sweep_ = (sweep_ + 1) & last_) {
+    for (;; sweep_ = (sweep_ + 1) & (buckets_ - 1)) {
       if (heads_[sweep_] != kNil) return heads_[sweep_];
     }
   }
@@ -99,12 +99,11 @@ class ident_table {
     const std::uint64_t group = static_cast<std::uint64_t>(ident) / kGroup;
     const std::uint64_t key =
         (group ^ (static_cast<std::uint64_t>(filter) << 48)) * 0x9e3779b97f4a7c15u;
-    return static_cast<std::size_t>((key >> shift_) + ident % kGroup) & last_;
+    return static_cast<std::size_t>((key >> shift_) + ident % kGroup) & (buckets_ - 1);
   }
   void rehash(growable<slot_index>& fresh, std::size_t wanted) noexcept {
     const std::size_t before = buckets_;
     buckets_ = wanted;
-    last_ = wanted - 1;
     shift_ = 64 - __builtin_ctzll(wanted);
     for (std::size_t b = 0; b < before; ++b) {
       for (slot_index i = heads_[b]; i != kNil;) {
@@ -120,16 +119,15 @@ class ident_table {
   }
 
   static constexpr std::uintptr_t kGroup = 64;
-  static constexpr std::size_t kCached =
-      1 << 14;  // up to here the notes are in a cache mostly: 0.8 MB
+  // Buckets up to which the notes, 0.8 MB of them, are in a cache mostly.
+  static constexpr std::size_t kCached = 1 << 14;
 
   arena<note>& notes_;
   growable<slot_index> heads_;
   mutable slot_index ahead_ = 0;  // of the identifier, the note found last
   mutable bool in_step_ = false;  // so was the one before
   std::size_t buckets_ = 0;
-  std::size_t last_ = 0;  // bucket
-  int shift_ = 0;         // the top bits of a key name its bucket
+  int shift_ = 0;  // the top bits of a key name its bucket
   std::size_t size_ = 0;
   std::size_t sweep_ = 0;
 };

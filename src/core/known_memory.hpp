@@ -23,6 +23,7 @@ class known_memory {
   [[gnu::always_inline]] bool holds(const void* p, std::size_t n) const noexcept {
     if (generation_ != mapping_generation.load(std::memory_order_acquire)) return false;
     const auto at = reinterpret_cast<std::uintptr_t>(p);
+    static_assert(kPlaces == 4);  // without a loop, which takes registers from the caller
     return places_[0].holds(at, n) || places_[1].holds(at, n) || places_[2].holds(at, n) ||
            places_[3].holds(at, n);
   }
