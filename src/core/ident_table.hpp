@@ -20,6 +20,7 @@ class ident_table {
   explicit ident_table(arena<note>& notes) noexcept : notes_(notes) {}
 
   slot_index find(std::int16_t filter, std::uintptr_t ident) const noexcept {
+    if (last_.ident == ident && last_.filter == filter) return last_.slot;
     if (buckets_ == 0) return kNil;
     if (in_step_) notes_.fetch(static_cast<slot_index>(ident) + ahead_);
     for (slot_index i = heads_[bucket(filter, ident)]; i != kNil; i = notes_.at(i).link) {
@@ -28,6 +29,7 @@ class ident_table {
       fetch_for_writing(&n.generation);  // a note lies on two cache lines; both will be needed
       if (n.ident == ident && n.filter == filter) {
         if (buckets_ > kCached) learn(i - static_cast<slot_index>(ident));
+        last_ = {ident, i, filter};
         return i;
       }
     }
@@ -56,6 +58,7 @@ class ident_table {
     while (*at != i) at = &notes_.at(*at).link;
     *at = notes_.at(i).link;
     --size_;
+    if (last_.slot == i) last_.filter = 0;
   }
 
   // Any note of the table, kNil when it is empty: for emptying it.
@@ -79,6 +82,7 @@ class ident_table {
   void reset() noexcept {
     heads_.reset();
     buckets_ = size_ = sweep_ = 0;
+    last_ = {};
     in_step_ = false;
   }
 
@@ -124,6 +128,13 @@ class ident_table {
 
   arena<note>& notes_;
   growable<slot_index> heads_;
+  // The last find: many a queue has one user event, for waking up.
+  struct found {
+    std::uintptr_t ident = 0;
+    slot_index slot = kNil;
+    std::int16_t filter = 0;  // nobody's
+  };
+  mutable found last_;
   mutable slot_index ahead_ = 0;  // of the identifier, the note found last
   mutable bool in_step_ = false;  // so was the one before
   std::size_t buckets_ = 0;

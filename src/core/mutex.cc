@@ -11,7 +11,7 @@ namespace detail {
 constinit thread_local thread_mark this_thread_mark{};
 
 void thread_mark::settle() noexcept {
-  owes.store(false, std::memory_order_relaxed);
+  owes = false;
   pay_debts();
   if (deferred != 0) run_deferred_handlers();
 }
@@ -19,8 +19,8 @@ void thread_mark::settle() noexcept {
 
 void holds_nothing() noexcept {
   detail::thread_mark& mark = detail::this_thread_mark;
-  mark.held.store(0, std::memory_order_relaxed);
-  mark.owes.store(false, std::memory_order_relaxed);
+  mark.held = 0;
+  mark.owes = false;
   mark.highest_rank = 0;
   for (std::uint8_t& depth : mark.depth) depth = 0;
 }

@@ -92,11 +92,11 @@ class backoff {
 
 namespace detail {
 
-// What a thread remembers of its mutexes. Atomics, relaxed, because a signal handler of the same
-// thread looks and leaves its debt here; no other thread does.
+// What a thread remembers of its mutexes. A signal handler of the same thread looks and leaves its debt
+// here, no other thread does: plain, for then one instruction counts, and fences say where in the code.
 struct thread_mark {
-  std::atomic<std::uint32_t> held;
-  std::atomic<bool> owes;
+  std::uint32_t held;
+  bool owes;
   std::uint8_t highest_rank;  // debug builds: rank of the innermost mutex held, 0 = none
   std::uint8_t depth[kRanks];
   bool forking;            // see ranks_wait_for_fork()
@@ -114,28 +114,23 @@ extern constinit thread_local thread_mark this_thread_mark
 
 // Both nest.
 inline void enter_library() noexcept {
-  detail::thread_mark& mark = detail::this_thread_mark;
-  mark.held.store(mark.held.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  ++detail::this_thread_mark.held;
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 [[gnu::always_inline]] inline void leave_library() noexcept {
   detail::thread_mark& mark = detail::this_thread_mark;
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  const std::uint32_t left = mark.held.load(std::memory_order_relaxed) - 1;
-  mark.held.store(left, std::memory_order_relaxed);
+  --mark.held;
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (mark.owes.load(std::memory_order_relaxed) && left == 0) mark.settle();
+  if (mark.owes && mark.held == 0) mark.settle();
 }
 // Whether this thread is between the two, where a mutex is held or about to be taken: seen by a
 // signal handler, taking one might wait for ever.
-inline bool holds_mutex() noexcept {
-  return detail::this_thread_mark.held.load(std::memory_order_relaxed) != 0;
-}
+inline bool holds_mutex() noexcept { return detail::this_thread_mark.held != 0; }
 // A signal handler's work is due as soon as this thread holds no mutex: pay_debts() is called, and
 // run_deferred_handlers().
-inline void owe_work() noexcept {
-  detail::this_thread_mark.owes.store(true, std::memory_order_relaxed);
-}
+inline void owe_work() noexcept { detail::this_thread_mark.owes = true; }
 void pay_debts() noexcept;              // descriptors.cc: closes that were put off
 void run_deferred_handlers() noexcept;  // the host layer's: lets the handlers run that waited
 // In a child of fork, after its mutexes were reset.

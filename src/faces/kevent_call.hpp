@@ -40,29 +40,47 @@ class kevent_call {
   [[gnu::noinline]] static int change(int kq, const void* changes, int count,
                                       const timespec* timeout) {
     kqueue::system& sys = find_system();
-    return finish(kqueue::kevent<Layout, work::changes>(sys, sys.queue_at(kq), kq,
-                                                        {changes, count, nullptr, 0}, timeout));
+    kqueue::queue* const q = sys.queue_at(kq);
+    if (q == nullptr || count != 1 || timeout != nullptr || !sys.hooked()) {
+      return change_all(sys, q, kq, changes, count, timeout);
+    }
+    return finish(kqueue::change<Layout>(sys, *q, kq, changes));
+  }
+  [[gnu::noinline]] static int change_all(kqueue::system& sys, kqueue::queue* q, int kq,
+                                          const void* changes, int count, const timespec* timeout) {
+    return finish(
+        kqueue::kevent<Layout, work::changes>(sys, q, kq, {changes, count, nullptr, 0}, timeout));
   }
 
   [[gnu::noinline]] static int fetch(int kq, void* events, int room, const timespec* timeout) {
     if (room > 0) pthread_testcancel();
     kqueue::system& sys = find_system();
     kqueue::queue* const q = sys.queue_at(kq);
-    if (timeout != nullptr && q != nullptr && q->worth_a_glance()) {
-      return look(sys, *q, kq, events, room, timeout);
+    if (q == nullptr || !kqueue::polls(sys, room, timeout)) {
+      return wait(sys, q, kq, events, room, timeout);
     }
+    if (q->worth_a_glance()) return look(sys, *q, kq, events, room);
+    return finish(kqueue::poll<Layout>(sys, *q, kq, events, room, nullptr));
+  }
+
+  [[gnu::noinline]] static int wait(kqueue::system& sys, kqueue::queue* q, int kq, void* events,
+                                    int room, const timespec* timeout) {
     return finish(
         kqueue::kevent<Layout, work::events>(sys, q, kq, {nullptr, 0, events, room}, timeout));
   }
 
-  // A poll in vain returns from this function only: after a system call every return is mispredicted.
-  [[gnu::noinline]] static int look(kqueue::system& sys, kqueue::queue& q, int kq, void* events,
-                                    int room, const timespec* timeout) {
+  // A poll in vain returns from this function only, without a jump after the system call, and what comes
+  // after it always lies the same way across cache lines (decision 0006).
+  [[gnu::noinline, gnu::aligned(64)]] static int look(kqueue::system& sys, kqueue::queue& q, int kq,
+                                                      void* events, int room) {
     core::queue::glance seen;
-    if (kqueue::finds_nothing(sys, q, room, timeout, seen)) [[likely]]
+    if (kqueue::finds_nothing(q, room, seen)) [[likely]]
       return 0;
-    return finish(kqueue::kevent<Layout, work::events>(sys, &q, kq, {nullptr, 0, events, room},
-                                                       timeout, &seen));
+    return take(sys, q, kq, events, room, &seen);
+  }
+  [[gnu::noinline]] static int take(kqueue::system& sys, kqueue::queue& q, int kq, void* events,
+                                    int room, const core::queue::glance* seen) {
+    return finish(kqueue::poll<Layout>(sys, q, kq, events, room, seen));
   }
 
   [[gnu::noinline]] static int both(int kq, const void* changes, int change_count, void* events,

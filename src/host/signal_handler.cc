@@ -69,14 +69,8 @@ QUAY_HANDLER_SAFE bool is_fault(int number, const siginfo_t* info) noexcept {
 
 // As core::holds_mutex() and core::owe_work(), for where nothing may be instrumented: the thread may have
 // been interrupted inside a sanitizer, under its locks.
-QUAY_HANDLER_SAFE bool in_library() noexcept {
-  static_assert(sizeof this_thread_mark.held == sizeof(std::uint32_t));
-  return shared::load(reinterpret_cast<const std::uint32_t&>(this_thread_mark.held)) != 0;
-}
-QUAY_HANDLER_SAFE void owe() noexcept {
-  static_assert(sizeof this_thread_mark.owes == sizeof(bool));
-  shared::store(reinterpret_cast<bool&>(this_thread_mark.owes), true);
-}
+QUAY_HANDLER_SAFE bool in_library() noexcept { return this_thread_mark.held != 0; }
+QUAY_HANDLER_SAFE void owe() noexcept { this_thread_mark.owes = true; }
 
 // The signal comes again, with all that came with it, when the thread leaves the library.
 QUAY_HANDLER_SAFE void defer(int number, siginfo_t* info, void* context) noexcept {

@@ -43,13 +43,12 @@ enum class work { changes, events, both };
 template <class Layout, work What>
 class call {
  public:
-  // `seen`: what finds_nothing() saw.
-  call(system& sys, int fd, const lists& io, const core::queue::glance* seen) noexcept
-      : sys_(sys), fd_(fd), io_(io), seen_(seen) {}
+  [[gnu::always_inline]] call(system& sys, int fd, const lists& io) noexcept
+      : sys_(sys), fd_(fd), io_(io) {}
 
-  // A change alone, and events alone, are worked on in this very function: below them may be a system
-  // call, after which every return is mispredicted. What is cold takes what it needs as arguments, so
-  // that there this object need not be in memory.
+  // Events alone are worked on in this very function: below them may be a system call, after which every
+  // return is mispredicted. What is cold takes what it needs as arguments, so that there this object
+  // need not be in memory.
   [[gnu::always_inline]] outcome run(queue* q, const timespec* timeout) {
     if (q == nullptr) q = sys_.adopt(fd_);
     if (timeout != nullptr && !stack_.reads(sys_.os(), timeout, sizeof *timeout)) {
@@ -57,8 +56,9 @@ class call {
     }
     if (q == nullptr) return fail(EBADF);
     const dialect& d = q->rules();
-    const patience left(timeout);
-    const bool valid = left.valid || d.timeout == timeout_check::none;
+    const patience left = timeout == nullptr ? patience{false, 0, 0}
+                                             : patience{true, timeout->tv_sec, timeout->tv_nsec};
+    const bool valid = left.valid() || d.timeout == timeout_check::none;
     if (!valid && d.timeout == timeout_check::early) return fail(EINVAL);
     if (io_.change_count < 0 || io_.event_count < 0) {
       if (d.refuses_negative_counts) return fail(EINVAL);
@@ -68,15 +68,10 @@ class call {
     if (!sys_.hooked() && vanished(sys_, *q, fd_)) return fail(EBADF);
 
     if constexpr (What != work::events) {
-      if constexpr (What == work::changes) {
-        if (io_.change_count > 1) return apply_all(sys_, *q, fd_, io_);
-        if (io_.change_count == 1 && !apply<1>(*q, 0)) return end_;
-      } else {
-        for (int done = 0; done < io_.change_count; done += kBatch) {
-          if (!apply_batch(*q, done)) return end_;
-        }
-        if (posted_ > 0) return {posted_, 0};
+      for (int done = 0; done < io_.change_count; done += kBatch) {
+        if (!apply_batch(*q, done)) return end_;
       }
+      if (posted_ > 0) return {posted_, 0};
     }
     if (What == work::changes || io_.event_count == 0) {
       if (io_.change_count == 0 && !still_there(*q, fd_)) [[unlikely]]
@@ -85,8 +80,36 @@ class call {
     }
     if constexpr (What != work::changes) {
       if (!valid) return fail(EINVAL);
-      return What == work::events ? scan_here(*q, left) : scan(*q, left);
+      if constexpr (What == work::events) {
+        return scan_here(*q, left, nullptr);
+      } else {
+        return scan(*q, left);
+      }
     }
+  }
+
+  // The one change of a call without room for events.
+  [[gnu::always_inline]] outcome change(queue& q) noexcept {
+    const Layout* const from = static_cast<const Layout*>(io_.changes);
+    if (!stack_.reads(sys_.os(), from, sizeof *from)) return fail(EFAULT);
+    core::event change;
+    load(*from, change);
+    const bool receipt = (change.flags & EV_RECEIPT) != 0;
+    int error = 0;
+    {
+      core::queue::section hold(q);
+      error = change_locked(q, fd_, change);
+    }
+    // No error and no filter: a change that the dialect passes over.
+    if (error == 0 && (!receipt || change.filter == 0)) [[likely]]
+      return {0, 0};
+    return no_room(q.rules(), error);
+  }
+
+  // The rest of a call that polls(), in which nothing can be wrong any more but the eventlist. `seen`: what
+  // finds_nothing() saw.
+  [[gnu::always_inline]] outcome poll(queue& q, const core::queue::glance* seen) {
+    return scan_here(q, {true, 0, 0}, seen);
   }
 
  private:
@@ -95,20 +118,12 @@ class call {
 
   // How long the caller would wait.
   struct patience {
-    [[gnu::always_inline]] explicit patience(const timespec* timeout) noexcept {
-      if (timeout == nullptr) return;
-      bounded = true;
-      seconds = timeout->tv_sec;
-      ns = timeout->tv_nsec;
-      if ((seconds | ns) == 0) return;
-      valid = seconds >= 0 && ns >= 0 && ns < kSecond;
-      over = seconds < 0 || (seconds == 0 && ns <= 0);
-    }
-    std::int64_t seconds = 0;
-    std::int64_t ns = 0;
-    bool bounded = false;
-    bool valid = true;
-    bool over = true;  // and bounded: the call does not wait at all
+    bool bounded;
+    std::int64_t seconds;  // where bounded
+    std::int64_t ns;
+    bool valid() const noexcept { return !bounded || (seconds >= 0 && ns >= 0 && ns < kSecond); }
+    // The call does not wait at all.
+    bool over() const noexcept { return bounded && (seconds < 0 || (seconds == 0 && ns <= 0)); }
   };
 
   // Cold, so that what leads to it is kept out of the way of what succeeds.
@@ -143,23 +158,12 @@ class call {
     return n <= writable_;
   }
 
-  [[gnu::noinline]] bool apply_batch(queue& q, int done) noexcept { return apply<kBatch>(q, done); }
-  // Several changes, and no room for events.
-  [[gnu::noinline]] static outcome apply_all(system& sys, queue& q, int fd, lists io) noexcept {
-    call changes(sys, fd, io, nullptr);
-    for (int done = 0; done < io.change_count; done += kBatch) {
-      if (!changes.template apply<kBatch>(q, done)) return changes.end_;
-    }
-    return {0, 0};
-  }
-  // The next `Most` changes.
-  template <int Most>
-  [[gnu::always_inline]] bool apply(queue& q, int done) noexcept {
-    const int n = Most == 1 ? 1 : std::min(Most, io_.change_count - done);
+  [[gnu::noinline]] bool apply_batch(queue& q, int done) noexcept {
+    const int n = std::min(kBatch, io_.change_count - done);
     const Layout* const from = static_cast<const Layout*>(io_.changes) + done;
     const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(Layout);
     if (!stack_.reads(sys_.os(), from, bytes)) return stop(fail(EFAULT));
-    core::event batch[Most];
+    core::event batch[kBatch];
     for (int k = 0; k < n; ++k) load(from[k], batch[k]);
     if (What == work::both && io_.event_count > 0) writable(std::min(io_.event_count, posted_ + n));
 
@@ -182,6 +186,18 @@ class call {
     return true;
   }
 
+  [[gnu::always_inline]] static int change_locked(queue& q, int fd, core::event& change) noexcept
+      QUAY_REQUIRES(q.lock()) {
+    if (!q.matches_locked(fd)) return EBADF;
+    q.count_call();
+    if (q.rules().skips_filter_zero && change.filter == 0) return 0;
+    const int error = q.apply_locked(change);
+    // A filter of the program's may have closed the queue.
+    if (change.filter > 0 && !q.matches_locked(fd)) return EBADF;
+    q.settle_bell_locked();
+    return error;
+  }
+
   [[gnu::cold]] static outcome no_room(const dialect& d, int error) noexcept {
     if (error != 0) return {-1, error};
     return d.receipt_without_room == room_lacking::fails ? outcome{-1, 0} : outcome{0, 0};
@@ -197,17 +213,20 @@ class call {
     return true;
   }
 
-  [[gnu::noinline]] outcome scan(queue& q, const patience& left) { return scan_here(q, left); }
-  [[gnu::always_inline]] outcome scan_here(queue& q, const patience& left) {
+  [[gnu::noinline]] outcome scan(queue& q, const patience& left) {
+    return scan_here(q, left, nullptr);
+  }
+  [[gnu::always_inline]] outcome scan_here(queue& q, const patience& left,
+                                           const core::queue::glance* seen) {
     if (What == work::events || io_.change_count == 0) q.count_call();
-    const bool poll = left.bounded && left.over;
+    const bool poll = left.over();
 
     // No more entries than notes can be filled: no more need be asked about.
     const int most =
         std::min(io_.event_count, static_cast<int>(std::max<std::uint32_t>(q.note_count(), 1)));
     const bool all = writable(most);
     std::int64_t deadline = core::queue::kNever;
-    if (left.bounded && !poll) deadline = deadline_of(sys_.os(), q.rules(), left);
+    if (left.bounded && !poll) deadline = deadline_of(sys_.os(), q.rules(), left.seconds, left.ns);
 
     sink out{io_.events, kIsWide<Layout>, most, 0};
     int error = 0;
@@ -218,10 +237,10 @@ class call {
       if (!q.matches_locked(fd_)) return fail(EBADF);
       life = q.life();
       if (!all) {
-        q.take_glance_locked(seen_, most);
+        q.take_glance_locked(seen, most);
         error = scan_short_list(sys_.os(), q, out, writable_, poll, deadline);
       } else {
-        error = poll ? q.collect_locked(out, seen_) : q.wait_locked(out, deadline);
+        error = poll ? q.collect_locked(out, seen) : q.wait_locked(out, deadline);
       }
     }
     if (error == 0) return {out.filled, 0};
@@ -256,54 +275,77 @@ class call {
     }
   }
 
-  static std::int64_t deadline_of(core::host& os, const dialect& d, const patience& left) noexcept {
-    std::int64_t seconds = left.seconds;
+  static std::int64_t deadline_of(core::host& os, const dialect& d, std::int64_t seconds,
+                                  std::int64_t ns) noexcept {
     if (d.longest_timeout_s != 0 && seconds > d.longest_timeout_s) {
       if (d.infinite_beyond_longest) return core::queue::kNever;
       seconds = d.longest_timeout_s;
     }
-    std::int64_t ns = 0;
-    if (__builtin_mul_overflow(seconds, kSecond, &ns) || __builtin_add_overflow(ns, left.ns, &ns) ||
-        __builtin_add_overflow(ns, os.monotonic(), &ns)) {
+    std::int64_t deadline = 0;
+    if (__builtin_mul_overflow(seconds, kSecond, &deadline) ||
+        __builtin_add_overflow(deadline, ns, &deadline) ||
+        __builtin_add_overflow(deadline, os.monotonic(), &deadline)) {
       return core::queue::kNever;
     }
-    return ns;
+    return deadline;
   }
 
   system& sys_;
   const int fd_;
   lists io_;
-  const core::queue::glance* const seen_;
   const core::own_stack stack_;
   int posted_ = 0;
   int writable_ = 0;  // leading entries of the eventlist known to be writable
   outcome end_{0, 0};
 };
 
-// `found`: what queue_at(fd) says; `seen`: what finds_nothing() saw, if it was asked. A cancellation
-// point when there is room for events.
+// At the end of a call, also when the thread is cancelled in its wait.
+struct dropping {
+  dropping() = default;
+  dropping(const dropping&) = delete;
+  dropping& operator=(const dropping&) = delete;
+  ~dropping() { run_detaches(); }
+};
+
+// `found`: what queue_at(fd) says. A cancellation point when there is room for events.
 template <class Layout, work What>
 [[gnu::always_inline]] inline outcome kevent(system& sys, queue* found, int fd, const lists& io,
-                                             const timespec* timeout,
-                                             const core::queue::glance* seen = nullptr) {
-  // Also when the thread is cancelled in its wait.
-  struct at_the_end {
-    ~at_the_end() { run_detaches(); }
-  } dropped;
-  return call<Layout, What>(sys, fd, io, seen).run(found, timeout);
+                                             const timespec* timeout) {
+  const dropping at_the_end;
+  return call<Layout, What>(sys, fd, io).run(found, timeout);
 }
 
-// Whether a call without changes, with room for events, only looks and finds nothing: then it has
-// cost one look at the kernel and hardly more. Worth a try when q.worth_a_glance().
-// A function of its own would be one more return after a system call (decision 0006).
-[[gnu::always_inline]] inline bool finds_nothing(system& sys, queue& q, int room,
-                                                 const timespec* timeout,
+// One change, no room for events, no time limit: what most calls that change something are.
+template <class Layout>
+[[gnu::always_inline]] inline outcome change(system& sys, queue& q, int fd, const void* change) {
+  const dropping at_the_end;
+  return call<Layout, work::changes>(sys, fd, {change, 1, nullptr, 0}).change(q);
+}
+
+// Whether a call without changes only looks what there is, and is one of those that most calls are.
+[[gnu::always_inline]] inline bool polls(system& sys, int room, const timespec* timeout) noexcept {
+  return timeout != nullptr && room > 0 && sys.hooked() &&
+         core::own_stack().reads(sys.os(), timeout, sizeof *timeout) &&
+         (timeout->tv_sec | timeout->tv_nsec) == 0;
+}
+
+// Whether such a call finds nothing: then it has cost one look at the kernel and hardly more. Worth a try
+// when q.worth_a_glance(). A function of its own would be one more return after a system call (decision 0006).
+[[gnu::always_inline]] inline bool finds_nothing(queue& q, int room,
                                                  core::queue::glance& seen) noexcept {
-  if (!sys.hooked() || room <= 0) return false;
-  if (!core::own_stack().reads(sys.os(), timeout, sizeof *timeout)) return false;
-  if ((timeout->tv_sec | timeout->tv_nsec) != 0 || !q.nothing_at(seen, room)) return false;
-  q.count_call();
-  return true;
+  if (q.nothing_at(seen, room)) [[likely]] {
+    q.count_call();
+    return true;
+  }
+  return false;
+}
+
+// The rest of it.
+template <class Layout>
+[[gnu::always_inline]] inline outcome poll(system& sys, queue& q, int fd, void* events, int room,
+                                           const core::queue::glance* seen) {
+  const dropping at_the_end;
+  return call<Layout, work::events>(sys, fd, {nullptr, 0, events, room}).poll(q, seen);
 }
 
 }  // namespace quay::kqueue
