@@ -19,7 +19,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <utility>
 
 #include "core/mutex.hpp"
 
@@ -45,8 +44,9 @@ bool thread_exists(std::uint32_t number) noexcept;
 [[gnu::always_inline]] inline void* declare_pending(void* operation) noexcept {
   if (this_thread_identity.pending == nullptr) return nullptr;
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  void* const before =
-      std::exchange(*const_cast<void* volatile*>(this_thread_identity.pending), operation);
+  void* volatile& pending = *const_cast<void* volatile*>(this_thread_identity.pending);
+  void* const before = pending;
+  pending = operation;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   return before;
 }
