@@ -70,6 +70,21 @@ std::uintptr_t handler_of(const struct sigaction& a) noexcept {
   return reinterpret_cast<std::uintptr_t>(a.sa_handler);
 }
 
+// The kernels drop what the program ignores when it is posted, even where it is blocked. Linux keeps it for as
+// long as it is blocked, perhaps for ever, and what comes next would merge with it and not be seen.
+bool is_dropped(int number) noexcept {
+  const std::uintptr_t action = shared::load(g_board.of[number].action);
+  const bool ignored = action == 1 || (action == 0 && usual_action(number) == usual::ignore);
+  return ignored && number != SIGCONT;
+}
+
+// One posting that is pending; false: there is none.
+bool take_pending(int number) noexcept {
+  const std::uint64_t only = signal_bit(number);
+  const timespec at_once{};
+  return syscall(SYS_rt_sigtimedwait, &only, nullptr, &at_once, sizeof only) == number;
+}
+
 bool is_countable(int number) noexcept {
   // Two are nobody's to handle, the next two are the thread library's.
   return signal_bit(number) != 0 && number != SIGKILL && number != SIGSTOP &&
@@ -108,6 +123,8 @@ void signal_engine::watch(int number, bool ignored_too) noexcept {
     if (first || (asks && handler_of(e.wanted) == 1)) install_locked(number);
     if (first) {
       // What is pending already was posted before anybody asked.
+      while (is_dropped(number) && take_pending(number)) {
+      }
       const std::uint64_t counted = (pending_signals() & bit) != 0 ? 1 : 0;
       shared::store(e.count, (e.count & ~kCounted) | counted);
     }
@@ -166,6 +183,10 @@ void signal_engine::look(std::uint64_t signals) noexcept {
     shared::add(g_board.tally, std::uint64_t{1});
   });
   if (fresh != 0) ring_bells(fresh);
+  each_signal(signals & pending, [&](int n) {
+    if (!is_dropped(n) || !in_owner()) return;
+    while (take_pending(n)) consumed(n);
+  });
 }
 
 bool signal_engine::worth_a_look(std::uint64_t signals) noexcept {
@@ -178,13 +199,15 @@ bool signal_engine::worth_a_look(std::uint64_t signals) noexcept {
 void signal_engine::consumed(int number) noexcept {
   if (!watches(number) || !in_owner()) return;
   signal_board::entry& e = g_board.of[number];
+  const bool ignored = shared::load(e.action) == 1;
   for (;;) {
     const std::uint64_t was = shared::load(e.count);
     const bool counted = (was & kCounted) != 0;
-    if (!shared::replace(e.count, was, after_delivery(number, was, !counted))) continue;
+    if (!shared::replace(e.count, was, after_delivery(number, was, !counted && !ignored))) continue;
     if (counted) return;
     break;
   }
+  if (ignored) shared::add(e.ignored, 1u);
   shared::add(g_board.tally, std::uint64_t{1});
   ring_bells(signal_bit(number));
 }

@@ -15,6 +15,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 class Signal_Counts : public dialect_test {
  protected:
@@ -73,6 +74,36 @@ TEST_P(Signal_Counts, ABlockedSignalCountsAtItsPostingAndStaysPending) {
     post(SIGUSR1);
     EXPECT_THAT(poll(kq), ElementsAre(posted(SIGUSR1, 1)));
   }
+}
+
+// The kernels forget it at once; Linux keeps it, and what comes next would merge with it unseen.
+TEST_P(Signal_Counts, OfABlockedSignalThatIsIgnoredNothingStaysPending) {
+  const disposition ignored(SIGUSR1, SIG_IGN);
+  const blocked now{SIGUSR1, SIGCHLD};
+  post(SIGUSR1);
+  ASSERT_THAT(alter(kq, {watch(SIGUSR1), watch(SIGCHLD)}), Succeeds());
+  EXPECT_THAT(poll(kq), IsEmpty()) << "what was posted before";
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_EQ(status_of_child([] { return kill(getppid(), SIGUSR1); }), 0);
+    EXPECT_THAT(poll(kq), UnorderedElementsAre(posted(SIGUSR1, 1), posted(SIGCHLD, 1)));
+    EXPECT_FALSE(is_pending(SIGUSR1) || is_pending(SIGCHLD));
+  }
+}
+
+TEST_P(Signal_Counts, BlockedRealTimeSignalsThatAreIgnoredCountEach) {
+  const int number = SIGRTMIN + 3;
+  const disposition ignored(number, SIG_IGN);
+  const blocked now{number};
+  post(number, 2);
+  ASSERT_THAT(alter(kq, {watch(number)}), Succeeds());
+  EXPECT_THAT(poll(kq), IsEmpty()) << "what was posted before";
+  const auto post_four = [number] {
+    for (int i = 0; i < 4; ++i) kill(getppid(), number);
+    return 0;
+  };
+  EXPECT_EQ(status_of_child(post_four), 0);
+  EXPECT_THAT(poll(kq), ElementsAre(posted(number, 4)));
+  EXPECT_FALSE(is_pending(number));
 }
 
 TEST_P(Signal_Counts, SigwaitStillGetsABlockedSignal) {
