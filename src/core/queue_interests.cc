@@ -141,6 +141,8 @@ int queue::arm_locked(slot_index i, direction d, bool evaluate) noexcept {
     }
   }
   if (sets_[s] < 0) {
+    // The set would take the number, if it is the lowest that is free.
+    if (!env_.os.is_open(it.descriptor)) return EBADF;
     const int error = make_set_locked(s);
     if (error != 0) return error;
   }

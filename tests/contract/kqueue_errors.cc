@@ -92,6 +92,23 @@ TEST_P(Kqueue_Errors, DeleteOfAClosedDescriptorIsEbadfAndOfAnAbsentNoteIsEnoent)
   EXPECT_THAT(alter(kq, {remove(sentinel_.writer, EVFILT_READ)}), FailsWith(ENOENT));
 }
 
+// A descriptor that the library makes while it looks at the change would take just that number.
+TEST_P(Kqueue_Errors, TheLowestFreeNumberIsAClosedDescriptorToo) {
+  for (const int filter : {EVFILT_READ, EVFILT_WRITE}) {
+    const queue fresh = make_queue(GetParam());
+    const int closed = ::dup(sentinel_.reader);
+    ::close(closed);
+    EXPECT_THAT(alter(fresh, {add(closed, filter)}), FailsWith(EBADF));
+    // Both directions of one descriptor need a place each.
+    const socket_pair s = make_socketpair();
+    ASSERT_THAT(alter(fresh, {add(s.here, EVFILT_READ)}), Succeeds());
+    const int twin = ::dup(s.here);
+    ASSERT_THAT(alter(fresh, {add(twin, EVFILT_READ)}), Succeeds());
+    ::close(twin);
+    EXPECT_THAT(alter(fresh, {add(twin, EVFILT_WRITE)}), FailsWith(EBADF));
+  }
+}
+
 TEST_P(Kqueue_Errors, ChangingAnAbsentNoteIsEnoent) {
   for (const unsigned flags :
        {EV_DELETE, EV_ENABLE, EV_DISABLE, 0, EV_ONESHOT, EV_CLEAR, EV_ENABLE | EV_CLEAR}) {
