@@ -58,6 +58,9 @@ strict=(-Wall -Wextra -Werror)
   echo 'int main(void) { return 0; }' >"$work/idle.c"
   "$cc" "$work/idle.c" -o "$work/idle" -Wl,--as-needed $(pkg-config --libs quay-bsd) -Wl,-rpath,"$libdir"
   env -u LD_LIBRARY_PATH "$work/idle" || die "a program that calls nothing of quay does not start"
+  say "the hooks preloaded by their path"
+  "$cc" "$work/idle.c" -o "$work/stranger"
+  env -u LD_LIBRARY_PATH LD_PRELOAD="$libdir/libquay-hooks.so.0" "$work/stranger" || die "the hooks do not find libquay beside them"
   say "-lkqueue, as for libkqueue without pkg-config"
   "$cc" "${strict[@]}" "$here/pipe_event.c" -I"$prefix/include/kqueue" -o "$work/plain" -L"$libdir" -lkqueue
   runs "$work/plain" libquay.so.0
