@@ -92,16 +92,16 @@ class call {
   [[gnu::always_inline]] outcome change(queue& q) noexcept {
     const Layout* const from = static_cast<const Layout*>(io_.changes);
     if (!stack_.reads(sys_.os(), from, sizeof *from)) return fail(EFAULT);
-    core::event change;
-    load(*from, change);
-    const bool receipt = (change.flags & EV_RECEIPT) != 0;
+    core::event entry;
+    load(*from, entry);
+    const bool receipt = (entry.flags & EV_RECEIPT) != 0;
     int error = 0;
     {
       core::queue::section hold(q);
-      error = change_locked(q, fd_, change);
+      error = change_locked(q, fd_, entry);
     }
     // No error and no filter: a change that the dialect passes over.
-    if (error == 0 && (!receipt || change.filter == 0)) [[likely]]
+    if (error == 0 && (!receipt || entry.filter == 0)) [[likely]]
       return {0, 0};
     return no_room(q.rules(), error);
   }
@@ -186,14 +186,14 @@ class call {
     return true;
   }
 
-  [[gnu::always_inline]] static int change_locked(queue& q, int fd, core::event& change) noexcept
+  [[gnu::always_inline]] static int change_locked(queue& q, int fd, core::event& entry) noexcept
       QUAY_REQUIRES(q.lock()) {
     if (!q.matches_locked(fd)) return EBADF;
     q.count_call();
-    if (q.rules().skips_filter_zero && change.filter == 0) return 0;
-    const int error = q.apply_locked(change);
+    if (q.rules().skips_filter_zero && entry.filter == 0) return 0;
+    const int error = q.apply_locked(entry);
     // A filter of the program's may have closed the queue.
-    if (change.filter > 0 && !q.matches_locked(fd)) return EBADF;
+    if (entry.filter > 0 && !q.matches_locked(fd)) return EBADF;
     q.settle_bell_locked();
     return error;
   }
@@ -317,9 +317,9 @@ template <class Layout, work What>
 
 // One change, no room for events, no time limit: what most calls that change something are.
 template <class Layout>
-[[gnu::always_inline]] inline outcome change(system& sys, queue& q, int fd, const void* change) {
+[[gnu::always_inline]] inline outcome change(system& sys, queue& q, int fd, const void* entry) {
   const dropping at_the_end;
-  return call<Layout, work::changes>(sys, fd, {change, 1, nullptr, 0}).change(q);
+  return call<Layout, work::changes>(sys, fd, {entry, 1, nullptr, 0}).change(q);
 }
 
 // Whether a call without changes only looks what there is, and is one of those that most calls are.

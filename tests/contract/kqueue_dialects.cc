@@ -262,6 +262,10 @@ TEST(Kqueue_DialectFreebsd, EntriesWithFilterZeroAreSkipped) {
   EXPECT_THAT(
       submit(kq, {change(1, 0, EV_ADD), add(1, EVFILT_USER), change(2, 0, EV_DELETE), trigger(1)}),
       Returns(ElementsAre(Event(1, EVFILT_USER))));
+  for (const unsigned flags : {EV_ADD, EV_DELETE, EV_ADD | EV_RECEIPT}) {
+    EXPECT_THAT(alter(kq, {change(1, 0, flags)}), Succeeds()) << "not even a receipt";
+    EXPECT_THAT(alter(kq, {change(1, 0, flags), change(2, 0, flags)}), Succeeds());
+  }
 }
 
 TEST(Kqueue_DialectFreebsd, ForceOneShotFiresOnceWhateverTheCondition) {
