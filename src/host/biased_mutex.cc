@@ -6,7 +6,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <ctime>
 
@@ -20,6 +19,7 @@ biased_mutex::outcome biased_mutex::lock_for_all(void*& outer) noexcept {
   const outcome how = real_.lock(outer);
   if (how == outcome::ours) return how;
   const std::uint32_t me = thread_number();
+  end_claim(me);
   if (bias_.load(std::memory_order_relaxed) != 0 || inside_.load(std::memory_order_relaxed) != 0) {
     return end_bias(me) ? outcome::inherited : how;
   }
@@ -33,13 +33,22 @@ biased_mutex::outcome biased_mutex::lock_for_all(void*& outer) noexcept {
 }
 
 void biased_mutex::unlock_for_all(void* outer, std::uint32_t me) noexcept {
-  if (turns_ >= kTurns << std::min(ended_, kMostDoublings)) begin_bias(me);
+  if (turns_ >= kTurns << ended_) begin_bias(me);
   real_.unlock(outer);
 }
 
 void biased_mutex::begin_bias(std::uint32_t me) noexcept {
   turns_ = 0;
-  if (take_part_in_barriers()) bias_.store(me, std::memory_order_relaxed);
+  if (claimant_ != 0 && claimant_ != me && thread_exists(claimant_)) return;
+  if (!take_part_in_barriers()) return;
+  claimant_ = me;
+  bias_.store(me, std::memory_order_relaxed);
+}
+
+// A thread without a bias that takes the lock like others is not on its way in, unless this is a handler that
+// interrupts it there.
+void biased_mutex::end_claim(std::uint32_t me) noexcept {
+  if (claimant_ == me && core::holds_one_mutex()) claimant_ = 0;
 }
 
 // True: who was inside died there. Who dies in here leaves kEnding behind, and all is done again.
@@ -48,7 +57,7 @@ bool biased_mutex::end_bias(std::uint32_t me) noexcept {
   bias_.store(kEnding, std::memory_order_relaxed);
   last_ = me;
   turns_ = 0;
-  ++ended_;
+  if (ended_ < kMostDoublings) ++ended_;
   barrier_in_all_threads();
   core::backoff spin;
   bool died = false;

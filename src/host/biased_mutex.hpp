@@ -16,6 +16,8 @@
 //      bias or finds out that it may not, 0, or FUTEX_OWNER_DIED.
 //   3. Who holds real_ while bias_ is 0, and has seen inside_ 0 since the barrier, is alone.
 //   4. A bias that is taken away comes back after twice as many turns as the one before.
+//   5. Who was about to enter by its bias when that ended may be late, and writes inside_ then. So nobody else has a
+//      bias before that thread has been seen elsewhere, or is dead: claimant_ alone writes inside_.
 // Locking: as shared_mutex.
 #pragma once
 
@@ -67,6 +69,11 @@ class QUAY_CAPABILITY("biased") biased_mutex {
  private:
   [[gnu::always_inline]] outcome lock_by_bias(void*& outer, std::uint32_t me) noexcept {
     core::enter_library();
+    // A handler that runs from here on knows that its thread may be late, see end_claim().
+    if (bias_.load(std::memory_order_relaxed) != me) [[unlikely]] {
+      core::leave_library();
+      return lock_for_all(outer);
+    }
     outer = declare_word(inside_);
     const std::uint32_t before = inside_.load(std::memory_order_relaxed);
     if (before == 0) [[likely]] {
@@ -89,6 +96,7 @@ class QUAY_CAPABILITY("biased") biased_mutex {
   [[gnu::noinline]] outcome lock_for_all(void*& outer) noexcept;
   [[gnu::noinline]] void unlock_for_all(void* outer, std::uint32_t me) noexcept;
   [[gnu::cold]] bool end_bias(std::uint32_t me) noexcept;
+  void end_claim(std::uint32_t me) noexcept;
   [[gnu::cold]] void begin_bias(std::uint32_t me) noexcept;
   [[gnu::cold]] void wake() noexcept;
 
@@ -99,10 +107,11 @@ class QUAY_CAPABILITY("biased") biased_mutex {
   shared_mutex real_;
   std::atomic<std::uint32_t> inside_{0};
   std::atomic<std::uint32_t> bias_{0};
-  // Of real_'s holder: who had it last, how often in a row, how often a bias was taken away.
+  // Of real_'s holder: see invariant 5; who had it last, how often in a row, how often a bias was taken away.
+  std::uint32_t claimant_ = 0;
   std::uint32_t last_ = 0;
-  std::uint32_t turns_ = 0;
-  std::uint32_t ended_ = 0;
+  std::uint32_t turns_ : 26 = 0;
+  std::uint32_t ended_ : 6 = 0;  // kMostDoublings at most
 };
 
 // One thread's turn with a biased_mutex. It can be put down, to sleep, and taken up again.

@@ -4,6 +4,7 @@
 // Contract: host/biased_mutex. A step is what happens with nothing of another thread in between, and what the owner
 //           stores lies in its processor's buffer until it drains: anybody may read what was there before. The others go through locked
 //           instructions and the kernel, which drain theirs.
+// Left out:  a second owner after the first (claimant_), which Biased_Mutex.ExcludesWhoeverTakesItAndHowOften has under the sanitizers.
 #include <gtest/gtest.h>
 
 #include <array>
