@@ -128,6 +128,7 @@ inline void enter_library() noexcept {
 // Whether this thread is between the two, where a mutex is held or about to be taken: seen by a
 // signal handler, taking one might wait for ever.
 inline bool holds_mutex() noexcept { return detail::this_thread_mark.held != 0; }
+// In a handler that interrupts the library there are more.
 inline bool holds_one_mutex() noexcept { return detail::this_thread_mark.held == 1; }
 // A signal handler's work is due as soon as this thread holds no mutex: pay_debts() is called, and
 // run_deferred_handlers().

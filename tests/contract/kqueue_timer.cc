@@ -45,7 +45,7 @@ TEST_P(Kqueue_Timer, FiresAfterItsPeriodAndIsClearedByItself) {
 }
 
 TEST_P(Kqueue_Timer, AOneShotFiresOnceAndIsGone) {
-  ASSERT_THAT(submit(kq, {timer(1, 5, EV_ONESHOT)}, 0), Succeeds());
+  ASSERT_THAT(alter(kq, {timer(1, 5, EV_ONESHOT)}), Succeeds());
   EXPECT_THAT(await(kq), ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR | EV_ONESHOT).data(1)));
   EXPECT_THAT(alter(kq, {remove(1, EVFILT_TIMER)}), FailsWith(ENOENT));
   pass(milliseconds(20));
@@ -53,14 +53,14 @@ TEST_P(Kqueue_Timer, AOneShotFiresOnceAndIsGone) {
 }
 
 TEST_P(Kqueue_Timer, AOneShotNobodyLooksAtCountsOnlyOnce) {
-  ASSERT_THAT(submit(kq, {timer(1, 2, EV_ONESHOT)}, 0), Succeeds());
+  ASSERT_THAT(alter(kq, {timer(1, 2, EV_ONESHOT)}), Succeeds());
   pass(milliseconds(30));
   EXPECT_THAT(poll(kq), ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR | EV_ONESHOT).data(1)));
 }
 
 TEST_P(Kqueue_Timer, APeriodicTimerGoesOn) {
   const auto start = steady_clock::now();
-  ASSERT_THAT(submit(kq, {timer(1, 5)}, 0), Succeeds());
+  ASSERT_THAT(alter(kq, {timer(1, 5)}), Succeeds());
   intptr_t expirations = 0;
   for (int i = 0; i < 6; ++i) {
     const events got = await(kq);
@@ -98,14 +98,14 @@ TEST_P(Kqueue_Timer, DeleteStopsIt) {
 }
 
 TEST_P(Kqueue_Timer, DeleteTakesAPendingExpirationAlong) {
-  ASSERT_THAT(submit(kq, {timer(1, 1)}, 0), Succeeds());
+  ASSERT_THAT(alter(kq, {timer(1, 1)}), Succeeds());
   ASSERT_TRUE(becomes_readable(kq));
   EXPECT_THAT(submit(kq, {remove(1, EVFILT_TIMER)}), Succeeds());
   EXPECT_THAT(poll(kq), IsEmpty());
 }
 
 TEST_P(Kqueue_Timer, ADisabledTimerKeepsRunningAndCounting) {
-  ASSERT_THAT(submit(kq, {timer(1, 5, EV_DISABLE)}, 0), Succeeds());
+  ASSERT_THAT(alter(kq, {timer(1, 5, EV_DISABLE)}), Succeeds());
   pass(milliseconds(55));
   ASSERT_THAT(poll(kq), IsEmpty());
   // The same data again: DragonFly takes it as the period.
@@ -114,7 +114,7 @@ TEST_P(Kqueue_Timer, ADisabledTimerKeepsRunningAndCounting) {
 }
 
 TEST_P(Kqueue_Timer, DisableDropsAPendingExpiration) {
-  ASSERT_THAT(submit(kq, {timer(1, 1)}, 0), Succeeds());
+  ASSERT_THAT(alter(kq, {timer(1, 1)}), Succeeds());
   ASSERT_TRUE(becomes_readable(kq));
   EXPECT_THAT(submit(kq, {change(1, EVFILT_TIMER, EV_DISABLE).data(kHour)}), Succeeds());
   EXPECT_THAT(poll(kq), IsEmpty());
@@ -123,7 +123,7 @@ TEST_P(Kqueue_Timer, DisableDropsAPendingExpiration) {
 TEST_P(Kqueue_Timer, DispatchDisablesAfterTheExpiration) {
   if (is(QUAY_DIALECT_NETBSD))
     GTEST_SKIP() << "EV_CLEAR, which every timer has, wins over EV_DISPATCH";
-  ASSERT_THAT(submit(kq, {timer(1, 1, EV_DISPATCH)}, 0), Succeeds());
+  ASSERT_THAT(alter(kq, {timer(1, 1, EV_DISPATCH)}), Succeeds());
   ASSERT_THAT(await(kq),
               ElementsAre(Event(1, EVFILT_TIMER).flags(EV_CLEAR | EV_DISPATCH).data(Ge(1))));
   pass(milliseconds(5));

@@ -50,6 +50,21 @@ TEST(Biased_Mutex, BecomesTheOneThreadsOwnAndIsGivenUpForAnother) {
   EXPECT_EQ(g.count, 3 * kOften + 1);
 }
 
+// Who had it as its own may be late to see that this has ended.
+TEST(Biased_Mutex, IsNobodyElsesOwnUntilItsLastOwnerWasSeenElsewhere) {
+  guarded g;
+  take_turns(g, kOften);
+  if (!g.lock.is_biased()) GTEST_SKIP() << "the kernel has no membarrier() here";
+  const auto another = [&g] { std::thread([&] { take_turns(g, 4 * kOften); }).join(); };
+  another();
+  EXPECT_FALSE(g.lock.is_biased());
+  take_turns(g, 1);
+  another();
+  EXPECT_TRUE(g.lock.is_biased());
+  another();
+  EXPECT_TRUE(g.lock.is_biased()) << "the last owner is dead";
+}
+
 // Each thread takes it as its own again and again, while the others want it.
 TEST(Biased_Mutex, ExcludesWhoeverTakesItAndHowOften) {
   constexpr int kThreads = 3;
