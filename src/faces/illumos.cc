@@ -139,7 +139,7 @@ int port_get(int port, port_event_t* pe, struct timespec* timeout) {
   int error = 0;
   quay::port::port* p = find(port, error);
   if (p == nullptr) return finish(error);
-  return finish(p->get(pe, 1, 1, timeout, true).error);
+  return finish(p->get_one(pe, timeout).error);
 }
 
 int port_getn(int port, port_event_t list[], uint_t max, uint_t* nget, struct timespec* timeout) {
@@ -152,7 +152,7 @@ int port_getn(int port, port_event_t list[], uint_t max, uint_t* nget, struct ti
   if (os.writable_prefix(nget, sizeof *nget) < sizeof *nget) return finish(EFAULT);
   const uint_t want = *nget;
   quay::port::outcome r{EINVAL, 0};
-  if (max == 0 || want <= max) r = p->get(list, max, want, timeout, false);
+  if (max == 0 || want <= max) r = p->get(list, max, want, timeout);
   *nget = r.stored;
   return finish(r.error);
 }

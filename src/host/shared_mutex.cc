@@ -18,8 +18,9 @@ namespace quay::host {
 constinit thread_local thread_identity this_thread_identity{};
 
 void learn_thread_identity() noexcept {
+  static constinit thread_local void* nowhere = nullptr;
   errno_guard keep;
-  thread_identity me{};
+  thread_identity me{0, &nowhere, 0};
   robust_list_head* head = nullptr;
   std::size_t size = 0;
   if (syscall(SYS_get_robust_list, 0, &head, &size) == 0 && head != nullptr) {

@@ -27,7 +27,7 @@ namespace quay::host {
 // What a thread needs to be found dead: its number, and where the kernel looks.
 struct thread_identity {
   std::uint32_t number;  // 0: not yet known
-  void** pending;        // the robust list's pending operation; null: there is no such list
+  void** pending;        // the robust list's pending operation, or something that nobody reads
   long offset;           // from a list entry to its word
 };
 extern constinit thread_local thread_identity this_thread_identity
@@ -40,9 +40,8 @@ inline std::uint32_t thread_number() noexcept {
 }
 bool thread_exists(std::uint32_t number) noexcept;
 // The word with which this thread's death would have to be told; what was declared before comes back,
-// and goes back with declare_pending() when the word is free again.
+// and goes back with declare_pending() when the word is free again. thread_number() was called before.
 [[gnu::always_inline]] inline void* declare_pending(void* operation) noexcept {
-  if (this_thread_identity.pending == nullptr) return nullptr;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   void* volatile& pending = *const_cast<void* volatile*>(this_thread_identity.pending);
   void* const before = pending;

@@ -17,8 +17,15 @@ namespace {
 
 constexpr std::int64_t kUnlimited = -1;
 
+// Nobody has a say in its delivery, and nothing but the queue knows of it.
+bool is_plain(const slot& s) noexcept {
+  return s.traits == 0 && s.source != PORT_SOURCE_FD && s.fd < 0;
+}
+
+}  // namespace
+
 // When a call gives up, read from the caller's timespec only once that matters.
-class limit {
+class port::limit {
  public:
   limit(environment& env, const timespec* timeout) noexcept : env_(env), timeout_(timeout) {}
 
@@ -53,13 +60,6 @@ class limit {
   bool known_ = false;
   bool polls_ = false;
 };
-
-// Nobody has a say in its delivery, and nothing but the queue knows of it.
-bool is_plain(const slot& s) noexcept {
-  return s.traits == 0 && s.source != PORT_SOURCE_FD && s.fd < 0;
-}
-
-}  // namespace
 
 class port::enrolment {
  public:
@@ -235,15 +235,39 @@ unsigned port::take_locked(port_event_t* list, unsigned max, std::uint32_t since
     }
     i = next;
   }
+  settle_bell_locked(stored);
+  return stored;
+}
+
+// After a taking that may have emptied the queue.
+inline void port::settle_bell_locked(unsigned stored) noexcept {
+  shared_state& st = *state_;
   if (st.bell_rung && st.pollable && st.queued.load(std::memory_order_relaxed) == 0 &&
       st.leader == 0 && !bell_may_stand_locked(stored)) {
     lower_bell_locked();
   }
-  return stored;
 }
 
-outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespec* timeout,
-                  bool single) {
+// The first event, where none but plain ones are looked for, by a call that would find it first.
+inline bool port::take_at_once_locked(port_event_t& out) noexcept {
+  const shared_state& st = *state_;
+  if (st.alert_on || st.shared || asks_ || st.processes[me_].due != 0) return false;
+  if (take_run_locked(&out, 1) == 0) return false;
+  settle_bell_locked(1);
+  return true;
+}
+
+// What most calls are is all in here (decision 0012).
+outcome port::get_one(port_event_t* out, const timespec* timeout) {
+  section hold(*this);
+  if (hold.error() != 0) return {hold.error(), 0};
+  if (core::own_stack().known_writable(out, sizeof *out) && take_at_once_locked(*out)) [[likely]]
+    return {0, 1};
+  limit until(env_, timeout);
+  return get_locked(out, 1, 1, until, true);
+}
+
+outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespec* timeout) {
   limit until(env_, timeout);  // a bad one matters only where it would wait
   if (max > 1 && gathering_.pays() && until.read() == 0 && !until.polls()) {
     const std::uint64_t before = opening();
@@ -252,6 +276,11 @@ outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespe
   }
   section hold(*this);
   if (hold.error() != 0) return {hold.error(), 0};
+  return get_locked(list, max, want, until, false);
+}
+
+outcome port::get_locked(port_event_t* list, unsigned max, unsigned want, limit& until,
+                         bool single) {
   shared_state& st = *state_;
   if (max == 0) {
     look_first_locked();

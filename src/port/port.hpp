@@ -122,9 +122,9 @@ class port {
   int post_waiting(int source, int events, std::uint64_t object, void* user,
                    std::uint8_t traits) noexcept;
   int alert(int flags, int events, void* user) noexcept;
-  // A point of cancellation: a thread is unwound from its sleep.
-  outcome get(port_event_t* list, unsigned max, unsigned want, const timespec* timeout,
-              bool single);
+  // port_getn() and port_get(). Points of cancellation: a thread is unwound from its sleep.
+  outcome get(port_event_t* list, unsigned max, unsigned want, const timespec* timeout);
+  outcome get_one(port_event_t* out, const timespec* timeout);
   int associate(int fd, int events, void* user) noexcept;
   int dissociate(int fd) noexcept;
   // The number is about to be closed, or has been: what this process associated by it goes.
@@ -293,6 +293,11 @@ class port {
   void link_waiter_locked(std::uint16_t w) noexcept;
 
   // --- delivery (delivery.cc) ---
+  class limit;
+  [[gnu::noinline]] outcome get_locked(port_event_t* list, unsigned max, unsigned want,
+                                       limit& until, bool single);
+  inline bool take_at_once_locked(port_event_t& out) noexcept;
+  inline void settle_bell_locked(unsigned stored) noexcept;
   inline unsigned take_run_locked(port_event_t* list, unsigned max) noexcept;
   unsigned take_locked(port_event_t* list, unsigned max, std::uint32_t since) noexcept;
   inline bool deliver_locked(slot_index i, slot& s, port_event_t& out,
