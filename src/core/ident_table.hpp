@@ -23,17 +23,19 @@ class ident_table {
     if (last_.ident == ident && last_.filter == filter) return last_.slot;
     if (buckets_ == 0) return kNil;
     if (in_step_) notes_.fetch(static_cast<slot_index>(ident) + ahead_);
-    for (slot_index i = heads_[bucket(filter, ident)]; i != kNil; i = notes_.at(i).link) {
+    const auto b = static_cast<std::uint32_t>(bucket(filter, ident));
+    slot_index i = heads_[b];
+    for (; i != kNil; i = notes_.at(i).link) {
       const note& n = notes_.at(i);
       fetch_for_writing(&n);
       fetch_for_writing(&n.generation);  // a note lies on two cache lines; both will be needed
       if (n.ident == ident && n.filter == filter) {
         if (buckets_ > kCached) learn(i - static_cast<slot_index>(ident));
-        last_ = {ident, i, filter};
-        return i;
+        break;
       }
     }
-    return kNil;
+    last_ = {ident, i, b, filter};
+    return i;
   }
 
   // Room for one more; false when memory is refused and there is no table yet.
@@ -47,18 +49,23 @@ class ident_table {
   }
 
   void insert(slot_index i) noexcept {
-    slot_index& head = heads_[bucket(notes_.at(i).filter, notes_.at(i).ident)];
-    notes_.at(i).link = head;
+    note& n = notes_.at(i);
+    const bool looked_for = is_last(n);
+    slot_index& head = heads_[looked_for ? last_.bucket : bucket(n.filter, n.ident)];
+    if (looked_for) last_.slot = i;
+    n.link = head;
     head = i;
     ++size_;
   }
 
   void erase(slot_index i) noexcept {
-    slot_index* at = &heads_[bucket(notes_.at(i).filter, notes_.at(i).ident)];
+    const note& n = notes_.at(i);
+    const bool looked_for = is_last(n);
+    slot_index* at = &heads_[looked_for ? last_.bucket : bucket(n.filter, n.ident)];
+    if (looked_for) last_.slot = kNil;
     while (*at != i) at = &notes_.at(*at).link;
-    *at = notes_.at(i).link;
+    *at = n.link;
     --size_;
-    if (last_.slot == i) last_.filter = 0;
   }
 
   // Any note of the table, kNil when it is empty: for emptying it.
@@ -93,6 +100,9 @@ class ident_table {
     in_step_ = ahead == ahead_;
     ahead_ = ahead;
   }
+  bool is_last(const note& n) const noexcept {
+    return last_.ident == n.ident && last_.filter == n.filter;
+  }
   slot_index from_bucket(std::size_t b) const noexcept {
     while (b < buckets_ && heads_[b] == kNil) ++b;
     return b < buckets_ ? heads_[b] : kNil;
@@ -109,6 +119,7 @@ class ident_table {
     const std::size_t before = buckets_;
     buckets_ = wanted;
     shift_ = 64 - __builtin_ctzll(wanted);
+    last_ = {};
     for (std::size_t b = 0; b < before; ++b) {
       for (slot_index i = heads_[b]; i != kNil;) {
         note& n = notes_.at(i);
@@ -128,13 +139,15 @@ class ident_table {
 
   arena<note>& notes_;
   growable<slot_index> heads_;
-  // The last find: many a queue has one user event, for waking up.
-  struct found {
+  // What was looked for last, and whether it is there: many a queue has one user event, for waking up; and who
+  // inserts or erases has looked before.
+  struct search {
     std::uintptr_t ident = 0;
     slot_index slot = kNil;
+    std::uint32_t bucket = 0;
     std::int16_t filter = 0;  // nobody's
   };
-  mutable found last_;
+  mutable search last_;
   mutable slot_index ahead_ = 0;  // of the identifier, the note found last
   mutable bool in_step_ = false;  // so was the one before
   std::size_t buckets_ = 0;

@@ -146,11 +146,12 @@ class queue final : public core::queue {
   // The queue's note on a request, if it still is the one of that name and life.
   core::slot_index expected_locked(const core::token& which, std::int16_t filter,
                                    std::uintptr_t ident) noexcept QUAY_REQUIRES(lock());
+  [[gnu::noinline]] int apply_any_locked(core::event& change) noexcept QUAY_REQUIRES(lock());
   int create_locked(core::event& change, filter& f) noexcept QUAY_REQUIRES(lock());
   // The templates: for any filter, and for those that are known by their type.
   template <class Filter>
-  int modify_locked(core::slot_index i, core::event& change, Filter& f) noexcept
-      QUAY_REQUIRES(lock());
+  int modify_locked(core::slot_index i, core::event& change, std::uint16_t flags,
+                    Filter& f) noexcept QUAY_REQUIRES(lock());
   // Registers a child of the note's process as its parent is; returns an errno.
   int follow_child_locked(core::slot_index parent, std::int64_t pid) noexcept QUAY_REQUIRES(lock());
   void set_enabled_locked(core::slot_index i, std::uint16_t flags, bool evaluated,

@@ -28,7 +28,16 @@ namespace {
 constexpr std::uint16_t kActions = EV_ADD | EV_DELETE | EV_ENABLE | EV_DISABLE | EV_FORCEONESHOT;
 }  // namespace
 
+// A user event is triggered by a change without flags: a way of its own, without all that is asked of others.
 int queue::apply_locked(event& change) noexcept {
+  if (change.filter == EVFILT_USER && change.flags == 0) {
+    const slot_index i = idents_.find(EVFILT_USER, change.ident);
+    if (i != kNil) return modify_locked(i, change, 0, user_filter);
+  }
+  return apply_any_locked(change);
+}
+
+int queue::apply_any_locked(event& change) noexcept {
   const dialect& d = rules();
   change.flags &= static_cast<std::uint16_t>(~d.system_flags);
   filter* const named = find_filter(d, change.filter);
@@ -54,8 +63,7 @@ int queue::apply_locked(event& change) noexcept {
   }
   // What has expired by now happened before this change.
   if (change.filter == EVFILT_TIMER) expire_locked();
-  if (change.filter == EVFILT_USER) return modify_locked(i, change, user_filter);
-  return modify_locked(i, change, f);
+  return modify_locked(i, change, flags, f);
 }
 
 int queue::find_on_descriptor_locked(const event& change, slot_index& found) noexcept {
@@ -153,10 +161,9 @@ int queue::create_locked(event& change, filter& f) noexcept {
 }
 
 template <class Filter>
-int queue::modify_locked(slot_index i, event& change, Filter& f) noexcept {
+int queue::modify_locked(slot_index i, event& change, std::uint16_t flags, Filter& f) noexcept {
   const dialect& d = rules();
   note& n = at(i);
-  const std::uint16_t flags = change.flags;
   if ((flags & EV_FORCEONESHOT) && d.has_keep_udata) {
     n.flags |= EV_ONESHOT;
     n.status |= state::kForced;

@@ -302,7 +302,7 @@ int queue::follow_child_locked(slot_index parent, std::int64_t pid) noexcept {
   change.flags = static_cast<std::uint16_t>(p.flags & ~(EV_DISABLE | EV_DELETE)) | EV_ADD |
                  EV_ENABLE | EV_FLAG1;
   const slot_index known = idents_.find(EVFILT_PROC, change.ident);
-  if (known != core::kNil) return modify_locked(known, change, proc_filter);
+  if (known != core::kNil) return modify_locked(known, change, change.flags, proc_filter);
   if (rules().child_event_apart) {
     core::event first = change;
     first.filter = kChildFilter;
