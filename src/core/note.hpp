@@ -31,6 +31,7 @@ inline constexpr std::uint16_t kDisabled = 0x4;   // must not be delivered; stil
 inline constexpr std::uint16_t kTriggered = 0x8;  // user events: the trigger is set
 inline constexpr std::uint16_t kForced = 0x10;    // to be delivered without asking the filter
 inline constexpr std::uint16_t kFailed = 0x20;    // a modification failed; data holds the errno
+inline constexpr std::uint16_t kClock = 0x40;     // it is about a point in time: `timer` has it
 }  // namespace state
 
 // What is new with every life of the slot; see note.
@@ -60,6 +61,8 @@ struct note_body {
   };
   struct on_clock {
     std::uint32_t wall;  // 1: the deadline is on the wall clock
+    std::int64_t deadline;
+    std::int64_t listed;  // the deadline by which the heap has it, not later; see timer_heap.hpp
   };
   struct on_postings {     // signals
     std::uint32_t heeded;  // figures of the last look

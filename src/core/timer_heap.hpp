@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: the deadlines of one queue: a 4-ary heap with the keys inline. A timer that is stopped or
-//       armed anew leaves its item behind; the item is recognised as stale when it is met.
+// What: the deadlines of one queue: a 4-ary heap with the keys inline. A timer that is stopped
+//       leaves its item behind; the item is recognised as stale when it is met. When the same timer
+//       is the next to be started, and not for an earlier time, the item is taken up again as it is.
 // Contract: docs/decisions/0003-timers.md has the measurements: of a million timers, each touch of a
 //           note is a cache miss, and an exact heap touches one for every item that it moves.
 // Invariants:
 //   1. note.timing is odd while the note is in a heap. It changes whenever that begins or ends and
 //      survives the slot's lives, so an item is alive while its note's timing is the one it carries.
-//   2. The first item is alive, or there is none.
+//   2. The first item is alive and its deadline the timer's, or there is none. That of another, alive, is not later than
+//      its timer's; of a note with state::kClock alone may it be earlier.
 //   3. There are about as many stale items as others at most, but for a few (kSlack) that do not
 //      matter and those that a sweep under way has yet to meet.
 // Locking: the owning queue's mutex; a stale item's note may be another queue's by now: only its
@@ -47,18 +49,33 @@ class timer_heap {
 
   // The note is in no heap, and there is room.
   void insert(slot_index i, std::int64_t deadline) noexcept {
-    const std::uint32_t timing = begin_or_end(i);
+    note& n = notes_.at(i);
     ++alive_;
-    sift_up(size_++, {deadline, i, timing});
+    if ((n.status & state::kClock) != 0) {
+      n.timer.deadline = deadline;
+      if (i == stopped_.note && n.timing == stopped_.timing && stopped_.deadline <= deadline) {
+        set_timing(n, stopped_.timing - 1);
+        n.timer.listed = stopped_.deadline;
+        return;
+      }
+      n.timer.listed = deadline;
+    }
+    set_timing(n, n.timing + 1);
+    sift_up(size_++, {deadline, i, n.timing});
     if (size_ - alive_ > alive_ + kSlack) sweep(kSwept);
   }
 
   void erase(slot_index i) noexcept {
-    begin_or_end(i);
+    note& n = notes_.at(i);
+    set_timing(n, n.timing + 1);
+    stopped_.note = kNil;
     if (--alive_ == 0) {
       size_ = 0;
-    } else if (items_[0].note == i) {
-      while (!is_alive(items_[0])) remove(0);
+      return;
+    }
+    if ((n.status & state::kClock) != 0) stopped_ = {i, n.timing, n.timer.listed};
+    if (items_[0].note == i) {
+      put_right_first();
       // The next ones to come.
       for (std::size_t c = 1; c <= kArity && c < size_; ++c) fetch_ahead(items_[c]);
     }
@@ -74,12 +91,8 @@ class timer_heap {
   static constexpr std::size_t kSlack = 64;  // stale items that are not worth a sweep
   static constexpr std::size_t kSwept = 3;   // items that an insertion looks at
 
-  // Returns the note's new timing.
-  std::uint32_t begin_or_end(slot_index i) noexcept {
-    std::uint32_t& timing = notes_.at(i).timing;
-    const std::uint32_t now = timing + 1;
-    std::atomic_ref(timing).store(now, std::memory_order_relaxed);
-    return now;
+  static void set_timing(note& n, std::uint32_t now) noexcept {
+    std::atomic_ref(n.timing).store(now, std::memory_order_relaxed);
   }
 
   bool is_alive(const item& v) const noexcept {
@@ -103,7 +116,22 @@ class timer_heap {
     }
   }
 
+  void put_right_first() noexcept {
+    for (;;) {
+      item first = items_[0];
+      if (!is_alive(first)) {
+        remove(0);
+        continue;
+      }
+      note& n = notes_.at(first.note);
+      if ((n.status & state::kClock) == 0 || n.timer.deadline == first.deadline) return;
+      n.timer.listed = first.deadline = n.timer.deadline;
+      sift_down(0, first);
+    }
+  }
+
   void remove(std::size_t hole) noexcept {
+    if (items_[hole].note == stopped_.note) stopped_.note = kNil;
     --size_;
     if (hole == size_) return;
     const item moving = items_[size_];
@@ -145,6 +173,12 @@ class timer_heap {
   std::size_t size_ = 0;   // items, the stale ones included
   std::size_t alive_ = 0;  // items that are not
   std::size_t swept_ = 0;  // where the next sweep goes on
+  // The timer that was stopped last, if its item is still there.
+  struct {
+    slot_index note = kNil;
+    std::uint32_t timing = 0;
+    std::int64_t deadline = 0;
+  } stopped_;
 };
 
 }  // namespace quay::core

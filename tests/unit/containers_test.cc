@@ -25,6 +25,12 @@ class Core_Containers : public ::testing::Test {
     EXPECT_NE(i, kNil);
     return i;
   }
+  // A note like those of EVFILT_TIMER.
+  slot_index make_clock() {
+    const slot_index i = make();
+    notes_.at(i).status = state::kClock;
+    return i;
+  }
   arena<note> notes_{1 << 16};
   std::mt19937 random_{20240607};
 };
@@ -151,6 +157,7 @@ TEST_F(Core_Containers, TimerHeapHandsOutDeadlinesInOrder) {
     const auto deadline = static_cast<std::int64_t>(random_() % 1000);
     if (what <= 1 || alive.empty()) {
       const slot_index i = make();
+      notes_.at(i).status = i % 3 != 0 ? state::kClock : 0;
       ASSERT_TRUE(heap.reserve());
       heap.insert(i, deadline);
       alive.push_back({i, deadline});
@@ -205,6 +212,33 @@ TEST_F(Core_Containers, TimersArmedAnewTakeNoMoreRoomInTheHeap) {
   EXPECT_LT(heap.items(), 4000u);
 }
 
+// A timeout that is put off again and again: its item stays where it is until its time comes.
+TEST_F(Core_Containers, TimersThatArePutOffLeaveNothingBehindAndAreDueWhenTheySay) {
+  timer_heap heap(notes_);
+  std::vector<slot_index> timers;
+  std::map<slot_index, std::int64_t> due;
+  for (int n = 0; n < 1000; ++n) {
+    const slot_index i = timers.emplace_back(make_clock());
+    ASSERT_TRUE(heap.reserve());
+    heap.insert(i, due[i] = n);
+  }
+  for (int round = 1; round < 50; ++round) {
+    std::shuffle(timers.begin(), timers.end(), random_);
+    for (const slot_index i : timers) {
+      heap.erase(i);
+      ASSERT_TRUE(heap.reserve());
+      heap.insert(i, due[i] += 1 + static_cast<std::int64_t>(random_() % 1000));
+    }
+  }
+  EXPECT_LE(heap.items(), 1001u);
+  std::int64_t before = 0;
+  for (; !heap.empty(); heap.erase(heap.first())) {
+    EXPECT_GE(heap.earliest(), before);
+    EXPECT_EQ(heap.earliest(), due[heap.first()]);
+    before = heap.earliest();
+  }
+}
+
 TEST_F(Core_Containers, IdentTableFindsWhatIsInItAndNothingElse) {
   ident_table table(notes_);
   std::map<std::pair<std::int16_t, std::uintptr_t>, slot_index> model;
@@ -224,6 +258,13 @@ TEST_F(Core_Containers, IdentTableFindsWhatIsInItAndNothingElse) {
       table.erase(known->second);
       notes_.release(known->second);
       model.erase(known);
+    } else if (const auto other = model.lower_bound({filter, ident / 2}); random_() % 2 == 0) {
+      // One that nobody has looked for just now.
+      table.erase(other->second);
+      notes_.release(other->second);
+      model.erase(other);
+      ASSERT_EQ(table.find(filter, ident),
+                model.count({filter, ident}) != 0 ? known->second : kNil);
     }
     ASSERT_EQ(table.size(), model.size());
   }

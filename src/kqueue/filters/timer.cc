@@ -49,6 +49,7 @@ class timer_filter_type final : public filter {
     if (!q.owner().take_callout(d)) return ENOMEM;
     if (!wall) n.flags |= EV_CLEAR;
     n.data = 0;
+    n.status |= state::kClock;
     start(q, d, i, n, wall);
     return 0;
   }
