@@ -184,7 +184,8 @@ bool port::deliver_if_wanted_locked(slot_index i, port_event_t& out) noexcept {
 }
 
 // The plain events at the head of the queue. Their slots become free in the order in which they are linked.
-inline unsigned port::take_run_locked(port_event_t* list, unsigned max) noexcept {
+[[gnu::always_inline]] inline unsigned port::take_run_locked(port_event_t* list,
+                                                             unsigned max) noexcept {
   shared_state& st = *state_;
   const slot_index first = st.head;
   if (first == kNil) return 0;

@@ -298,7 +298,7 @@ class port {
                                        limit& until, bool single);
   inline bool take_at_once_locked(port_event_t& out) noexcept;
   inline void settle_bell_locked(unsigned stored) noexcept;
-  inline unsigned take_run_locked(port_event_t* list, unsigned max) noexcept;
+  [[gnu::always_inline]] inline unsigned take_run_locked(port_event_t* list, unsigned max) noexcept;
   unsigned take_locked(port_event_t* list, unsigned max, std::uint32_t since) noexcept;
   inline bool deliver_locked(slot_index i, slot& s, port_event_t& out,
                              std::uint32_t since) noexcept;
