@@ -42,4 +42,4 @@ if [ -n "$smoke" ]; then
   exec "$build/bin/quay" bench --smoke $extra
 fi
 revision=$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)
-exec "$build/bin/quay" bench $extra --report "$root/docs/bench" --revision "$revision"
+exec "$build/bin/quay" bench --rounds 3 $extra --report "$root/docs/bench" --revision "$revision"

@@ -129,11 +129,30 @@ TEST_F(Quay_Bench, ABrokenProgramIsFoundOutBeforeAnythingIsMeasured) {
   EXPECT_TRUE(std::filesystem::exists(measured));
 }
 
+TEST_F(Quay_Bench, OfSeveralRoundsTheMiddleOneCounts) {
+  for (const char* folder : {"bin", "bench"}) std::filesystem::create_directory(path(folder));
+  std::filesystem::copy_file(tool(), path("bin/quay"));
+  // Each run says a ratio that no other does: 0.9, 0.1, 0.5.
+  std::ofstream(path("bench/bench_a"))
+      << "#!/bin/sh\n[ \"$1\" = --list ] && exit\necho >> " << path("runs") << "\n"
+      << "set -- $(wc -l < " << path("runs") << ") 0.9 0.1 0.5\nshift $1\n"
+      << "echo '{\"case\":\"a.b\",\"ratio\":'$1',\"met\":null}'\n";
+  std::filesystem::permissions(path("bench/bench_a"), std::filesystem::perms::owner_all);
+  program it({path("bin/quay"), "bench", "--rounds", "3", "--json"});
+  it.read_line();  // the machine
+  const json row = json::parse(it.read_line());
+  EXPECT_EQ(row["ratio"], 0.5);
+  EXPECT_EQ(row["round_ratios"], json({0.1, 0.5, 0.9}));
+  EXPECT_EQ(it.read_all(), "");
+  EXPECT_EQ(it.exit_status(), 0);
+}
+
 TEST_F(Quay_Bench, ExitStatusTellsFailureFromWrongUsage) {
   EXPECT_EQ(status_of({"--from", path("nothing")}), 2);
   EXPECT_EQ(status_of({"--from", earlier(), "--smoke"}), 2);
   EXPECT_EQ(status_of({"--list", "--report", path("x")}), 2);
   EXPECT_EQ(status_of({"--repetitions", "1"}), 2);
+  EXPECT_EQ(status_of({"--rounds", "0"}), 2);
   EXPECT_EQ(status_of({"--report"}), 2);
   EXPECT_EQ(status_of({"--help"}), 0);
   EXPECT_EQ(status_of({"--from", earlier(), "--report", path("earlier") + "/below-a-file"}), 1);

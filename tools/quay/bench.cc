@@ -28,7 +28,7 @@ namespace {
 struct settings {
   std::vector<std::string> names;
   std::string report, from, revision = "quay " QUAY_VERSION;
-  unsigned repetitions = 0;
+  unsigned repetitions = 0, rounds = 1;
   bool list = false, smoke = false, extra = false, json = false;
 };
 
@@ -108,11 +108,15 @@ bench_results measure(const settings& s, std::string& failed) {
   if (s.repetitions > 0)
     options.insert(options.end(), {"--repetitions", fmt::to_string(s.repetitions)});
   bench_results results = bench_results::here(s.revision);
-  for (std::size_t i = 0; i < programs.size(); ++i) {
-    fmt::print(stderr, "[{}/{}] {}\n", i + 1, programs.size(), programs[i].name);
-    const auto take = [&](const std::string& line) { results.add(line); };
-    if (run_bench_program(programs[i], options, take) != 0) failed += " " + programs[i].name;
+  std::vector<std::vector<std::string>> rounds(s.rounds);
+  const std::size_t runs = programs.size() * rounds.size();
+  for (std::size_t i = 0; i < runs; ++i) {
+    const bench_program& program = programs[i % programs.size()];
+    fmt::print(stderr, "[{}/{}] {}\n", i + 1, runs, program.name);
+    const auto take = [&](const std::string& line) { rounds[i / programs.size()].push_back(line); };
+    if (run_bench_program(program, options, take) != 0) failed += " " + program.name;
   }
+  results.add_middle(rounds);
   return results;
 }
 
@@ -158,6 +162,12 @@ void add_bench(CLI::App& app, int& status) {
           ->type_name("N")
           ->check(CLI::Range(2, 100'000))
           ->excludes(smoke);
+  sub->add_option("--rounds", s->rounds,
+                  "Run all so often; of each case the round of the middle ratio counts")
+      ->type_name("N")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str()
+      ->excludes(listing);
   sub->add_option("--from", s->from, "Measure nothing: the results.jsonl of an earlier report")
       ->type_name("FILE")
       ->check(CLI::ExistingFile)

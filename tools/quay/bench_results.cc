@@ -8,8 +8,10 @@
 #include <sys/utsname.h>
 #include <time.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -121,6 +123,34 @@ void bench_results::add(const std::string& line) {
     throw failure("not a benchmark's result: " + line);
   }
   lines_ += line + "\n";
+}
+
+void bench_results::add_middle(const std::vector<std::vector<std::string>>& rounds) {
+  std::vector<std::string> names;
+  std::map<std::string, std::vector<json>> readings;
+  for (const auto& round : rounds) {
+    for (const std::string& line : round) {
+      json row = json::parse(line, nullptr, false);
+      const std::string name = row.is_object() ? text_of(row, "case") : "";
+      if (name.empty()) throw failure("not a benchmark's result: " + line);
+      auto& of_case = readings[name];
+      if (of_case.empty()) names.push_back(name);
+      of_case.push_back(std::move(row));
+    }
+  }
+  for (const std::string& name : names) {
+    std::vector<json>& of_case = readings[name];
+    const auto ratio = [](const json& row) { return value_of<double>(row, "ratio").value_or(0); };
+    std::stable_sort(of_case.begin(), of_case.end(),
+                     [&](const json& a, const json& b) { return ratio(a) < ratio(b); });
+    json& middle = of_case[of_case.size() / 2];
+    if (of_case.size() > 1) {
+      json all = json::array();
+      for (const json& row : of_case) all.push_back(row["ratio"]);
+      middle["round_ratios"] = std::move(all);
+    }
+    add(middle.dump());
+  }
 }
 
 std::pair<std::size_t, std::size_t> bench_results::verdicts() const {

@@ -31,6 +31,8 @@ class bench_results {
 
   // Takes one line; throws failure when it is none of ours.
   void add(const std::string& line);
+  // Takes the lines of several rounds: of each case that of the middle ratio, the worse one of two, with all of them.
+  void add_middle(const std::vector<std::vector<std::string>>& rounds);
 
   const facts& machine() const { return machine_; }
   const std::vector<bench_row>& rows() const { return rows_; }
