@@ -170,6 +170,8 @@ class queue final : public core::queue {
                                              sink& out) noexcept QUAY_REQUIRES(lock());
   bool kernel_repeats_locked(const core::note& n) noexcept QUAY_REQUIRES(lock());
   void denied_locked(core::slot_index i) noexcept QUAY_REQUIRES(lock());
+  // What only the wide layout shows.
+  void show_ext_locked(const core::note& n, core::event& e) noexcept QUAY_REQUIRES(lock());
   void keep_ext_locked(core::note& n, const core::event& change) noexcept QUAY_REQUIRES(lock());
 
   system& system_;

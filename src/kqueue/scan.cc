@@ -109,6 +109,14 @@ void queue::denied_locked(slot_index i) noexcept {
   arm_locked(on, d, false);
 }
 
+void queue::show_ext_locked(const note& n, core::event& e) noexcept {
+  if (n.ext == kNil) {
+    e.ext[0] = e.ext[1] = e.ext[2] = e.ext[3] = 0;
+  } else {
+    for (int k = 0; k < 4; ++k) e.ext[k] = system_.ext_blocks().at(n.ext).value[k];
+  }
+}
+
 template <class Filter>
 inline bool queue::deliver_locked(slot_index i, note& n, Filter& f, sink& out) noexcept {
   const dialect& d = rules();
@@ -120,11 +128,7 @@ inline bool queue::deliver_locked(slot_index i, note& n, Filter& f, sink& out) n
   e.filter = n.filter;
   e.flags = n.flags;
   if (n.status & state::kFailed) e.flags |= EV_ERROR;
-  if (n.ext == kNil) {
-    e.ext[0] = e.ext[1] = e.ext[2] = e.ext[3] = 0;
-  } else {
-    for (int k = 0; k < 4; ++k) e.ext[k] = system_.ext_blocks().at(n.ext).value[k];
-  }
+  if (out.wide) show_ext_locked(n, e);
   if (f.has_delivery()) f.deliver(*this, i, n, e);
   out.put(e);
   ++delivered_;
