@@ -14,6 +14,7 @@
 #include <numeric>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -115,8 +116,13 @@ struct round_promise {
   std::string note;
 };
 
-// One case for each kind of object. `Ours` is constructed from (channels, privacy); the comparison
-// is repeated with a private queue when extras are asked for.
+// A consumer that can be constructed from (channels, privacy).
+template <typename Consumer>
+inline constexpr bool can_be_private =
+    std::is_constructible_v<Consumer, const std::vector<channel>&, privacy>;
+
+// One case for each kind of object. The comparison of what can be private is repeated with a private queue when extras
+// are asked for.
 template <typename Ours, typename Base>
 std::vector<bench_case> round_cases(const round_promise& promise) {
   const std::pair<const char*, object_kind> kinds[] = {
@@ -136,14 +142,18 @@ std::vector<bench_case> round_cases(const round_promise& promise) {
                        row.target = kind == object_kind::tcp ? promise.tcp_target
                                                              : promise.unix_and_pipe_target;
                        row.repetitions = kind == object_kind::tcp ? 300 : 500;
-                       row.ours = rounds_of<Ours>(sizes, kind, privacy::pollable);
                        row.base = rounds_of<Base>(sizes, kind);
-                       ctx.compare(row);
-                       if (!ctx.extra()) return;
-                       row.name = name + ".private";
-                       row.subject = promise.subject + ", private queue";
-                       row.target.reset();
-                       row.ours = rounds_of<Ours>(sizes, kind, privacy::exclusive);
+                       if constexpr (can_be_private<Ours>) {
+                         row.ours = rounds_of<Ours>(sizes, kind, privacy::pollable);
+                         ctx.compare(row);
+                         if (!ctx.extra()) return;
+                         row.name = name + ".private";
+                         row.subject = promise.subject + ", private queue";
+                         row.target.reset();
+                         row.ours = rounds_of<Ours>(sizes, kind, privacy::exclusive);
+                       } else {
+                         row.ours = rounds_of<Ours>(sizes, kind);
+                       }
                        ctx.compare(row);
                      }});
   }

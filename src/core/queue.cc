@@ -260,33 +260,34 @@ void queue::hear_signals_locked() noexcept {
 
 // --- collecting and waiting -----------------------------------------------------------------------
 
-bool queue::take_seen_locked(const glance& g, int room) noexcept {
+bool queue::take_seen_locked(const glance& g, int room, event_list* to) noexcept {
   ++harvests_;
-  take_late_reports_locked(g.reports, g.count, room, g.epoch);
+  const std::uint32_t before = activations_ - ready_.count();
+  take_late_reports_locked(g.reports, g.count, room, g.epoch, to);
   // Some reports fill no room; see drain_locked().
-  return g.count == g.most && ready_.count() < static_cast<std::uint32_t>(room);
+  return g.count == g.most && activations_ - before < static_cast<std::uint32_t>(room);
 }
 
-int queue::harvest_locked(int room) noexcept {
+int queue::harvest_locked(int room, event_list* to) noexcept {
   begin_epoch_locked();
   overlooked_ = 0;
-  return drain_locked(room);
+  return drain_locked(room, to);
 }
 
-int queue::drain_locked(int room) noexcept {
+int queue::drain_locked(int room, event_list* to) noexcept {
   epoll_event reports[kReports];
   // A full buffer may hide more, and some reports fill no room: the queue's own, and those that
   // nobody wants. But level reports come round again: all registrations once is enough.
   const std::uint32_t all = registered_ + watching_ + kOwnReports;
   const int most = reports_for(room + (bell_rung_ || shared::load(bell_.rung) ? 1 : 0));
   for (std::uint32_t taken = 0; taken < all; taken += static_cast<std::uint32_t>(most)) {
-    const std::uint32_t before = ready_.count();
+    const std::uint32_t before = activations_;
     const int n = env_.os.set_wait(public_, reports, most, 0);
     ++harvests_;
     if (n == 0) return 0;
     if (n < 0) return n == -EINTR ? 0 : -n;
-    take_reports_locked(reports, n, room);
-    room -= static_cast<int>(ready_.count() - before);
+    take_reports_locked(reports, n, room, to);
+    room -= static_cast<int>(activations_ - before);
     if (n < most || room <= 0) return 0;
   }
   return 0;
@@ -349,7 +350,7 @@ class queue::asleep {
     wakes();
     int n = 0;
     while (n < most_ && reports_[n].events != 0) ++n;
-    if (!queue_.closed_) queue_.take_reports_locked(reports_, n, most_);
+    if (!queue_.closed_) queue_.take_reports_locked(reports_, n, most_, nullptr);
   }
   asleep(const asleep&) = delete;
   asleep& operator=(const asleep&) = delete;
@@ -361,7 +362,7 @@ class queue::asleep {
   bool awake_ = false;
 };
 
-int queue::sleep_locked(std::int64_t deadline, int room) {
+int queue::sleep_locked(std::int64_t deadline, int room, event_list* to) {
   const bool watches = posters_ > 0;
   if (watches && watch_locked(deadline, room)) return closed_ ? EBADF : 0;
   if (closed_) return EBADF;
@@ -390,9 +391,9 @@ int queue::sleep_locked(std::int64_t deadline, int room) {
   // What the program ignores does not interrupt it, although we had to look at it.
   if (n == -EINTR && quiet != detail::this_thread_mark.quiet) return 0;
   if (n < 0) return -n;
-  take_late_reports_locked(reports, n, room, began);
+  take_late_reports_locked(reports, n, room, began, to);
   unheard_bells_ = 0;
-  return n == kReports && room > n ? drain_locked(room - n) : 0;
+  return n == kReports && room > n ? drain_locked(room - n, to) : 0;
 }
 
 }  // namespace quay::core

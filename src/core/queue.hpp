@@ -43,6 +43,12 @@
 
 namespace quay::core {
 
+// Where a call of a personality wants its events; only that knows what they are like.
+struct event_list {
+  int filled = 0;   // events that are there
+  int earlier = 0;  // those of before the reports that are being taken in
+};
+
 // What all queues of a process share.
 struct environment {
   host& os;
@@ -194,17 +200,18 @@ class queue {
     g.count = env_.os.set_wait(public_.load(std::memory_order_relaxed), g.reports, g.most, 0);
     return g.count == 0;
   }
+  // `to`, here and below: where on_report_locked() may put events at once; null: nowhere.
   // Takes in what was seen, if anybody looked; true: there may be more to see.
-  bool take_glance_locked(const glance* g, int room) noexcept QUAY_REQUIRES(lock_) {
-    return g == nullptr || g->count < 0 || take_seen_locked(*g, room);
+  bool take_glance_locked(const glance* g, int room, event_list* to) noexcept QUAY_REQUIRES(lock_) {
+    return g == nullptr || g->count < 0 || take_seen_locked(*g, room, to);
   }
   // Takes what the kernel has to report, up to about `room` notes, without blocking.
   // Returns 0 or an errno (the public descriptor is gone).
-  int harvest_locked(int room) noexcept QUAY_REQUIRES(lock_);
+  int harvest_locked(int room, event_list* to = nullptr) noexcept QUAY_REQUIRES(lock_);
   // Sleeps until something may be ready or `deadline` (monotonic, kNever) has passed; releases the
   // mutex meanwhile and takes in what the kernel reported. Returns 0 or an errno (EINTR, EBADF).
   // A cancelled thread is unwound from here: what was reported to it is taken in all the same.
-  int sleep_locked(std::int64_t deadline, int room) QUAY_REQUIRES(lock_);
+  int sleep_locked(std::int64_t deadline, int room, event_list* to = nullptr) QUAY_REQUIRES(lock_);
   // Where other threads post one event after the other: before the mutex is taken, waits for more.
   void gather_stream(int room) noexcept {
     if (gathering_.pays()) gather(room);
@@ -345,9 +352,11 @@ class queue {
 
   // What the notes of one direction want from the kernel.
   virtual mask wanted_locked(const interest& it, direction d) noexcept QUAY_REQUIRES(lock_) = 0;
-  // The kernel reported `events`; tells whether an enabled note wanted them.
-  virtual bool on_report_locked(slot_index i, direction d, std::uint32_t events) noexcept
-      QUAY_REQUIRES(lock_) = 0;
+  // The kernel reported `events`; tells whether an enabled note wanted them. It becomes active, or its event is put into
+  // `to`, unless that is null: then count_told_locked() is called, and the note is as if it had been active for a while.
+  virtual bool on_report_locked(slot_index i, direction d, std::uint32_t events,
+                                event_list* to) noexcept QUAY_REQUIRES(lock_) = 0;
+  void count_told_locked() noexcept QUAY_REQUIRES(lock_) { ++activations_; }
   virtual void on_expiry_locked(slot_index i, std::int64_t deadline, std::int64_t now) noexcept
       QUAY_REQUIRES(lock_) = 0;
   virtual void on_edge() noexcept {}
@@ -390,11 +399,11 @@ class queue {
   // Apart, for most sections have nothing to tell even so.
   [[gnu::noinline]] void leave_and_tell(bool ring) noexcept QUAY_RELEASE(lock_);
   void expire_due_locked() noexcept QUAY_REQUIRES(lock_);
-  bool take_seen_locked(const glance& g, int room) noexcept QUAY_REQUIRES(lock_);
+  bool take_seen_locked(const glance& g, int room, event_list* to) noexcept QUAY_REQUIRES(lock_);
   void take_new_signals_locked() noexcept QUAY_REQUIRES(lock_);
   void hear_signals_locked() noexcept QUAY_REQUIRES(lock_);
   bool unheard_locked() const noexcept QUAY_REQUIRES(lock_);
-  int drain_locked(int room) noexcept QUAY_REQUIRES(lock_);
+  int drain_locked(int room, event_list* to = nullptr) noexcept QUAY_REQUIRES(lock_);
   class asleep;
   static bool at_rest(const interest& it) noexcept;
   int make_set_locked(std::uint8_t s) noexcept QUAY_REQUIRES(lock_);
@@ -419,14 +428,14 @@ class queue {
     epoch_.store(epoch() + 1, std::memory_order_relaxed);
   }
   // Takes in what a look without the mutex brought, which began in that epoch.
-  void take_late_reports_locked(const epoll_event* reports, int n, int room,
-                                std::uint32_t began) noexcept QUAY_REQUIRES(lock_);
+  void take_late_reports_locked(const epoll_event* reports, int n, int room, std::uint32_t began,
+                                event_list* to) noexcept QUAY_REQUIRES(lock_);
   void fetch_ahead_locked(const epoll_event* reports, int n) noexcept QUAY_REQUIRES(lock_);
   // Takes in reports, from inner sets about `room` at most.
-  void take_reports_locked(const epoll_event* reports, int n, int room) noexcept
+  void take_reports_locked(const epoll_event* reports, int n, int room, event_list* to) noexcept
       QUAY_REQUIRES(lock_);
-  inline void take_report_locked(const epoll_event& report, std::uint8_t set, int room) noexcept
-      QUAY_REQUIRES(lock_);
+  inline void take_report_locked(const epoll_event& report, std::uint8_t set, int room,
+                                 event_list* to) noexcept QUAY_REQUIRES(lock_);
   [[gnu::cold]] bool believe_locked(const token& name, std::uint8_t set) noexcept
       QUAY_REQUIRES(lock_);
   [[gnu::noinline]] void narrow_locked(const token& name) noexcept QUAY_REQUIRES(lock_);

@@ -188,8 +188,8 @@ int queue::identify_locked(slot_index i) noexcept {
   return facts.identity == it.identity ? 0 : ENOENT;
 }
 
-inline void queue::take_report_locked(const epoll_event& report, std::uint8_t set,
-                                      int room) noexcept {
+inline void queue::take_report_locked(const epoll_event& report, std::uint8_t set, int room,
+                                      event_list* to) noexcept {
   const token name = token::unpack(report.data.u64);
   if (name.index == kNil) {
     take_own_report_locked(report.data.u64, room);
@@ -200,7 +200,7 @@ inline void queue::take_report_locked(const epoll_event& report, std::uint8_t se
     if (!believe_locked(name, set)) return;
   }
   const auto d = static_cast<direction>(name.direction);
-  if (!on_report_locked(name.index, d, report.events)) narrow_locked(name);
+  if (!on_report_locked(name.index, d, report.events, to)) narrow_locked(name);
 }
 
 // Whether what is reported is the interest's that was registered by that name.
@@ -239,10 +239,10 @@ void queue::take_inner_locked(int set, std::uint8_t s, int room) noexcept {
   const int most = room < 1 ? 1 : room < kAtOnce ? room : kAtOnce;
   const std::uint32_t all = registered_ + kOwnReports;
   for (std::uint32_t taken = 0; taken <= all; taken += static_cast<std::uint32_t>(most)) {
-    const std::uint32_t before = ready_.count();
+    const std::uint32_t before = activations_;
     const int n = env_.os.set_wait(set, reports, most, 0);
-    for (int k = 0; k < n; ++k) take_report_locked(reports[k], s, room);
-    room -= static_cast<int>(ready_.count() - before);
+    for (int k = 0; k < n; ++k) take_report_locked(reports[k], s, room, nullptr);
+    room -= static_cast<int>(activations_ - before);
     if (n < most || room <= 0) return;
   }
 }
@@ -380,16 +380,20 @@ void queue::fetch_ahead_locked(const epoll_event* reports, int n) noexcept {
 // Who has looked meanwhile may have been told of the same, and delivered it: then what is reported
 // here is no more than a hint, and the filters look for themselves.
 void queue::take_late_reports_locked(const epoll_event* reports, int n, int room,
-                                     std::uint32_t began) noexcept {
+                                     std::uint32_t began, event_list* to) noexcept {
   const bool overtaken = epoch() != began;
   begin_epoch_locked();
-  take_reports_locked(reports, n, room);
+  take_reports_locked(reports, n, room, overtaken ? nullptr : to);
   if (overtaken) begin_epoch_locked();
 }
 
-void queue::take_reports_locked(const epoll_event* reports, int n, int room) noexcept {
+void queue::take_reports_locked(const epoll_event* reports, int n, int room,
+                                event_list* to) noexcept {
   if (n > 1) fetch_ahead_locked(reports, n);
-  for (int k = 0; k < n; ++k) take_report_locked(reports[k], 0, room);
+  // Who watches the queue, or hears its edges, is told of what gets into the list.
+  if (watched_ || tells_edges_) to = nullptr;
+  if (to != nullptr) to->earlier = to->filled;
+  for (int k = 0; k < n; ++k) take_report_locked(reports[k], 0, room, to);
 }
 
 }  // namespace quay::core

@@ -33,6 +33,11 @@ class source {
   virtual void detach(Queue& q, slot_index i, note& n) noexcept QUAY_REQUIRES(q.lock()) = 0;
   // Re-evaluates: updates data, fflags and flags, tells whether the note is active.
   virtual bool event(Queue& q, slot_index i, note& n) noexcept QUAY_REQUIRES(q.lock()) = 0;
+  // The same, of a note that is active for nothing but these `events` of its descriptor, which the kernel has just
+  // reported. False also where that takes more than a word: then event() is asked.
+  virtual bool is_plain_event(Queue&, const interest&, note&, std::uint32_t /*events*/) noexcept {
+    return false;
+  }
   // A later change: take its values. Returns an errno.
   virtual int touch(Queue& q, slot_index i, note& n, core::event& change) noexcept
       QUAY_REQUIRES(q.lock()) = 0;

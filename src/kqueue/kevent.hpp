@@ -228,7 +228,7 @@ class call {
     std::int64_t deadline = core::queue::kNever;
     if (left.bounded && !poll) deadline = deadline_of(sys_.os(), q.rules(), left.seconds, left.ns);
 
-    sink out{io_.events, kIsWide<Layout>, most, 0};
+    sink out{{}, io_.events, kIsWide<Layout>, most};
     int error = 0;
     std::uint32_t life = 0;
     if (!poll && most > 1) q.gather_stream(most);
@@ -237,7 +237,7 @@ class call {
       if (!q.matches_locked(fd_)) return fail(EBADF);
       life = q.life();
       if (!all) {
-        q.take_glance_locked(seen, most);
+        q.take_glance_locked(seen, most, nullptr);
         error = scan_short_list(sys_.os(), q, out, writable_, poll, deadline);
       } else {
         error = poll ? q.collect_locked(out, seen) : q.wait_locked(out, deadline);

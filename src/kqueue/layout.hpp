@@ -5,10 +5,12 @@
 // Invariants: here and not in the faces, so that a scan stores without a call.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 #include "core/note.hpp"
+#include "core/queue.hpp"
 
 namespace quay::kqueue {
 
@@ -82,18 +84,27 @@ void store(Layout& to, const core::event& from) noexcept {
 }
 
 // Where a scan puts its events.
-struct sink {
+struct sink : core::event_list {
   void* at;
-  bool wide;   // the layout
-  int room;    // entries that may be written
-  int filled;  // entries written
+  bool wide;  // the layout
+  int room;   // entries that may be written
 
   [[gnu::always_inline]] void put(const core::event& e) noexcept {
     wide ? put_as<wide_event>(e) : put_as<classic_event>(e);
     ++filled;
   }
+  bool holds(std::uintptr_t ident, std::int16_t filter) const noexcept {
+    return wide ? holds_as<wide_event>(ident, filter) : holds_as<classic_event>(ident, filter);
+  }
 
  private:
+  template <class Layout>
+  [[gnu::cold]] bool holds_as(std::uintptr_t ident, std::int16_t filter) const noexcept {
+    const auto* const end = static_cast<const Layout*>(at);
+    return std::any_of(end - filled, end, [=](const Layout& each) {
+      return each.ident == ident && each.filter == filter;
+    });
+  }
   template <class Layout>
   [[gnu::always_inline]] void put_as(const core::event& e) noexcept {
     auto* to = static_cast<Layout*>(at);

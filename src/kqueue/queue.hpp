@@ -116,8 +116,8 @@ class queue final : public core::queue {
  protected:
   core::mask wanted_locked(const core::interest& it, core::direction d) noexcept override
       QUAY_REQUIRES(lock());
-  bool on_report_locked(core::slot_index i, core::direction d,
-                        std::uint32_t events) noexcept override QUAY_REQUIRES(lock());
+  bool on_report_locked(core::slot_index i, core::direction d, std::uint32_t events,
+                        core::event_list* to) noexcept override QUAY_REQUIRES(lock());
   void on_expiry_locked(core::slot_index i, std::int64_t deadline,
                         std::int64_t now) noexcept override QUAY_REQUIRES(lock());
   void on_signals_locked() noexcept override QUAY_REQUIRES(lock());
@@ -170,8 +170,10 @@ class queue final : public core::queue {
                                              sink& out) noexcept QUAY_REQUIRES(lock());
   bool kernel_repeats_locked(const core::note& n) noexcept QUAY_REQUIRES(lock());
   void denied_locked(core::slot_index i) noexcept QUAY_REQUIRES(lock());
-  // What only the wide layout shows.
-  void show_ext_locked(const core::note& n, core::event& e) noexcept QUAY_REQUIRES(lock());
+  bool tell_at_once_locked(const core::interest& it, core::direction d, std::uint32_t events,
+                           sink& out) noexcept QUAY_REQUIRES(lock());
+  core::event event_of_locked(const core::note& n, bool wide) noexcept QUAY_REQUIRES(lock());
+  bool consume_locked(core::note& n) noexcept QUAY_REQUIRES(lock());
   void keep_ext_locked(core::note& n, const core::event& change) noexcept QUAY_REQUIRES(lock());
 
   system& system_;

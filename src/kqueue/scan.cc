@@ -41,8 +41,58 @@ core::mask queue::wanted_locked(const interest& it, core::direction d) noexcept 
   return m;
 }
 
-bool queue::on_report_locked(slot_index on, core::direction d, std::uint32_t events) noexcept {
+[[gnu::always_inline]] inline core::event queue::event_of_locked(const note& n,
+                                                                 bool wide) noexcept {
+  core::event e;
+  e.ident = n.ident;
+  e.udata = n.udata;
+  e.data = n.data;
+  e.fflags = n.fflags;
+  e.filter = n.filter;
+  e.flags = n.flags;
+  if (wide) {
+    for (int k = 0; k < 4; ++k)
+      e.ext[k] = n.ext != kNil ? system_.ext_blocks().at(n.ext).value[k] : 0;
+  }
+  return e;
+}
+
+// What delivery takes from a note. False: it stays as it is.
+inline bool queue::consume_locked(note& n) noexcept {
+  const bool clear = (n.flags & EV_CLEAR) != 0;
+  const bool dispatch = (n.flags & EV_DISPATCH) && !(clear && rules().clear_overrides_dispatch);
+  if (clear && n.filter != EVFILT_USER) {
+    n.data = 0;
+    n.fflags = 0;
+  }
+  if (dispatch) n.status |= state::kDisabled;
+  return clear || dispatch;
+}
+
+// A note alone on its interest, at rest, and what is reported is all there is to say of it: its event needs no place in the
+// list, if nothing waits there. What remains a level is reported again, also to a second look of the same call.
+inline bool queue::tell_at_once_locked(const interest& it, core::direction d, std::uint32_t events,
+                                       sink& out) noexcept {
+  if (it.first == kNil) return false;
+  note& n = at(it.first);
+  constexpr std::uint16_t kMore = EV_CLEAR | EV_ONESHOT | EV_EOF | EV_NODATA | EV_HUP;
+  if ((n.flags & kMore) != 0 || n.link != kNil || n.dir != d) return false;
+  if (out.earlier > 0 && out.holds(n.ident, n.filter)) return true;
+  if (!ready_locked().empty() || out.filled >= out.room) return false;
+  const bool repeats = (it.dir[d].armed & static_cast<std::uint32_t>(EPOLLET)) == 0;
+  if (n.status != 0 || !repeats || !filter_of(n).is_plain_event(*this, it, n, events)) return false;
+  out.put(event_of_locked(n, out.wide));
+  count_told_locked();
+  ++delivered_;
+  n.misses = 0;
+  consume_locked(n);
+  return true;
+}
+
+bool queue::on_report_locked(slot_index on, core::direction d, std::uint32_t events,
+                             core::event_list* to) noexcept {
   const interest& it = interest_at(on);
+  if (to != nullptr && tell_at_once_locked(it, d, events, static_cast<sink&>(*to))) return true;
   bool wanted = false;
   for (slot_index i = it.first; i != kNil; i = at(i).link) {
     note& n = at(i);
@@ -109,26 +159,10 @@ void queue::denied_locked(slot_index i) noexcept {
   arm_locked(on, d, false);
 }
 
-void queue::show_ext_locked(const note& n, core::event& e) noexcept {
-  if (n.ext == kNil) {
-    e.ext[0] = e.ext[1] = e.ext[2] = e.ext[3] = 0;
-  } else {
-    for (int k = 0; k < 4; ++k) e.ext[k] = system_.ext_blocks().at(n.ext).value[k];
-  }
-}
-
 template <class Filter>
 inline bool queue::deliver_locked(slot_index i, note& n, Filter& f, sink& out) noexcept {
-  const dialect& d = rules();
-  core::event e;
-  e.ident = n.ident;
-  e.udata = n.udata;
-  e.data = n.data;
-  e.fflags = n.fflags;
-  e.filter = n.filter;
-  e.flags = n.flags;
+  core::event e = event_of_locked(n, out.wide);
   if (n.status & state::kFailed) e.flags |= EV_ERROR;
-  if (out.wide) show_ext_locked(n, e);
   if (f.has_delivery()) f.deliver(*this, i, n, e);
   out.put(e);
   ++delivered_;
@@ -139,14 +173,7 @@ inline bool queue::deliver_locked(slot_index i, note& n, Filter& f, sink& out) n
     drop_locked(i, env().hooked);
     return false;
   }
-  const bool clear = (n.flags & EV_CLEAR) != 0;
-  const bool dispatch = (n.flags & EV_DISPATCH) && !(clear && d.clear_overrides_dispatch);
-  if (clear && n.filter != EVFILT_USER) {
-    n.data = 0;
-    n.fflags = 0;
-  }
-  if (dispatch) n.status |= state::kDisabled;
-  if (clear || dispatch) {
+  if (consume_locked(n)) {
     n.status &= static_cast<std::uint16_t>(~state::kActive);
     return false;
   }
@@ -213,11 +240,11 @@ bool queue::kernel_repeats_locked(const note& n) noexcept {
 int queue::collect_locked(sink& out, const glance* g) noexcept {
   expire_locked();
   take_counted_signals_locked();
-  if (take_glance_locked(g, out.room) && kernel_may_know_locked() &&
+  if (take_glance_locked(g, out.room, &out) && kernel_may_know_locked() &&
       !leave_kernel_locked(out.room)) {
     // What is queued already may turn out void, so the kernel is asked for a full list. Notes that
     // find no room stay queued and are looked at again by the next scan.
-    int error = harvest_locked(out.room);
+    int error = harvest_locked(out.room - out.filled, &out);
     if (error == 0) error = visit_locked();
     if (error != 0) return error;
     take_signals_locked();
@@ -238,7 +265,7 @@ int queue::wait_locked(sink& out, std::int64_t deadline) {
     if (error != 0 || out.filled > 0) return error;
   }
   for (;;) {
-    int error = sleep_locked(deadline, out.room);
+    int error = sleep_locked(deadline, out.room, &out);
     if (error == 0) error = visit_locked();
     if (error != 0 && error != EINTR) return error;
     expire_locked();

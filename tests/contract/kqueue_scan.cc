@@ -36,6 +36,21 @@ TEST_P(Kqueue_Scan, ANoteComesAtMostOncePerCall) {
   for (int i = 0; i < 5; ++i) EXPECT_THAT(poll(kq, 16), SizeIs(3));
 }
 
+// What is reported of disabled notes takes the place of others: the kernel is asked again, and reports levels again.
+TEST_P(Kqueue_Scan, ANoteComesAtMostOncePerCallAmongDisabledOnes) {
+  make_ready(8);
+  for (int room = 1; room <= 8; ++room) {
+    for (size_t i = 1; i < pipes_.size(); i += 2) {
+      const auto fd = static_cast<uintptr_t>(pipes_[i].reader);
+      ASSERT_THAT(alter(kq, {enable(fd, EVFILT_READ), disable(fd, EVFILT_READ)}), Succeeds());
+    }
+    std::map<uintptr_t, int> seen;
+    for (const struct kevent& e : poll(kq, static_cast<size_t>(room))) ++seen[e.ident];
+    EXPECT_THAT(seen, SizeIs(std::min(room, 4)));
+    for (const auto& [ident, times] : seen) EXPECT_EQ(times, 1) << ident << " of " << room;
+  }
+}
+
 TEST_P(Kqueue_Scan, OneCallReturnsAsManyAsThereIsRoomFor) {
   make_ready(100);
   EXPECT_THAT(poll(kq, 100), SizeIs(100));

@@ -31,6 +31,19 @@ class read_filter_type final : public descriptor_filter {
     return polled(q, n);
   }
 
+  bool is_plain_event(queue& q, const interest& it, note& n, std::uint32_t events) noexcept override
+      QUAY_REQUIRES(q.lock()) {
+    if (events != EPOLLIN || (n.sfflags & (NOTE_LOWAT | NOTE_OOB)) != 0 || !has_count(it.kind))
+      return false;
+    if ((n.sfflags & QUAY_NOTE_NODATA) == 0) {
+      const std::int64_t bytes = q.os().bytes_to_read(it.descriptor, it.kind);
+      if (bytes <= 0) return false;
+      n.data = bytes;
+    }
+    n.fflags = 0;
+    return true;
+  }
+
   void file_event(queue& q, slot_index i, note& n, std::uint32_t what,
                   bool parent) noexcept override QUAY_REQUIRES(q.lock()) {
     if (!parent && (what & (core::file_change::kModified | core::file_change::kLost)) != 0) {
@@ -52,6 +65,13 @@ class read_filter_type final : public descriptor_filter {
   }
 
  private:
+  // Of bytes, as far as is known.
+  static bool has_count(object kind) noexcept {
+    return kind == object::unknown || kind == object::stream_socket || kind == object::pipe ||
+           kind == object::terminal || kind == object::datagram_socket ||
+           kind == object::seqpacket_socket;
+  }
+
   static bool polled(queue& q, note& n) noexcept QUAY_REQUIRES(q.lock()) {
     interest& it = q.interest_of_note_locked(n);
     const std::uint32_t now = events_now(q, n);
