@@ -40,7 +40,8 @@ bool many_cpus() noexcept {
   int n = known.load(std::memory_order_relaxed);
   if (n == 0) {
     quay::host::errno_guard keep;
-    // The process's CPUs, not those of a thread that may be pinned to one of them.
+    // The process's CPUs: asked for as it begins, for later its first thread may be bound to one of them, which says
+    // nothing of the others.
     cpu_set_t set;
     CPU_ZERO(&set);
     n = sched_getaffinity(getpid(), sizeof set, &set) == 0
@@ -50,6 +51,7 @@ bool many_cpus() noexcept {
   }
   return n > 1;
 }
+[[gnu::constructor]] static void count_cpus() { many_cpus(); }
 
 // Where there are tens of thousands of slots, every access to a small page would miss the translation
 // buffer too. The first `small` bytes stay in small pages: a huge one would be touched for one slot.
