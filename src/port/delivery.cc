@@ -3,6 +3,7 @@
 // What: port_get and port_getn: what satisfies them, what they take, and when they give up.
 // Contract: semantics/ports.md 2.7, 2.8 and 3.2 to 3.8, with the improvements it recommends: nothing
 //           is consumed that cannot be stored, a met request is never ETIME, never early.
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <utility>
@@ -268,12 +269,21 @@ outcome port::get_one(port_event_t* out, const timespec* timeout) {
   return get_locked(out, 1, 1, until, true);
 }
 
+// Before the lock is taken: what is to be read under it is on its way here, if it lies in the order of a stream.
+inline void port::ask_for_queued(unsigned max) const noexcept {
+  shared_state& st = *state_;
+  const slot_index first = std::atomic_ref(st.head).load(std::memory_order_relaxed);
+  const std::uint32_t n = std::min(st.queued.load(std::memory_order_relaxed), max);
+  for (std::uint32_t k = 0; k < n && k < kAskedAtOnce; ++k) ask_for(first + k);
+}
+
 outcome port::get(port_event_t* list, unsigned max, unsigned want, const timespec* timeout) {
   limit until(env_, timeout);  // a bad one matters only where it would wait
   if (max > 1 && gathering_.pays() && until.read() == 0 && !until.polls()) {
     const std::uint64_t before = opening();
     gather(max);
     if (opening() != before) return {EBADF, 0};  // closed, and another port by now
+    ask_for_queued(max);
   }
   section hold(*this);
   if (hold.error() != 0) return {hold.error(), 0};

@@ -38,6 +38,8 @@ inline constexpr std::uint8_t kPatience = 2;
 
 // How many slots ahead of the one that is written or read a stream's are asked for.
 inline constexpr slot_index kAhead = 8;
+// And how many before the lock is taken.
+inline constexpr slot_index kAskedAtOnce = 64;
 
 class program_source;
 
@@ -252,6 +254,7 @@ class port {
   void ask_for(slot_index i) const noexcept {
     core::fetch_for_writing(core::place_of(state_->slots(), i));
   }
+  inline void ask_for_queued(unsigned max) const noexcept;
   inline slot_index take_free_locked() noexcept;
   [[gnu::cold]] slot_index add_free_locked() noexcept;
   inline void link_free_locked(slot_index first, slot_index last, slot& last_one) noexcept;
