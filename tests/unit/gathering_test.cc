@@ -6,6 +6,7 @@
 #include "core/spin.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <cstdint>
 
@@ -32,6 +33,20 @@ TEST(Gathering, PaysOnceEventsHaveComeInStreams) {
   EXPECT_FALSE(g.pays());
   see_streams(g);
   EXPECT_EQ(g.pays(), many_cpus());
+}
+
+// Programs bind their event loops, and a bound thread says nothing of the others.
+TEST(Gathering, PaysWhereTheFirstThreadIsBoundToOneOfManyProcessors) {
+  cpu_set_t all;
+  ASSERT_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  gathering g;
+  see_streams(g);
+  EXPECT_EQ(g.pays(), CPU_COUNT(&all) > 1);
+  EXPECT_EQ(sched_setaffinity(0, sizeof all, &all), 0);
 }
 
 TEST(Gathering, StopsLookingAfterSilence) {
