@@ -9,14 +9,11 @@ namespace quay::bench {
 namespace {
 
 std::vector<bench_case> cases() {
-  auto all = round_cases<kqueue_reader<EV_CLEAR, false>, epoll_reader<EPOLLET, false>>(
-      {"clear", "kqueue EV_CLEAR, QUAY_NOTE_NODATA", "epoll ET", 1.10, 1.10, ""});
-  for (bench_case& each : round_cases<kqueue_reader<EV_CLEAR, true>, epoll_reader<EPOLLET, true>>(
-           {"clear_data", "kqueue EV_CLEAR, data filled", "epoll ET + FIONREAD", {}, {}, ""})) {
-    each.extra = true;
-    all.push_back(std::move(each));
-  }
-  return all;
+  return with_extras(
+      round_cases<kqueue_reader<EV_CLEAR, false>, epoll_reader<EPOLLET, false>>(
+          {"clear", "kqueue EV_CLEAR, QUAY_NOTE_NODATA", "epoll ET", 1.10, 1.10, ""}),
+      round_cases<kqueue_reader<EV_CLEAR, true>, epoll_reader<EPOLLET, true>>(
+          {"clear_data", "kqueue EV_CLEAR, data filled", "epoll ET + FIONREAD", {}, {}, ""}));
 }
 
 }  // namespace

@@ -69,20 +69,16 @@ class oneshot_epoll {
 };
 
 std::vector<bench_case> cases() {
-  auto all = round_cases<dispatch_kqueue<false>, oneshot_epoll<false>>(
-      {"dispatch", "kqueue EV_DISPATCH + EV_ENABLE, QUAY_NOTE_NODATA", "epoll ONESHOT + MOD", 0.85,
-       0.97, ""});
-  for (bench_case& each : round_cases<dispatch_kqueue<true>, oneshot_epoll<true>>(
-           {"dispatch_data",
-            "kqueue EV_DISPATCH + EV_ENABLE, data filled",
-            "epoll ONESHOT + FIONREAD + MOD",
-            {},
-            {},
-            ""})) {
-    each.extra = true;
-    all.push_back(std::move(each));
-  }
-  return all;
+  return with_extras(round_cases<dispatch_kqueue<false>, oneshot_epoll<false>>(
+                         {"dispatch", "kqueue EV_DISPATCH + EV_ENABLE, QUAY_NOTE_NODATA",
+                          "epoll ONESHOT + MOD", 0.85, 0.97, ""}),
+                     round_cases<dispatch_kqueue<true>, oneshot_epoll<true>>(
+                         {"dispatch_data",
+                          "kqueue EV_DISPATCH + EV_ENABLE, data filled",
+                          "epoll ONESHOT + FIONREAD + MOD",
+                          {},
+                          {},
+                          ""}));
 }
 
 }  // namespace

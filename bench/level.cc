@@ -11,19 +11,15 @@ namespace {
 
 std::vector<bench_case> cases() {
   using baseline = epoll_reader<0, true>;
-  auto all = round_cases<kqueue_reader<0, true>, baseline>(
-      {"level", "kqueue level, data filled", "epoll LT + FIONREAD", 1.05, 1.05, ""});
-  for (bench_case& each :
-       round_cases<epoll_teller, baseline>({"level_order",
-                                            "epoll LT, all FIONREAD before the first read",
-                                            "epoll LT + FIONREAD",
-                                            {},
-                                            {},
-                                            ""})) {
-    each.extra = true;
-    all.push_back(std::move(each));
-  }
-  return all;
+  return with_extras(
+      round_cases<kqueue_reader<0, true>, baseline>(
+          {"level", "kqueue level, data filled", "epoll LT + FIONREAD", 1.05, 1.05, ""}),
+      round_cases<epoll_teller, baseline>({"level_order",
+                                           "epoll LT, all FIONREAD before the first read",
+                                           "epoll LT + FIONREAD",
+                                           {},
+                                           {},
+                                           ""}));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -150,6 +151,7 @@ class stream {
     }
     child_ = check(::fork(), "fork");
     if (child_ != 0) return;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody else would wake it
     produce(mechanism_, *gate_, events_, other_cpu);
     ::_exit(0);
   }

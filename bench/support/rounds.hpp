@@ -160,4 +160,14 @@ std::vector<bench_case> round_cases(const round_promise& promise) {
   return cases;
 }
 
+// Cases, and those that run only with --extra.
+inline std::vector<bench_case> with_extras(std::vector<bench_case> cases,
+                                           std::vector<bench_case> extras) {
+  for (bench_case& each : extras) {
+    each.extra = true;
+    cases.push_back(std::move(each));
+  }
+  return cases;
+}
+
 }  // namespace quay::bench

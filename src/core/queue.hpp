@@ -352,8 +352,8 @@ class queue {
 
   // What the notes of one direction want from the kernel.
   virtual mask wanted_locked(const interest& it, direction d) noexcept QUAY_REQUIRES(lock_) = 0;
-  // The kernel reported `events`; tells whether an enabled note wanted them. It becomes active, or its event is put into
-  // `to`, unless that is null: then count_told_locked() is called, and the note is as if it had been active for a while.
+  // The kernel reported `events`; tells whether an enabled note wanted them. It becomes active; or, where `to` is given, its
+  // event is put there at once, which count_told_locked() is told, and the note is as after its delivery.
   virtual bool on_report_locked(slot_index i, direction d, std::uint32_t events,
                                 event_list* to) noexcept QUAY_REQUIRES(lock_) = 0;
   void count_told_locked() noexcept QUAY_REQUIRES(lock_) { ++activations_; }

@@ -116,6 +116,7 @@ class timer_heap {
     }
   }
 
+  // Invariant 2, after the first item's timer was stopped: some timer is left.
   void put_right_first() noexcept {
     for (;;) {
       item first = items_[0];

@@ -146,9 +146,11 @@ class queue final : public core::queue {
   // The queue's note on a request, if it still is the one of that name and life.
   core::slot_index expected_locked(const core::token& which, std::int16_t filter,
                                    std::uintptr_t ident) noexcept QUAY_REQUIRES(lock());
+  // Any change, of those that have a way of their own too.
   [[gnu::noinline]] int apply_any_locked(core::event& change) noexcept QUAY_REQUIRES(lock());
   int create_locked(core::event& change, filter& f) noexcept QUAY_REQUIRES(lock());
-  // The templates: for any filter, and for those that are known by their type.
+  // The templates: for any filter, and for those that are known by their type. `flags`: the change's, which
+  // one caller knows to be 0.
   template <class Filter>
   int modify_locked(core::slot_index i, core::event& change, std::uint16_t flags,
                     Filter& f) noexcept QUAY_REQUIRES(lock());
