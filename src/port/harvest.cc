@@ -92,6 +92,7 @@ void port::take_report_locked(const epoll_event& report, bool narrow,
   shared_state& st = *state_;
   if (report.data.u64 == core::kBell) {
     st.bell_rung = false;
+    return_bell_locked();
     return;
   }
   const core::token name = core::token::unpack(report.data.u64);

@@ -130,27 +130,33 @@ void port::opened() noexcept {
 bool port::close() noexcept {
   if (!is_open()) return false;
   bool last = true;
-  if (me_ == kNobody) {
-    open_.store(false, std::memory_order_release);  // inherited and never used
-  } else {
-    section hold(*this);
-    open_.store(false, std::memory_order_release);
-    if (hold.error() == 0) {
-      evict_waiters_locked();
-      state_->freed.fetch_add(1, std::memory_order_release);  // who waits for room waits in vain
-      host::wake_all_sleepers(state_->freed);
-      env_.programs.leaving_locked(*this);
-      drop_process_locked(me_);
-      for (const process& other : state_->processes) last = last && other.pid == 0;
-      close_sources();
-      me_ = kNobody;
-    }
+  // Not to enter: who has never used the port is not put in its table for this. But the lock is taken all the same, as
+  // another thread may be about to use it for the first time, and to sleep.
+  const bool held = lock_again() == 0;
+  open_.store(false, std::memory_order_release);
+  if (held) {
+    if (me_ != kNobody) last = depart_locked();
+    leave();
   }
   if (forked_ && memory_ >= 0) {
     env_.os.discard(memory_);
     memory_ = -1;
   }
   return last;
+}
+
+// True: no other process uses the port.
+bool port::depart_locked() noexcept {
+  if (state_->shared) reap_locked();
+  evict_waiters_locked();
+  state_->freed.fetch_add(1, std::memory_order_release);  // who waits for room waits in vain
+  host::wake_all_sleepers(state_->freed);
+  env_.programs.leaving_locked(*this);
+  drop_process_locked(me_);
+  close_sources();
+  me_ = kNobody;
+  return std::all_of(std::begin(state_->processes), std::end(state_->processes),
+                     [](const process& other) { return other.pid == 0; });
 }
 
 void port::expose() noexcept {

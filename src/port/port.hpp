@@ -220,6 +220,7 @@ class port {
 
  private:
   void opened() noexcept;
+  bool depart_locked() noexcept;
   // --- entering and leaving (port.cc) ---
   // What most calls find is looked at here: the lock is free, the process known and alone.
   [[gnu::always_inline]] int enter() noexcept {
@@ -282,6 +283,9 @@ class port {
   // --- waiting (waiting.cc) ---
   std::uint16_t next_to_wake_locked() noexcept;
   bool signal_locked(std::uint16_t w) noexcept;  // true: it has to be woken from outside
+  void wake_locked(std::uint16_t w) noexcept;
+  void ring_leader_locked() noexcept;
+  [[gnu::cold]] void return_bell_locked() noexcept;
   void alert_waiters_locked() noexcept;
   void evict_waiters_locked() noexcept;
   void gather(unsigned room) noexcept {

@@ -38,10 +38,7 @@ int port::introduce_locked() noexcept {
     if (others && !st.shared) {
       st.shared = true;
       // Who sleeps by the rules of one process goes on by those of several.
-      if (st.leader != 0) {
-        st.bell_rung = true;
-        env_.os.ring(descriptor(), false);
-      }
+      if (st.leader != 0 && signal_locked(st.leader)) wake_locked(st.leader);
       st.freed.fetch_add(1, std::memory_order_release);
       host::wake_all_sleepers(st.freed);
     }

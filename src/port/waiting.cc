@@ -100,6 +100,28 @@ bool port::signal_locked(std::uint16_t w) noexcept {
   return state_->waiter_at(w).word.exchange(kSignalled, std::memory_order_acq_rel) == kAsleep;
 }
 
+// Of a waiter that sleeps, and has been signalled.
+void port::wake_locked(std::uint16_t w) noexcept {
+  if (w == state_->leader) {
+    ring_leader_locked();
+  } else {
+    host::wake_sleeper(state_->waiter_at(w).word);
+  }
+}
+
+void port::ring_leader_locked() noexcept {
+  state_->bell_rung = true;
+  env_.os.ring(descriptor(), false);
+}
+
+// Another's look has taken the bell, which is an edge, before the leader came to it.
+void port::return_bell_locked() noexcept {
+  const std::uint16_t leader = state_->leader;
+  if (leader == 0) return;
+  const std::uint32_t word = state_->waiter_at(leader).word.load(std::memory_order_relaxed);
+  if (word == kSignalled) ring_leader_locked();
+}
+
 void port::alert_waiters_locked() noexcept {
   shared_state& st = *state_;
   walk_limit to(kMostWaiters);
@@ -108,28 +130,19 @@ void port::alert_waiters_locked() noexcept {
     if (other.alerted) continue;
     other.alert = st.alert;
     other.alerted = true;
-    if (!signal_locked(w)) continue;
-    if (w == st.leader) {
-      st.bell_rung = true;
-      env_.os.ring(descriptor(), false);
-    } else {
-      host::wake_sleeper(other.word);
-    }
+    if (signal_locked(w)) wake_locked(w);
   }
 }
 
-// This process closes the port: its waiters return.
+// This process closes the port: its waiters return. One that was signalled before may wait for a ring that comes too
+// late, when the number is closed.
 void port::evict_waiters_locked() noexcept {
   shared_state& st = *state_;
   walk_limit to(kMostWaiters);
   for (std::uint16_t w = st.first_waiter; w != 0; w = to(st.waiter_at(w).next)) {
-    if (st.waiter_at(w).process != me_ || !signal_locked(w)) continue;
-    if (w == st.leader) {
-      st.bell_rung = true;
-      env_.os.ring(descriptor(), false);
-    } else {
-      host::wake_sleeper(st.waiter_at(w).word);
-    }
+    if (st.waiter_at(w).process != me_) continue;
+    signal_locked(w);
+    wake_locked(w);
   }
 }
 

@@ -242,6 +242,49 @@ TEST(Port_Waiters, ClosingWakesThemAll) {
   EXPECT_EQ(two.result().error, EBADF);
 }
 
+TEST(Port_Waiters, ClosingWakesWhoIsTheFirstToUseThePort) {
+  for (int round = 0; round < 4000; ++round) {
+    test_port port;
+    const int number = port;
+    std::atomic<bool> calls{false};
+    thread_in_call<fetched> waiter([number, &calls] {
+      calls.store(true, std::memory_order_release);
+      return getn_for(number, 1, 1, kPatienceSeconds);
+    });
+    while (!calls.load(std::memory_order_acquire)) {
+    }
+    for (std::atomic<int> pauses{round % 1000}; pauses > 0; --pauses) {
+    }
+    EXPECT_THAT(port.close(), Works());
+    EXPECT_FALSE(waiter.falls_asleep());  // but returns
+    // EBADFD: no port any more, and not yet closed.
+    ASSERT_THAT(waiter.result().error, testing::AnyOf(EBADF, EBADFD));
+  }
+}
+
+// With a descriptor that the kernel may report, every call looks there first, and finds what was rung for another.
+TEST(Port_Waiters, WhoLooksMeanwhileTakesNobodysWakeUp) {
+  const test_port port;
+  const pipe_ends pipe = make_pipe();
+  ASSERT_THAT(associate(port, pipe.reader, POLLIN), Works());
+  constexpr int kLast = 2;
+  thread_in_call<int> waiter([&port] {
+    for (;;) {
+      const fetched one = getn_for(port, 1, 1, kPatienceSeconds);
+      if (one.count == 0) return one.error;
+      if (one.events.front().portev_events == kLast) return 0;
+    }
+  });
+  ASSERT_TRUE(waiter.falls_asleep());
+  for (int i = 0; i < 20000; ++i) {
+    send(port, 1);
+    getn_for(port, 8, 1, 0);
+  }
+  ::port_send(port, kLast, nullptr);
+  EXPECT_FALSE(waiter.falls_asleep());  // but returns
+  EXPECT_EQ(waiter.result(), 0);
+}
+
 TEST(Port_Waiters, EveryEventIsSeenOnce) {
   const test_port port(O_CLOEXEC | QUAY_PRIVATE);
   constexpr int kEvents = 40000;
