@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What: how long a waiter watches user-space state before it sleeps in the kernel, and how long who
-//       fetches waits for more.
+// What: how long a waiter watches user-space state before it sleeps in the kernel, how long who
+//       fetches waits for more, and who closes for those who leave.
 // Contract: waking a sleeping CPU costs tens of microseconds, a hand-over to a spinning one a few
 //           hundred nanoseconds. The budget doubles when watching paid off and halves when not,
 //           up to the tunable spin_us; a sleep that was so short that watching would have paid off
@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <thread>
 
 #include "core/host.hpp"
 #include "core/mutex.hpp"
@@ -114,5 +115,15 @@ class adaptive_spin {
   std::atomic<std::int64_t> budget_{0};
   std::atomic<std::uint32_t> tries_{0};
 };
+
+// Waits for what other threads are about to do, and need no more than a processor for. 10 ms at most: the caller may be a
+// handler that interrupts what it waits for.
+template <class Done>
+void await_briefly(host& h, Done done) noexcept {
+  constexpr std::int64_t kLongest = 10'000'000;  // ns
+  if (done()) return;
+  const std::int64_t end = h.monotonic() + kLongest;
+  while (!done() && h.monotonic() < end) std::this_thread::yield();
+}
 
 }  // namespace quay::core

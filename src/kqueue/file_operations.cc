@@ -24,8 +24,10 @@ namespace quay::kqueue {
 // A number that was closed unseen (unhooked, or by the system call itself) may mean anything by now.
 queue* system::meant_by(int fd) noexcept {
   queue* q = queue_at(fd);
-  if (q == nullptr || os_.is_set(fd)) return q;
-  end_queue(fd);
+  if (q == nullptr) return q;
+  const std::uint32_t life = q->life();
+  if (os_.is_set(fd)) return q;
+  end_unseen(fd, *q, life);
   return nullptr;
 }
 

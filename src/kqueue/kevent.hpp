@@ -136,8 +136,9 @@ class call {
   // Unhooked: nobody told us of a close, so the number is looked at. A private queue is used on
   // the promise that its owner ends it with quay_close().
   [[gnu::cold]] static bool vanished(system& sys, queue& q, int fd) noexcept {
+    const std::uint32_t life = q.life();
     if (!q.pollable() || sys.os().is_open(fd)) return false;
-    sys.end_queue(fd);
+    sys.end_unseen(fd, q, life);
     return true;
   }
 
@@ -250,9 +251,7 @@ class call {
   [[gnu::cold]] static outcome failed(system& sys, queue& q, int fd, std::uint32_t life,
                                       int error) noexcept {
     if (error != EBADF && error != EINVAL) return fail(error);
-    // The descriptor is not the queue's any more. Who was told of that has ended the queue, whose
-    // number may mean another by now.
-    if (q.life() == life && sys.is_queue(fd, q)) sys.end_queue(fd);
+    sys.end_unseen(fd, q, life);  // unless it was told, and this is only how we hear of it
     return fail(EBADF);
   }
 

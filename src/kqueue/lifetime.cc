@@ -58,14 +58,22 @@ bool system::end_queue(int fd) noexcept {
   if (q == nullptr) return false;
   int other = other_number_of(*q);
   if (other < 0 && !env_.hooked && ours) other = find_duplicate(fd, *q);
-  core::queue::section hold(*q);
-  if (q->closed_locked()) return ours;
-  if (other < 0) {
+  {
+    core::queue::section hold(*q);
+    if (q->closed_locked()) return ours;
+    if (other >= 0) {
+      if (q->descriptor() == fd) q->renumber_locked(other);
+      return ours;
+    }
     q->close_locked();
-  } else if (q->descriptor() == fd) {
-    q->renumber_locked(other);
   }
+  q->see_sleepers_off();
   return ours;
+}
+
+void system::end_unseen(int fd, const queue& q, std::uint32_t life) noexcept {
+  core::guard hold(registry_);  // nobody opens one meanwhile
+  if (q.life() == life && is_queue(fd, q)) end_queue(fd);
 }
 
 void system::duplicated(int from, int to) noexcept {

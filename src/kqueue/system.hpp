@@ -57,7 +57,10 @@ class system final : public core::descriptor_owner, private core::edge_listener 
   // The number is no queue any more (the caller closes it); its queue ends with its last number.
   // False: not a queue.
   [[gnu::cold]] bool end_queue(int fd) noexcept;
-  // The same for a number that nobody announced: a duplicate made behind our back, if the kernel
+  // The number was the queue's in that life, and turned out to be closed. It may be a queue's again by now, and stays
+  // one then.
+  [[gnu::cold]] void end_unseen(int fd, const queue& q, std::uint32_t life) noexcept;
+  // The queue of a number that nobody announced: a duplicate made behind our back, if the kernel
   // says that it is one.
   [[gnu::cold]] queue* adopt(int fd) noexcept;
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 #include "host/sharing.hpp"
 #include "port/sources/program.hpp"
@@ -45,8 +46,7 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
   env_.os.ring(set, false);
   env_.os.hush(set);
   const std::size_t bytes = shared_state::size_for(most_slots);
-  const bool recycled =
-      state_ != nullptr && state_->bytes == bytes && state_->most_slots == most_slots;
+  const bool recycled = state_ != nullptr;
   if (!recycled) {
     const int memory = host::memory_create("event port", bytes);
     void* base = memory >= 0 ? host::memory_map(memory, bytes) : nullptr;
@@ -55,9 +55,13 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
       env_.os.discard(set);
       return memory < 0 ? memory : -ENOMEM;
     }
-    if (memory_ >= 0) env_.os.discard(memory_);
     memory_ = memory;
     state_ = static_cast<shared_state*>(base);
+  }
+  // Who was late for the port before may still be on its way out of the lock, or in, to find it closed.
+  if (lock_again() != 0) {
+    env_.os.discard(set);
+    return -EAGAIN;
   }
   shared_state& st = *state_;
   most_slots_ = most_slots;
@@ -92,6 +96,7 @@ int port::open(bool close_on_exec, bool pollable, std::uint32_t most_slots) noex
   settled_down_ = noise_ = asks_ = epolled_ = false;
   fd_.store(set, std::memory_order_relaxed);
   opened();
+  st.lock.unlock(outer_);
   return set;
 }
 
@@ -138,10 +143,7 @@ bool port::close() noexcept {
     if (me_ != kNobody) last = depart_locked();
     leave();
   }
-  if (forked_ && memory_ >= 0) {
-    env_.os.discard(memory_);
-    memory_ = -1;
-  }
+  if (forked_) let_memory_go();
   return last;
 }
 
@@ -157,6 +159,11 @@ bool port::depart_locked() noexcept {
   me_ = kNobody;
   return std::all_of(std::begin(state_->processes), std::end(state_->processes),
                      [](const process& other) { return other.pid == 0; });
+}
+
+// One that was about to sleep would do so in whatever has the number next.
+void port::see_waiters_off() noexcept {
+  core::await_briefly(env_.os, [this] { return inside_.load(std::memory_order_acquire) == 0; });
 }
 
 void port::expose() noexcept {

@@ -21,6 +21,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 #include "core/descriptors.hpp"
 #include "core/host.hpp"
@@ -89,6 +90,8 @@ class port {
   int open_received(int set, int memory) noexcept;
   // True: no other process uses the port.
   bool close() noexcept;
+  // Behind close(), without the registry's lock: returns when the threads that wait have left.
+  void see_waiters_off() noexcept;
   void renumber(int fd) noexcept { fd_.store(fd, std::memory_order_release); }
   void forked_in_child() noexcept {
     me_ = kNobody;
@@ -102,10 +105,15 @@ class port {
     }
   }
   // Others may have the memory from now on.
-  void will_fork() noexcept { forked_.store(true, std::memory_order_relaxed); }
+  void will_fork() noexcept {
+    forked_.store(true, std::memory_order_relaxed);
+    if (!is_open()) let_memory_go();
+  }
   bool is_open() const noexcept { return open_.load(std::memory_order_acquire); }
-  bool is_recyclable() const noexcept {
-    return !is_open() && !forked_ && inside_.load(std::memory_order_acquire) == 0;
+  // A port of that many slots may be opened here: it has no memory, or closed one of that size.
+  bool is_recyclable(std::uint32_t most_slots) const noexcept {
+    return !is_open() && !forked_ && inside_.load(std::memory_order_acquire) == 0 &&
+           (state_ == nullptr || most_slots_ == most_slots);
   }
   // A number that no other port of the process has or had.
   std::uint64_t opening() const noexcept { return opening_.load(std::memory_order_acquire); }
@@ -221,6 +229,10 @@ class port {
  private:
   void opened() noexcept;
   bool depart_locked() noexcept;
+  // The object, not the mapping, which a thread may still be in.
+  void let_memory_go() noexcept {
+    if (memory_ >= 0) env_.os.discard(std::exchange(memory_, -1));
+  }
   // --- entering and leaving (port.cc) ---
   // What most calls find is looked at here: the lock is free, the process known and alone.
   [[gnu::always_inline]] int enter() noexcept {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 
@@ -13,6 +14,12 @@
 #include "host/sharing.hpp"
 
 namespace quay::port {
+namespace {
+
+constexpr std::uint32_t kOthers =
+    UINT32_MAX;  // slots of a port whose memory comes from another process
+
+}  // namespace
 
 system::system(core::host& os, core::descriptor_table& descriptors, core::tunables& tune,
                core::counters& count, bool hooked) noexcept
@@ -49,11 +56,11 @@ bool system::give_locked(int fd, port& p) noexcept {
   return true;
 }
 
-// The number is no port any more.
-void system::take_locked(int fd) noexcept {
+// The number is no port any more. What it was, if that is closed by it.
+port* system::take_locked(int fd) noexcept {
   entry* e = find(fd);
   port* p = e != nullptr ? e->owner.exchange(nullptr, std::memory_order_acq_rel) : nullptr;
-  if (p == nullptr) return;
+  if (p == nullptr) return nullptr;
   env_.descriptors.clear_owner(fd, *this);
   if (--p->numbers == 0) {
     const std::uint64_t opening = p->opening();
@@ -61,12 +68,15 @@ void system::take_locked(int fd) noexcept {
     if (departures_.reserve(departed_ + 1)) departures_[departed_++] = {opening, fd, last};
     --open_;
     env_.count.ports.fetch_sub(1, std::memory_order_relaxed);
-    return;
+    return p;
   }
-  if (p->descriptor() != fd) return;
+  if (p->descriptor() != fd) return nullptr;
   for (int other = env_.descriptors.highest(); other >= 0; --other) {
-    if (at(other) == p) return p->renumber(other);
+    if (at(other) != p) continue;
+    p->renumber(other);
+    break;
   }
+  return nullptr;
 }
 
 void system::tell_departures() noexcept {
@@ -81,9 +91,9 @@ void system::tell_departures() noexcept {
   }
 }
 
-port* system::recycle_or_make_locked() noexcept {
+port* system::recycle_or_make_locked(std::uint32_t most_slots) noexcept {
   for (std::uint32_t k = 0; k < made_; ++k) {
-    if (ports_[k]->is_recyclable()) return ports_[k];
+    if (ports_[k]->is_recyclable(most_slots)) return ports_[k];
   }
   if (!ports_.reserve(made_ + 1)) return nullptr;
   // Not from the heap: what is never freed and hangs off mapped memory would look like a leak.
@@ -107,11 +117,12 @@ int system::open(bool close_on_exec, bool private_port) noexcept {
 
 int system::make_locked(bool close_on_exec, bool private_port) noexcept {
   if (open_ >= env_.tune.port_max_ids.load(std::memory_order_relaxed)) return -EAGAIN;
-  port* p = recycle_or_make_locked();
+  const long most = std::min(env_.tune.port_max_events.load(std::memory_order_relaxed),
+                             static_cast<long>(kMostSlots));
+  const auto slots = static_cast<std::uint32_t>(most);
+  port* p = recycle_or_make_locked(slots);
   if (p == nullptr) return -ENOMEM;
-  long most = env_.tune.port_max_events.load(std::memory_order_relaxed);
-  if (most > static_cast<long>(kMostSlots)) most = kMostSlots;
-  const int fd = p->open(close_on_exec, !private_port, static_cast<std::uint32_t>(most));
+  const int fd = p->open(close_on_exec, !private_port, slots);
   if (fd < 0) return fd;
   take_locked(fd);  // closed unseen, if it was a port
   if (give_locked(fd, *p)) return fd;
@@ -131,6 +142,7 @@ void system::duplicated(int from, int to) noexcept {
 port* system::adopt(int fd) noexcept {
   if (fd < 0 || !env_.os.is_set(fd)) return nullptr;
   core::guard hold(registry_);
+  if (port* p = at(fd); p != nullptr) return p;  // opened since the caller looked
   for (std::uint32_t k = 0; k < made_; ++k) {
     if (!ports_[k]->is_open() || !env_.os.is_same_file(fd, ports_[k]->descriptor())) continue;
     return give_locked(fd, *ports_[k]) ? ports_[k] : nullptr;
@@ -171,7 +183,7 @@ int system::receive_port(int socket) noexcept {
         known = ports_[k];
       }
     }
-    port* p = known != nullptr ? known : recycle_or_make_locked();
+    port* p = known != nullptr ? known : recycle_or_make_locked(kOthers);
     error = p == nullptr ? ENOMEM : known != nullptr ? 0 : p->open_received(both[0], both[1]);
     if (error == 0) {
       take_locked(both[0]);
@@ -259,11 +271,15 @@ void system::changed(int fd) noexcept {
 // --- closing --------------------------------------------------------------------------------------
 
 void system::closing(int fd) noexcept {
-  core::guard hold(registry_);
-  take_locked(fd);
-  for (std::uint32_t k = 0; k < made_; ++k) {
-    if (ports_[k]->is_open()) ports_[k]->forget(fd);
+  port* ended = nullptr;
+  {
+    core::guard hold(registry_);
+    ended = take_locked(fd);
+    for (std::uint32_t k = 0; k < made_; ++k) {
+      if (ports_[k]->is_open()) ports_[k]->forget(fd);
+    }
   }
+  if (ended != nullptr) ended->see_waiters_off();
 }
 
 void system::closed(int fd) noexcept {

@@ -252,6 +252,19 @@ TEST_P(Kqueue_Threads, ATimerOfAPrivateQueueIsNotForgottenWithTheWaiterThatKnewO
   EXPECT_THAT(filters, testing::UnorderedElementsAre(EVFILT_USER, EVFILT_TIMER));
 }
 
+// It waits in the one or in the other, and does not sleep in the other for the one.
+TEST_P(Kqueue_Threads, ACloseLeavesNobodyInTheNextQueueOfTheNumber) {
+  for (int round = 0; round < 1000; ++round) {
+    queue first(quay_kqueue(dialect(), QUAY_PRIVATE));
+    const waiter thread(first, 1);
+    thread.is_under_way(round);
+    first.close();
+    const queue next(quay_kqueue(dialect(), QUAY_PRIVATE));
+    ASSERT_THAT(alter(next, {add(1, EVFILT_USER, EV_ONESHOT), trigger(1)}), Succeeds());
+    ASSERT_FALSE(thread.falls_asleep());  // but returns
+  }
+}
+
 TEST_P(Kqueue_Threads, AWaiterThatAClosedQueueWakesLeavesTheNumbersNextQueueAlone) {
   for (int i = 0; i < 50; ++i) {
     waiter thread(kq);

@@ -242,23 +242,32 @@ TEST(Port_Waiters, ClosingWakesThemAll) {
   EXPECT_EQ(two.result().error, EBADF);
 }
 
+constexpr int kRounds = 2000;
+
 TEST(Port_Waiters, ClosingWakesWhoIsTheFirstToUseThePort) {
-  for (int round = 0; round < 4000; ++round) {
+  for (int round = 0; round < kRounds; ++round) {
     test_port port;
     const int number = port;
-    std::atomic<bool> calls{false};
-    thread_in_call<fetched> waiter([number, &calls] {
-      calls.store(true, std::memory_order_release);
-      return getn_for(number, 1, 1, kPatienceSeconds);
-    });
-    while (!calls.load(std::memory_order_acquire)) {
-    }
-    for (std::atomic<int> pauses{round % 1000}; pauses > 0; --pauses) {
-    }
-    EXPECT_THAT(port.close(), Works());
-    EXPECT_FALSE(waiter.falls_asleep());  // but returns
-    // EBADFD: no port any more, and not yet closed.
-    ASSERT_THAT(waiter.result().error, testing::AnyOf(EBADF, EBADFD));
+    const thread_in_call<fetched> waiter(
+        [number] { return getn_for(number, 1, 1, kPatienceSeconds); });
+    waiter.is_under_way(round / 2);
+    ASSERT_THAT(port.close(), Works());
+    ASSERT_FALSE(waiter.falls_asleep());  // but returns
+  }
+}
+
+// It fetches from the one or from the other, and does not sleep in the other for the one.
+TEST(Port_Waiters, ACloseLeavesNobodyInTheNextPortOfTheNumber) {
+  for (int round = 0; round < kRounds; ++round) {
+    test_port port(O_CLOEXEC | QUAY_PRIVATE);
+    const int number = port;
+    const thread_in_call<fetched> waiter(
+        [number] { return getn_for(number, 1, 1, kPatienceSeconds); });
+    waiter.is_under_way(round / 2);
+    ASSERT_THAT(port.close(), Works());
+    const test_port next(O_CLOEXEC | QUAY_PRIVATE);
+    ASSERT_THAT(::port_send(next, 1, nullptr), Works());
+    ASSERT_FALSE(waiter.falls_asleep());  // but returns
   }
 }
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "support/port.hpp"
+#include "support/processes.hpp"
 #include "support/threads.hpp"
 
 namespace quay::test {
@@ -93,6 +94,17 @@ TEST(Port_Fork, AChildsCloseHurtsNobody) {
   ::port_alert(port, 0, 0, nullptr);
   ASSERT_EQ(::write(pipe.writer, "x", 1), 1);
   EXPECT_THAT(arrivals(port), ElementsAre(Is(PORT_SOURCE_FD, POLLIN, 4u)));
+}
+
+TEST(Port_Fork, AClosedPortKeepsNoDescriptorAcrossForks) {
+  const auto come_and_go = [] {
+    { const test_port port; }
+    return in_child([] { return true; });
+  };
+  EXPECT_TRUE(come_and_go());
+  const size_t before = count_descriptors();
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(come_and_go());
+  EXPECT_EQ(count_descriptors(), before);
 }
 
 TEST(Port_Fork, TheOwnersAlertEndsWithItsClose) {

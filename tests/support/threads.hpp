@@ -82,6 +82,13 @@ class thread_in_call {
     while ((tid = tid_.load(std::memory_order_acquire)) == 0) std::this_thread::yield();
     return tid;
   }
+  // Returns at some early point of the call; at which one, moves with `pauses`.
+  void is_under_way(int pauses) const {
+    while (tid_.load(std::memory_order_acquire) == 0) {
+    }
+    for (std::atomic<int> left{pauses}; left > 0; --left) {
+    }
+  }
   bool falls_asleep() const { return test::falls_asleep(tid(), returned_); }
   bool returned() const { return returned_.load(std::memory_order_acquire); }
   pthread_t handle() { return thread_.native_handle(); }
