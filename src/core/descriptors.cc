@@ -54,7 +54,7 @@ void pay_debts() noexcept {
     return;
   }
   for (int fd = table->highest(); fd >= 0; --fd) {
-    if (table->concerns_us(fd)) table->closed_before(fd);
+    if (table->is_closing(fd)) table->closed_before(fd);
   }
 }
 
@@ -105,6 +105,7 @@ bool descriptor_table::assign(int fd, const descriptor_owner& owner) noexcept {
   for (int n = 0; n < enrolled(); ++n) {
     if (owner_at(n) != &owner) continue;
     clear_owner(fd);
+    std::atomic_ref(*entry).fetch_and(static_cast<std::uint8_t>(~kClosing));
     std::atomic_ref(*entry).fetch_or(static_cast<std::uint8_t>(n + 1));
   }
   return true;
@@ -145,7 +146,15 @@ void descriptor_table::closed(int fd) noexcept {
 void descriptor_table::closed_before(int fd) noexcept {
   std::uint8_t* entry = find(fd);
   if (entry == nullptr) return;
-  for (int n = 0; n < enrolled(); ++n) owner(n).closed_before(fd);
+  // What has been assigned since is not what was closed.
+  const descriptor_owner* const of_a_new_one = is_closing(fd) ? nullptr : owner_of(fd);
+  for (int n = 0; n < enrolled(); ++n) {
+    if (&owner(n) == of_a_new_one) {
+      owner(n).closed(fd);
+    } else {
+      owner(n).closed_before(fd);
+    }
+  }
   std::atomic_ref(*entry).fetch_and(static_cast<std::uint8_t>(~kClosing));
 }
 

@@ -8,7 +8,8 @@
 //   2. kWatched is set while some system may have registrations on the number; it may be stale, but
 //      is never missing.
 //   3. A signal handler that interrupts a holder of one of our mutexes takes none: the owners hear
-//      of its closes from closed_before(), as soon as the interrupted thread holds no mutex.
+//      of its closes from closed_before(), as soon as the interrupted thread holds no mutex. The number keeps
+//      kClosing until then, or until it is assigned to something new.
 // Ownership: owners and the table's pages live as long as the process.
 // Locking: none, all atomics. An owner looks its object up again under its own lock.
 #pragma once

@@ -306,11 +306,6 @@ class queue {
   // --- ends ---------------------------------------------------------------------------------
   // Marks the queue closed, wakes all waiters (they see closed_locked()) and drops the sets.
   void shut_locked() noexcept QUAY_REQUIRES(lock_);
-  // Behind that, without the lock: returns when they have left. One that was about to sleep would do so in
-  // whatever has the number next.
-  void see_sleepers_off() noexcept {
-    await_briefly(env_.os, [this] { return shared::load(bell_.sleepers) == 0; });
-  }
   // The public descriptor was closed, but a duplicate of it lives on as `fd`.
   void renumber_locked(int fd) noexcept QUAY_REQUIRES(lock_) {
     if (sets_[0] == public_.load(std::memory_order_relaxed)) sets_[0] = fd;
@@ -321,6 +316,7 @@ class queue {
   void disown_locked() noexcept QUAY_REQUIRES(lock_);
   // In a child of fork whose number of the queue has become a set of its own: registers anew, there.
   void reregister_locked() noexcept QUAY_REQUIRES(lock_);
+  bool has_sleepers() const noexcept { return shared::load(bell_.sleepers) != 0; }
   // Whether nobody sleeps in the queue or comes back to it any more: its storage may serve another.
   bool deserted_locked() const noexcept QUAY_REQUIRES(lock_) {
     return bell_.sleepers == 0 && away_ == 0;

@@ -116,11 +116,11 @@ class adaptive_spin {
   std::atomic<std::uint32_t> tries_{0};
 };
 
-// Waits for what other threads are about to do, and need no more than a processor for. 10 ms at most: the caller may be a
-// handler that interrupts what it waits for.
+// Waits for what other threads are about to do, and need no more than a processor for. 100 ms at most: the caller may be
+// a handler that interrupts what it waits for.
 template <class Done>
 void await_briefly(host& h, Done done) noexcept {
-  constexpr std::int64_t kLongest = 10'000'000;  // ns
+  constexpr std::int64_t kLongest = 100'000'000;  // ns
   if (done()) return;
   const std::int64_t end = h.monotonic() + kLongest;
   while (!done() && h.monotonic() < end) std::this_thread::yield();

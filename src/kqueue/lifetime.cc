@@ -47,33 +47,44 @@ int system::find_duplicate(int fd, queue& q) noexcept {
   return other;
 }
 
-bool system::end_queue(int fd) noexcept {
-  queue* q = queue_at(fd);
+void system::forget_owner(int fd) noexcept {
   slot* s = find_slot(fd);
-  // Closed unseen, the number may be another system's by now: its duplicates are no queues then.
-  const bool ours = !is_others(fd);
   if (s != nullptr && s->owner.exchange(nullptr, std::memory_order_acq_rel) != nullptr) {
     descriptors_.clear_owner(fd, *this);
   }
-  if (q == nullptr) return false;
-  int other = other_number_of(*q);
-  if (other < 0 && !env_.hooked && ours) other = find_duplicate(fd, *q);
-  {
-    core::queue::section hold(*q);
-    if (q->closed_locked()) return ours;
-    if (other >= 0) {
-      if (q->descriptor() == fd) q->renumber_locked(other);
-      return ours;
-    }
-    q->close_locked();
-  }
-  q->see_sleepers_off();
-  return ours;
 }
 
-void system::end_unseen(int fd, const queue& q, std::uint32_t life) noexcept {
-  core::guard hold(registry_);  // nobody opens one meanwhile
-  if (q.life() == life && is_queue(fd, q)) end_queue(fd);
+// `other`: another number of the queue's, -1 where there is none.
+void system::lose_number(int fd, queue& q, std::uint32_t life, int other) noexcept {
+  core::queue::section hold(q);
+  if (q.closed_locked() || q.life() != life) return;
+  if (other < 0) {
+    q.close_locked();
+  } else if (q.descriptor() == fd) {
+    q.renumber_locked(other);
+  }
+}
+
+void system::end_queue(int fd) noexcept {
+  queue* q = queue_at(fd);
+  // Closed unseen, the number may be another system's by now: its duplicates are no queues then.
+  const bool ours = !is_others(fd);
+  const std::uint32_t life = q != nullptr ? q->life() : 0;
+  forget_owner(fd);
+  if (q == nullptr) return;
+  int other = other_number_of(*q);
+  if (other < 0 && !env_.hooked && ours) other = find_duplicate(fd, *q);
+  lose_number(fd, *q, life, other);
+  if (other < 0) q->see_sleepers_off(life);
+}
+
+void system::end_unseen(int fd, queue& q, std::uint32_t life) noexcept {
+  {
+    core::guard hold(registry_);  // nobody opens one meanwhile
+    if (q.life() != life || !is_queue(fd, q)) return;
+    forget_owner(fd);
+  }
+  lose_number(fd, q, life, other_number_of(q));
 }
 
 void system::duplicated(int from, int to) noexcept {
@@ -81,7 +92,8 @@ void system::duplicated(int from, int to) noexcept {
   slot* s = q != nullptr && to >= 0 ? demand_slot(to) : nullptr;
   if (s == nullptr) return;
   // What the number was before was closed unseen.
-  if (queue* before = queue_at(to); before != nullptr && before != q) end_queue(to);
+  if (queue* before = queue_at(to); before != nullptr && before != q)
+    end_unseen(to, *before, before->life());
   give(to, *s, *q);
 }
 
@@ -121,7 +133,7 @@ void system::closed(int fd) noexcept {
 }
 
 void system::closed_before(int fd) noexcept {
-  if (queue_at(fd) != nullptr && !os_.is_set(fd)) end_queue(fd);
+  meant_by(fd);
   closed(fd);
 }
 

@@ -36,6 +36,11 @@ class queue final : public core::queue {
   }
 
   // --- life, called by the system -------------------------------------------------------------
+  // Behind close_locked() in that life, without the mutex: waits a while for those who sleep to leave. One that was about
+  // to sleep would do so in whatever has the number next.
+  void see_sleepers_off(std::uint32_t of) noexcept {
+    core::await_briefly(os(), [this, of] { return !has_sleepers() || life() != of; });
+  }
   void open_locked(int public_set, const dialect& d, bool pollable, bool copied_on_fork) noexcept
       QUAY_REQUIRES(lock());
   // Drops every note and wakes every waiter. The public descriptor is the caller's.

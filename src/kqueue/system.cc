@@ -74,7 +74,7 @@ int system::open(const dialect& d, bool close_on_exec, bool private_queue,
     return -error;
   }
   // A number that we think is a queue, and that the kernel hands out again, was closed unseen.
-  if (s->owner.load(std::memory_order_acquire) != nullptr) end_queue(fd);
+  if (queue* before = queue_at(fd); before != nullptr) end_unseen(fd, *before, before->life());
 
   core::guard hold(registry_);
   queue* q = recycle_or_make();

@@ -55,11 +55,10 @@ class system final : public core::descriptor_owner, private core::edge_listener 
   // While a child of fork sorts out what is its own: the number of a queue that it has not got.
   bool lost_in_child(int fd) const noexcept QUAY_NO_ANALYSIS;
   // The number is no queue any more (the caller closes it); its queue ends with its last number.
-  // False: not a queue.
-  [[gnu::cold]] bool end_queue(int fd) noexcept;
+  [[gnu::cold]] void end_queue(int fd) noexcept;
   // The number was the queue's in that life, and turned out to be closed. It may be a queue's again by now, and stays
   // one then.
-  [[gnu::cold]] void end_unseen(int fd, const queue& q, std::uint32_t life) noexcept;
+  [[gnu::cold]] void end_unseen(int fd, queue& q, std::uint32_t life) noexcept;
   // The queue of a number that nobody announced: a duplicate made behind our back, if the kernel
   // says that it is one.
   [[gnu::cold]] queue* adopt(int fd) noexcept;
@@ -160,6 +159,8 @@ class system final : public core::descriptor_owner, private core::edge_listener 
   void connect(queue& q, queue_set& news) noexcept QUAY_REQUIRES(registry_);
   void forget_number(queue& spare) noexcept QUAY_REQUIRES(registry_);
   void recount_watchers(queue& inner) noexcept QUAY_REQUIRES(registry_);
+  void forget_owner(int fd) noexcept;
+  void lose_number(int fd, queue& q, std::uint32_t life, int other) noexcept;
   int other_number_of(const queue& q) const noexcept;
   queue* meant_by(int fd) noexcept;
   int find_duplicate(int fd, queue& q) noexcept;

@@ -135,13 +135,16 @@ void port::opened() noexcept {
 bool port::close() noexcept {
   if (!is_open()) return false;
   bool last = true;
-  // Not to enter: who has never used the port is not put in its table for this. But the lock is taken all the same, as
-  // another thread may be about to use it for the first time, and to sleep.
-  const bool held = lock_again() == 0;
-  open_.store(false, std::memory_order_release);
-  if (held) {
-    if (me_ != kNobody) last = depart_locked();
-    leave();
+  // Inherited and never used: the lock may be in the hands of a process that waits for this one. Who uses the port for
+  // the first time meanwhile looks again whether it is open (enter_slowly).
+  if (me_ == kNobody) open_.store(false, std::memory_order_seq_cst);
+  if (me_ != kNobody) {
+    const bool held = lock_again() == 0;
+    open_.store(false, std::memory_order_release);
+    if (held) {
+      if (me_ != kNobody) last = depart_locked();
+      leave();
+    }
   }
   if (forked_) let_memory_go();
   return last;
@@ -161,9 +164,11 @@ bool port::depart_locked() noexcept {
                      [](const process& other) { return other.pid == 0; });
 }
 
-// One that was about to sleep would do so in whatever has the number next.
-void port::see_waiters_off() noexcept {
-  core::await_briefly(env_.os, [this] { return inside_.load(std::memory_order_acquire) == 0; });
+// One that was about to sleep would do so in whatever has the number next, and one that was about to ring would do that there.
+void port::see_waiters_off(std::uint64_t of) noexcept {
+  core::await_briefly(env_.os, [this, of] {
+    return inside_.load(std::memory_order_acquire) == 0 || opening() != of;
+  });
 }
 
 void port::expose() noexcept {
@@ -204,7 +209,15 @@ void port::put_right_locked(host::biased_mutex::outcome how) noexcept {
 int port::enter_slowly(host::biased_mutex::outcome how) noexcept {
   put_right_locked(how);
   int error = is_open() ? 0 : EBADF;
-  if (error == 0 && me_ == kNobody) error = introduce_locked();
+  if (error == 0 && me_ == kNobody) {
+    error = introduce_locked();
+    if (error == 0 &&
+        !open_.load(std::memory_order_seq_cst)) {  // closed as one that nobody had used
+      drop_process_locked(me_);
+      me_ = kNobody;
+      error = EBADF;
+    }
+  }
   // Nobody tells of the death of another process.
   if (error == 0 && state_->shared && env_.os.monotonic_tick() - reaped_at_ > kTick) reap_locked();
   if (error == 0 && (state_->shared != 0) != settled_down_) {
@@ -226,11 +239,17 @@ void port::leave_and_wake() noexcept {
       st.queued.load(std::memory_order_relaxed) > 0) {
     ring = true;
   }
-  if (ring) st.bell_rung = true;
+  if (ring) {
+    st.bell_rung = true;
+    inside_.fetch_add(1, std::memory_order_relaxed);
+  }
   const int set = fd_.load(std::memory_order_relaxed);
   core::enter_library();  // a handler that leaves by a jump must not leave with a wake-up undone
   st.lock.unlock(outer_);
-  if (ring) env_.os.ring(set, false);
+  if (ring) {
+    env_.os.ring(set, false);
+    inside_.fetch_sub(1, std::memory_order_release);
+  }
   if (wake) host::wake_sleeper(st.waiter_at(w).word);
   core::leave_library();
   if (t_deferred_sends.load(std::memory_order_relaxed) != 0) take_deferred();

@@ -90,8 +90,8 @@ class port {
   int open_received(int set, int memory) noexcept;
   // True: no other process uses the port.
   bool close() noexcept;
-  // Behind close(), without the registry's lock: returns when the threads that wait have left.
-  void see_waiters_off() noexcept;
+  // Behind close() of that opening, without the registry's lock: waits a while for the threads in it to leave.
+  void see_waiters_off(std::uint64_t of) noexcept;
   void renumber(int fd) noexcept { fd_.store(fd, std::memory_order_release); }
   void forked_in_child() noexcept {
     me_ = kNobody;
@@ -375,7 +375,7 @@ class port {
   std::uint32_t life_ = 0;
   std::atomic<bool> open_{false};
   std::atomic<std::uint64_t> opening_{0};
-  std::atomic<std::uint32_t> inside_{0};  // threads that wait
+  std::atomic<std::uint32_t> inside_{0};  // threads that wait, or are about to ring
   std::atomic<bool> forked_{false};  // another process may have the memory, which is not recycled
   bool settled_down_ = false;        // this process made its registrations one-shot
   void* outer_ = nullptr;            // the holder's; see shared_mutex::lock()

@@ -99,7 +99,7 @@ struct alert_record {
 };
 
 struct waiter {
-  std::atomic<std::uint32_t> word;  // 0 asleep, 1 to look again
+  std::atomic<std::uint32_t> word;  // see waiting.cc, invariant 1
   std::uint32_t request;
   std::uint64_t arrival;
   std::uint64_t nothing_up_to;  // it may have none of what was queued up to this place

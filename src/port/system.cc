@@ -56,6 +56,12 @@ bool system::give_locked(int fd, port& p) noexcept {
   return true;
 }
 
+// Closed unseen: a ring would go to the number's next owner.
+void system::lose_locked(int fd) noexcept {
+  if (port* p = at(fd); p != nullptr && p->numbers == 1) p->renumber(-1);
+  take_locked(fd);
+}
+
 // The number is no port any more. What it was, if that is closed by it.
 port* system::take_locked(int fd) noexcept {
   entry* e = find(fd);
@@ -124,7 +130,7 @@ int system::make_locked(bool close_on_exec, bool private_port) noexcept {
   if (p == nullptr) return -ENOMEM;
   const int fd = p->open(close_on_exec, !private_port, slots);
   if (fd < 0) return fd;
-  take_locked(fd);  // closed unseen, if it was a port
+  lose_locked(fd);
   if (give_locked(fd, *p)) return fd;
   p->close();
   env_.os.discard(fd);
@@ -135,7 +141,7 @@ void system::duplicated(int from, int to) noexcept {
   core::guard hold(registry_);
   port* p = at(from);
   if (p == nullptr || at(to) == p) return;
-  take_locked(to);
+  lose_locked(to);
   give_locked(to, *p);
 }
 
@@ -186,7 +192,7 @@ int system::receive_port(int socket) noexcept {
     port* p = known != nullptr ? known : recycle_or_make_locked(kOthers);
     error = p == nullptr ? ENOMEM : known != nullptr ? 0 : p->open_received(both[0], both[1]);
     if (error == 0) {
-      take_locked(both[0]);
+      lose_locked(both[0]);
       if (known != nullptr) env_.os.discard(both[1]);
       if (give_locked(both[0], *p)) return both[0];
       error = ENOMEM;
@@ -205,7 +211,7 @@ port* system::meant_by(int fd) noexcept {
   {
     core::guard hold(registry_);
     if (env_.os.is_set(fd)) return at(fd);  // meanwhile another port has got it
-    take_locked(fd);
+    lose_locked(fd);
   }
   tell_departures();
   return nullptr;
@@ -272,14 +278,16 @@ void system::changed(int fd) noexcept {
 
 void system::closing(int fd) noexcept {
   port* ended = nullptr;
+  std::uint64_t opening = 0;
   {
     core::guard hold(registry_);
     ended = take_locked(fd);
+    if (ended != nullptr) opening = ended->opening();
     for (std::uint32_t k = 0; k < made_; ++k) {
       if (ports_[k]->is_open()) ports_[k]->forget(fd);
     }
   }
-  if (ended != nullptr) ended->see_waiters_off();
+  if (ended != nullptr) ended->see_waiters_off(opening);
 }
 
 void system::closed(int fd) noexcept {

@@ -98,6 +98,7 @@ class system final : public core::descriptor_owner {
   port* recycle_or_make_locked(std::uint32_t most_slots) noexcept QUAY_REQUIRES(registry_);
   bool give_locked(int fd, port& p) noexcept QUAY_REQUIRES(registry_);
   port* take_locked(int fd) noexcept QUAY_REQUIRES(registry_);
+  void lose_locked(int fd) noexcept QUAY_REQUIRES(registry_);
   void tell_departures() noexcept;
 
   // A port that the process has left: its sources are told when no lock is held.

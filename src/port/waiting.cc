@@ -134,8 +134,7 @@ void port::alert_waiters_locked() noexcept {
   }
 }
 
-// This process closes the port: its waiters return. One that was signalled before may wait for a ring that comes too
-// late, when the number is closed.
+// This process closes the port: its waiters return.
 void port::evict_waiters_locked() noexcept {
   shared_state& st = *state_;
   walk_limit to(kMostWaiters);

@@ -295,5 +295,27 @@ TEST_P(Kqueue_Closed, APlainCloseEndsAQueueWhereTheHooksSeeIt) {
 
 QUAY_IN_ALL_DIALECTS(Kqueue_Closed);
 
+// Closed by the system call itself: nobody is told, and who asks the kernel finds out.
+TEST_P(Kqueue_Closed, AQueueThatWatchesAnotherMayEndUnseen) {
+  const int outer = quay_kqueue(dialect(), 0);
+  ASSERT_THAT(alter(outer, {add(kq, EVFILT_READ)}), Succeeds());
+  ASSERT_EQ(::syscall(SYS_close, outer), 0);
+  struct stat found {};
+  EXPECT_EQ(::quay_fstat(outer, &found), -1);
+  EXPECT_THAT(submit(outer, {}, 1), FailsWith(EBADF));
+  EXPECT_THAT(alter(kq, {add(1, EVFILT_USER)}), Succeeds());
+}
+
+TEST_P(Kqueue_Closed, TheDuplicatesOfWhatHasTheNumberNowAreNoQueues) {
+  const int number = quay_kqueue(dialect(), 0);
+  ASSERT_EQ(::syscall(SYS_close, number), 0);
+  const unique_fd next = moved_to(make_socketpair().here, number);
+  const unique_fd duplicate(::dup(next));
+  struct stat found {};
+  ASSERT_EQ(::quay_fstat(next, &found), 0);
+  EXPECT_TRUE(S_ISSOCK(found.st_mode));
+  EXPECT_THAT(alter(duplicate, {add(1, EVFILT_USER)}), FailsWith(EBADF));
+}
+
 }  // namespace
 }  // namespace quay::test

@@ -4,13 +4,16 @@
 // Contract: event port semantics 2 (head), 2.1, 6, 7.
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 
 #include "support/port.hpp"
+#include "support/threads.hpp"
 
 namespace quay::test {
 namespace {
@@ -111,6 +114,53 @@ TEST(Port_Create, CannotBeReadOrWritten) {
   EXPECT_THAT(::quay_read(port, &byte, 1), Fails(EBADF));
   EXPECT_THAT(::quay_write(port, &byte, 1), Fails(EBADF));
   EXPECT_THAT(::quay_ioctl(port, FIONBIO, &byte), Fails(ENOTTY));
+}
+
+TEST(Port_Create, AWaiterOfAPortThatLostItsNumberDoesNotShowInTheNext) {
+  const int number = ::port_create();
+  ASSERT_GE(number, 0);
+  const thread_in_call<fetched> waiter([number] { return getn_for(number, 1, 1, 0, 300000000); });
+  ASSERT_TRUE(waiter.falls_asleep());
+  ASSERT_EQ(::syscall(SYS_close, number), 0);
+  const test_port next;
+  ASSERT_EQ(next, number);
+  pollfd look{next, POLLIN, 0};
+  EXPECT_EQ(::poll(&look, 1, 0), 0);
+}
+
+// A handler that interrupts a call into the library cannot tell of its closes at once. What it opens lives.
+TEST(Port_Create, AHandlerMayReplaceAPort) {
+  static int replaced = -1;
+  static volatile sig_atomic_t times = 0;
+  replaced = ::port_create();
+  struct sigaction act {};
+  struct sigaction before {};
+  act.sa_handler = [](int) {
+    ::quay_close(replaced);
+    replaced = ::port_create();
+    times = times + 1;
+  };
+  ::sigaction(SIGALRM, &act, &before);
+  const itimerval often{{0, 1000}, {0, 1000}};
+  const itimerval never{};
+  sigset_t alarm;
+  sigemptyset(&alarm);
+  sigaddset(&alarm, SIGALRM);
+  const test_port port;
+  ::setitimer(ITIMER_REAL, &often, nullptr);
+  for (sig_atomic_t seen = 0; seen < 200;) {
+    for (int i = 0; i < 32; ++i) ::port_send(port, 1, nullptr);
+    taken(port);
+    ::sigprocmask(SIG_BLOCK, &alarm, nullptr);
+    if (seen != times) {
+      EXPECT_THAT(::port_send(replaced, 1, nullptr), Works());
+    }
+    seen = times;
+    ::sigprocmask(SIG_UNBLOCK, &alarm, nullptr);
+  }
+  ::setitimer(ITIMER_REAL, &never, nullptr);
+  ::sigaction(SIGALRM, &before, nullptr);
+  ::quay_close(replaced);
 }
 
 TEST(Port_Create, ANumberThatAPortLostBehindEverybodysBackIsTheNextFiles) {
