@@ -47,7 +47,10 @@ class system final : public core::descriptor_owner {
   }
   // The port that port::opening() named, null when it has been closed since.
   port* opened_as(std::uint64_t opening) noexcept;
-  int why_not(int fd) noexcept { return env_.os.is_open(fd) ? EBADFD : EBADF; }
+  // Of a number that is no port.
+  int why_not(int fd) noexcept {
+    return env_.descriptors.is_closing(fd) || !env_.os.is_open(fd) ? EBADF : EBADFD;
+  }
 
   port* meant_by(int fd) noexcept;  // of a file operation
   long read(int fd, const iovec* parts, int count) noexcept override;

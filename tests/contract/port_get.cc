@@ -248,11 +248,11 @@ TEST(Port_Waiters, ClosingWakesWhoIsTheFirstToUseThePort) {
   for (int round = 0; round < kRounds; ++round) {
     test_port port;
     const int number = port;
-    const thread_in_call<fetched> waiter(
-        [number] { return getn_for(number, 1, 1, kPatienceSeconds); });
+    thread_in_call<fetched> waiter([number] { return getn_for(number, 1, 1, kPatienceSeconds); });
     waiter.is_under_way(round / 2);
     ASSERT_THAT(port.close(), Works());
     ASSERT_FALSE(waiter.falls_asleep());  // but returns
+    ASSERT_EQ(waiter.result().result, -1);
   }
 }
 
