@@ -5,7 +5,8 @@
 //   1. `life` is raised when the process has no descriptor of either end any more: a call that
 //      looked the pipe up before notices, under a ring's lock, that it came too late.
 //   2. A side is open in this process while it has numbers or lingers: its last number was closed
-//      while threads slept in calls on it, which keeps it open as in the kernels.
+//      while threads slept in calls on it, which keeps it open as in the kernels. From then on it ends, until the
+//      pipe has been told; whoever ends the second side of the two ends the pipe.
 // Ownership: pairs belong to the system, are recycled with their memory and never freed.
 // Locking: the system's lock guards everything but the spins and what is atomic.
 #pragma once
@@ -25,6 +26,7 @@ struct side {
   std::atomic<int> descriptor{
       -1};  // one of them, or the library's own while lingering; -1: not open
   bool lingering = false;
+  bool ending = false;
   bool watched = false;  // a hang-up of the other end will be reported
   int probe = -1;        // while the last number is being closed: the pipe's other side
   patience reading;

@@ -205,6 +205,7 @@ void system::closing(int fd) noexcept {
       s.watched = false;
     }
     if (last) {
+      s.ending = true;
       s.descriptor = -1;
       if (was.memory().several.load() != 0) s.probe = host::other_side(fd, was.end == 0);
       e.store(name_of(was) | kLast);
@@ -245,10 +246,11 @@ void system::end_left(const subject& was) noexcept {
   {
     core::guard hold(lock_);
     if (was.stale()) return;
+    was.own().ending = false;
     for (const side& s : p.sides) {
-      if (s.numbers != 0 || s.lingering || s.probe >= 0) return;
+      if (s.numbers != 0 || s.lingering || s.ending) return;
     }
-    // Both ends have left the process. Of two threads that closed one each, one comes here.
+    // Both ends have left the process. Of two threads that closed one each, the second comes here.
     p.life.store(p.life.load(std::memory_order_relaxed) + 1);
     object = std::exchange(p.object, -1);
   }
@@ -339,6 +341,7 @@ void system::leave(const subject& call) noexcept {
     if (--s.asleep == 0 && s.lingering) {
       hidden = s.descriptor.exchange(-1);
       s.lingering = false;
+      s.ending = true;
       s.watched = false;
       if (call.memory().several.load() != 0) s.probe = host::other_side(hidden, call.end == 0);
     }
@@ -450,7 +453,7 @@ void system::after_fork_in_child() noexcept {
   for (std::uint32_t i = 0; i < made_; ++i) {
     for (side& s : pairs_[i].sides) {
       s.asleep = 0;
-      s.watched = false;
+      s.watched = s.ending = false;
       if (std::exchange(s.lingering, false)) os_.discard(s.descriptor.exchange(-1));
     }
   }

@@ -48,6 +48,29 @@ TEST(Pipe_Close, ASleepingReaderOfEitherEndSeesTheEnd) {
   }
 }
 
+TEST(Pipe_Close, OfBothEndsAtOnceGivesAllMemoryBack) {
+  const long before = quay_tunable_get("pipekva");
+  constexpr int kRounds = 2000;
+  int ends[2] = {-1, -1};
+  std::atomic<int> made{0};
+  std::atomic<int> closed{0};
+  std::thread other([&] {
+    for (int i = 0; i < kRounds; ++i) {
+      while (made.load() <= i) std::this_thread::yield();
+      ::quay_close(ends[1]);
+      ++closed;
+    }
+  });
+  for (int i = 0; i < kRounds; ++i) {
+    checked(::quay_pipe2(ends, O_CLOEXEC), "quay_pipe2");
+    ++made;
+    ::quay_close(ends[0]);
+    while (closed.load() <= i) std::this_thread::yield();
+  }
+  other.join();
+  EXPECT_EQ(quay_tunable_get("pipekva"), before);
+}
+
 TEST(Pipe_Close, DoesNotDisturbACallInAnotherThread) {
   pipe_pair p;
   call reader([&, fd = p.reader()] { return take(fd, 10); });
