@@ -53,6 +53,7 @@ void pay_debts() noexcept {
     for (int k = 0; k < count; ++k) table->closed_before(numbers[k]);
     return;
   }
+  // Too many to have been written down. What was not closed, and what has been assigned since, lives.
   for (int fd = table->highest(); fd >= 0; --fd) {
     if (table->is_closing(fd)) table->closed_before(fd);
   }

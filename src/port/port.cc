@@ -211,8 +211,8 @@ int port::enter_slowly(host::biased_mutex::outcome how) noexcept {
   int error = is_open() ? 0 : EBADF;
   if (error == 0 && me_ == kNobody) {
     error = introduce_locked();
-    if (error == 0 &&
-        !open_.load(std::memory_order_seq_cst)) {  // closed as one that nobody had used
+    // Closed as one that nobody had used; see close().
+    if (error == 0 && !open_.load(std::memory_order_seq_cst)) {
       drop_process_locked(me_);
       me_ = kNobody;
       error = EBADF;

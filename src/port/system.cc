@@ -16,8 +16,8 @@
 namespace quay::port {
 namespace {
 
-constexpr std::uint32_t kOthers =
-    UINT32_MAX;  // slots of a port whose memory comes from another process
+// The slots of a port whose memory comes from another process.
+constexpr std::uint32_t kOthers = UINT32_MAX;
 
 }  // namespace
 
@@ -288,6 +288,11 @@ void system::closing(int fd) noexcept {
     }
   }
   if (ended != nullptr) ended->see_waiters_off(opening);
+}
+
+void system::closed_before(int fd) noexcept {
+  meant_by(fd);
+  closed(fd);
 }
 
 void system::closed(int fd) noexcept {

@@ -64,6 +64,7 @@ class system final : public core::descriptor_owner {
   void changed(int fd) noexcept override;
   void closing(int fd) noexcept override;
   void closed(int fd) noexcept override;
+  void closed_before(int fd) noexcept override;
   void duplicated(int from, int to) noexcept override;
 
   void before_fork() noexcept override QUAY_NO_ANALYSIS;
