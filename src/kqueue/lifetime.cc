@@ -101,12 +101,18 @@ queue* system::adopt(int fd) noexcept {
   if (fd < 0 || !os_.is_set(fd)) return nullptr;
   core::guard hold(registry_);
   for (std::uint32_t k = 0; k < made_; ++k) {
-    core::guard locked(queues_[k]->lock());
-    if (queues_[k]->closed_locked() || !os_.is_same_file(fd, queues_[k]->descriptor())) continue;
-    slot* s = demand_slot(fd);
+    queue& q = *queues_[k];
+    core::guard locked(q.lock());
+    if (q.closed_locked()) continue;
+    if (q.descriptor() == fd) {
+      if (is_queue(fd, q)) return &q;  // opened since the caller looked
+      continue;                        // on its way to lose the number: end_queue(), end_unseen()
+    }
+    if (!os_.is_same_file(fd, q.descriptor())) continue;
+    slot* s = descriptors_.is_closing(fd) ? nullptr : demand_slot(fd);
     if (s == nullptr) return nullptr;
-    give(fd, *s, *queues_[k]);
-    return queues_[k];
+    give(fd, *s, q);
+    return &q;
   }
   return nullptr;
 }

@@ -148,7 +148,8 @@ void system::duplicated(int from, int to) noexcept {
 port* system::adopt(int fd) noexcept {
   if (fd < 0 || !env_.os.is_set(fd)) return nullptr;
   core::guard hold(registry_);
-  if (port* p = at(fd); p != nullptr) return p;  // opened since the caller looked
+  if (port* p = at(fd); p != nullptr) return p;         // opened since the caller looked
+  if (env_.descriptors.is_closing(fd)) return nullptr;  // it has been taken from its port
   for (std::uint32_t k = 0; k < made_; ++k) {
     if (!ports_[k]->is_open() || !env_.os.is_same_file(fd, ports_[k]->descriptor())) continue;
     return give_locked(fd, *ports_[k]) ? ports_[k] : nullptr;

@@ -30,7 +30,9 @@ class fake_host final : public core::host {
   std::map<int, file> files;
   int epoll_ctls = 0;
   int waits = 0;
-  std::function<void()> on_block;  // what happens while a wait would block
+  std::function<void()> on_block;   // what happens while a wait would block
+  std::map<int, int> duplicates;    // another number of a set's, and its first one
+  std::function<void()> on_search;  // what happens while duplicates are searched for
 
   // The object changes: edges are raised, as arrival of data or space does.
   void set_events(int fd, std::uint32_t events, std::int64_t bytes = 0) {
@@ -53,9 +55,12 @@ class fake_host final : public core::host {
     sets_[next_];
     return next_++;
   }
-  bool is_set(int fd) noexcept override { return sets_.count(fd) != 0; }
-  bool is_same_file(int a, int b) noexcept override { return a == b; }
-  int duplicate_of(int) noexcept override { return -1; }
+  bool is_set(int fd) noexcept override { return sets_.count(first_number(fd)) != 0; }
+  bool is_same_file(int a, int b) noexcept override { return first_number(a) == first_number(b); }
+  int duplicate_of(int) noexcept override {
+    if (on_search) std::exchange(on_search, nullptr)();
+    return -1;
+  }
   bool put_in_place(int, int) noexcept override { return false; }
   int watch_edges(int, core::edge_listener&, std::uint32_t) noexcept override { return ENOSYS; }
   void forget_edges() noexcept override {}
@@ -145,6 +150,10 @@ class fake_host final : public core::host {
     bool raised;  // an edge that was not reported yet
   };
 
+  int first_number(int fd) const {
+    const auto it = duplicates.find(fd);
+    return it != duplicates.end() ? it->second : fd;
+  }
   int collect(int set, epoll_event* out, int most) {
     int n = 0;
     if (bells_[set] && n < most) {
