@@ -20,7 +20,9 @@ TEST(Port_Numbers, ADuplicateThatIsUsedDuringItsCloseKeepsNoPortOpen) {
   EXPECT_THAT(::port_send(other, 1, nullptr), Fails(EBADF));
   ASSERT_EQ(::syscall(SYS_close, other), 0);
   quay_hook_closed(other);
-  const thread_in_call<fetched> waiter([&] { return getn_for(port, 1, 1, kPatienceSeconds); });
+  const int number = port;
+  const thread_in_call<fetched> waiter(
+      [number] { return getn_for(number, 1, 1, kPatienceSeconds); });
   ASSERT_TRUE(waiter.falls_asleep());
   port.close();
   EXPECT_FALSE(waiter.falls_asleep());  // for it was the last number
