@@ -4,6 +4,7 @@
 #include "core/descriptors.hpp"
 
 #include <limits.h>
+#include <signal.h>
 
 #include <cerrno>
 
@@ -24,6 +25,22 @@ struct put_off {
 };
 thread_local put_off g_put_off __attribute__((tls_model("initial-exec"))){};
 
+// In this thread.
+class handlers_held {
+ public:
+  handlers_held() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~handlers_held() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  handlers_held(const handlers_held&) = delete;
+  handlers_held& operator=(const handlers_held&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
 }  // namespace
 
 long total_of(host& os, const iovec* parts, int count) noexcept {
@@ -39,18 +56,15 @@ long total_of(host& os, const iovec* parts, int count) noexcept {
 }
 
 void pay_debts() noexcept {
+  if (g_put_off.count.load(std::memory_order_relaxed) == 0) return;
+  // One that closes or opens something would wait for the owners' locks, which this thread takes.
+  const handlers_held hold;
   descriptor_table* const table = g_put_off.table;
-  int numbers[put_off::kMost];
-  int count = g_put_off.count.load(std::memory_order_relaxed);
-  // A handler that puts off another close from here on is paid for by the next call; taking the
-  // list again closes the window between reading it and emptying it.
-  do {
-    for (int k = 0; k < count && k < put_off::kMost; ++k) {
-      numbers[k] = g_put_off.numbers[k].load(std::memory_order_relaxed);
-    }
-  } while (!g_put_off.count.compare_exchange_weak(count, 0, std::memory_order_relaxed));
+  const int count = g_put_off.count.exchange(0, std::memory_order_relaxed);
   if (count <= put_off::kMost) {
-    for (int k = 0; k < count; ++k) table->closed_before(numbers[k]);
+    for (int k = 0; k < count; ++k) {
+      table->closed_before(g_put_off.numbers[k].load(std::memory_order_relaxed));
+    }
     return;
   }
   // Too many to have been written down. What was not closed, and what has been assigned since, lives.

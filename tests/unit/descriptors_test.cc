@@ -5,8 +5,10 @@
 #include "core/descriptors.hpp"
 
 #include <gmock/gmock.h>
+#include <signal.h>
 
 #include <barrier>
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,6 +25,7 @@ using testing::IsEmpty;
 class scribe final : public core::descriptor_owner {
  public:
   std::vector<std::string> told;
+  std::function<void()> before;
 
   long read(int, const iovec*, int) noexcept override { return kAskKernel; }
   long write(int, const iovec*, int) noexcept override { return kAskKernel; }
@@ -32,7 +35,10 @@ class scribe final : public core::descriptor_owner {
   int poll(int, short) noexcept override { return kAskKernel; }
   void closing(int fd) noexcept override { told.push_back("closing " + std::to_string(fd)); }
   void closed(int fd) noexcept override { told.push_back("closed " + std::to_string(fd)); }
-  void closed_before(int fd) noexcept override { told.push_back("before " + std::to_string(fd)); }
+  void closed_before(int fd) noexcept override {
+    if (before) before();
+    told.push_back("before " + std::to_string(fd));
+  }
   void duplicated(int, int) noexcept override {}
   void before_fork() noexcept override {}
   void after_fork_in_parent() noexcept override {}
@@ -96,6 +102,24 @@ TEST_F(Descriptors, UnderAMutexACloseIsToldWhenTheLastOneIsLetGo) {
   EXPECT_FALSE(table.is_closing(7));
   close(11);
   EXPECT_THAT(owner.told, ElementsAre("before 7", "before 9", "closing 11", "closed 11"));
+}
+
+// Another handler may close and open, too: it would find the owners' locks taken, by its own thread.
+TEST_F(Descriptors, NoHandlerRunsWhileWhatWasPutOffIsTold) {
+  static std::vector<std::string>* told = nullptr;
+  told = &owner.told;
+  owner.before = [] { ::raise(SIGUSR1); };
+  struct sigaction act {};
+  struct sigaction former {};
+  act.sa_handler = [](int) { told->push_back("handler"); };
+  ::sigaction(SIGUSR1, &act, &former);
+  {
+    core::guard hold(outer);
+    close(7);
+    close(9);
+  }
+  EXPECT_THAT(owner.told, ElementsAre("before 7", "before 9", "handler"));
+  ::sigaction(SIGUSR1, &former, nullptr);
 }
 
 TEST_F(Descriptors, MoreThanCanBeRememberedAreFoundByLooking) {
