@@ -29,9 +29,11 @@ thread_local put_off g_put_off __attribute__((tls_model("initial-exec"))){};
 class handlers_held {
  public:
   handlers_held() noexcept {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
+    sigset_t most;
+    sigfillset(&most);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS})
+      sigdelset(&most, fault);
+    pthread_sigmask(SIG_BLOCK, &most, &before_);
   }
   ~handlers_held() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
   handlers_held(const handlers_held&) = delete;
@@ -114,13 +116,13 @@ int descriptor_table::highest() const noexcept {
   return -1;
 }
 
-bool descriptor_table::assign(int fd, const descriptor_owner& owner) noexcept {
+bool descriptor_table::assign(int fd, const descriptor_owner& owner, bool fresh) noexcept {
   std::uint8_t* entry = demand(fd);
   if (entry == nullptr) return false;
   for (int n = 0; n < enrolled(); ++n) {
     if (owner_at(n) != &owner) continue;
     clear_owner(fd);
-    std::atomic_ref(*entry).fetch_and(static_cast<std::uint8_t>(~kClosing));
+    if (fresh) std::atomic_ref(*entry).fetch_and(static_cast<std::uint8_t>(~kClosing));
     std::atomic_ref(*entry).fetch_or(static_cast<std::uint8_t>(n + 1));
   }
   return true;
@@ -156,6 +158,10 @@ void descriptor_table::closed(int fd) noexcept {
   }
   for (int n = 0; n < enrolled(); ++n) owner(n).closed(fd);
   std::atomic_ref(*entry).fetch_and(static_cast<std::uint8_t>(~kClosing));
+}
+
+void descriptor_table::await_close(host& os, int fd) const noexcept {
+  for (int i = 0; i < 2000 && is_closing(fd) && os.is_open(fd); ++i) pause();
 }
 
 void descriptor_table::closed_before(int fd) noexcept {

@@ -120,7 +120,8 @@ class descriptor_table {
   int highest() const noexcept;
 
   // False: no memory, or the number is beyond what the table holds (16 million).
-  bool assign(int fd, const descriptor_owner& owner) noexcept;
+  // `fresh`: from the kernel just now; a close that was announced is of what the number was before.
+  bool assign(int fd, const descriptor_owner& owner, bool fresh = true) noexcept;
   // Unless the number, closed unseen, has become another system's meanwhile.
   void clear_owner(int fd, const descriptor_owner& of) noexcept {
     if (owner_of(fd) == &of) clear_owner(fd);
@@ -142,6 +143,9 @@ class descriptor_table {
   void closing(int fd) noexcept;
   void closed(int fd) noexcept;
   bool is_closing(int fd) const noexcept { return (load(fd) & kClosing) != 0; }
+  // Being closed right now: lets the kernel's part pass, so that the number means one thing. Not for long: the caller
+  // may be a handler that interrupts the close.
+  void await_close(host& os, int fd) const noexcept;
   // A close that this thread's signal handler put off; see pay_debts().
   void closed_before(int fd) noexcept;
 

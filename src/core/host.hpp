@@ -101,8 +101,9 @@ class host {
   virtual int set_create(bool close_on_exec) noexcept = 0;
   virtual bool is_set(int fd) noexcept = 0;
   virtual bool is_same_file(int a, int b) noexcept = 0;
-  // Another number of the process for the set `fd`, -1 when there is none. Looks at every number.
-  virtual int duplicate_of(int fd) noexcept = 0;
+  // The next number above `last` (-1: the first) of the process for the set `fd`, but for that one; -1 when there is
+  // none. Looks at every number.
+  virtual int duplicate_of(int fd, int last) noexcept = 0;
   // `number`, which is open, becomes a number of `set`; its close-on-exec flag stays.
   virtual bool put_in_place(int set, int number) noexcept = 0;
   virtual int set_add(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept = 0;

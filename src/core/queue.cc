@@ -73,6 +73,16 @@ void queue::shut_locked() noexcept {
   env_.count.queues.fetch_sub(1, std::memory_order_relaxed);
 }
 
+void queue::renumber_locked(int fd) noexcept {
+  // Rings that were decided before go to the number that is left.
+  while (ringing_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+  if (sets_[0] == public_.load(std::memory_order_relaxed)) sets_[0] = fd;
+  public_.store(fd, std::memory_order_relaxed);
+  if (own_ < 0) shared::store(bell_.set, fd);
+  // One that came too late is lost.
+  if (bell_rung_ && fd >= 0) env_.os.ring(fd, false);
+}
+
 void queue::disown_locked() noexcept {
   if (own_ == sets_[0]) own_ = -1;
   for (std::uint32_t d = 0; d < kDirections; ++d) {
@@ -390,6 +400,8 @@ int queue::sleep_locked(std::int64_t deadline, int room, event_list* to) {
   ++harvests_;
   // What the program ignores does not interrupt it, although we had to look at it.
   if (n == -EINTR && quiet != detail::this_thread_mark.quiet) return 0;
+  // The queue has lost the number meanwhile, and has another.
+  if ((n == -EBADF || n == -EINVAL) && set != public_) return 0;
   if (n < 0) return -n;
   take_late_reports_locked(reports, n, room, began, to);
   unheard_bells_ = 0;

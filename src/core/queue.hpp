@@ -306,12 +306,9 @@ class queue {
   // --- ends ---------------------------------------------------------------------------------
   // Marks the queue closed, wakes all waiters (they see closed_locked()) and drops the sets.
   void shut_locked() noexcept QUAY_REQUIRES(lock_);
-  // The public descriptor was closed, but a duplicate of it lives on as `fd`.
-  void renumber_locked(int fd) noexcept QUAY_REQUIRES(lock_) {
-    if (sets_[0] == public_.load(std::memory_order_relaxed)) sets_[0] = fd;
-    public_.store(fd, std::memory_order_relaxed);
-    if (own_ < 0) shared::store(bell_.set, fd);
-  }
+  // The public descriptor is being closed, or was, but a duplicate of it lives on as `fd`; or (-1) the queue is about to
+  // be shut, for what has the number now is none of its.
+  void renumber_locked(int fd) noexcept QUAY_REQUIRES(lock_);
   // In a child of fork: lets go of everything inherited without editing the parent's sets.
   void disown_locked() noexcept QUAY_REQUIRES(lock_);
   // In a child of fork whose number of the queue has become a set of its own: registers anew, there.

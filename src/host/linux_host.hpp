@@ -32,7 +32,7 @@ class linux_host final : public core::host {
   int set_create(bool close_on_exec) noexcept override;
   bool is_set(int fd) noexcept override;
   bool is_same_file(int a, int b) noexcept override;
-  int duplicate_of(int fd) noexcept override;
+  int duplicate_of(int fd, int last) noexcept override;
   bool put_in_place(int set, int number) noexcept override;
   int set_add(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept override;
   int set_modify(int set, int fd, std::uint32_t events, std::uint64_t name) noexcept override;

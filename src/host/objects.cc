@@ -142,7 +142,7 @@ int descriptor_table_size() noexcept {
   return line != nullptr ? std::max(std::atoi(line + sizeof "\nFDSize:" - 1), kSmall) : kSmall;
 }
 
-int linux_host::duplicate_of(int fd) noexcept {
+int linux_host::duplicate_of(int fd, int last) noexcept {
   errno_guard keep;
   const int folder = static_cast<int>(
       syscall(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -159,7 +159,7 @@ int linux_host::duplicate_of(int fd) noexcept {
       std::memcpy(&length, at + kLength, sizeof length);
       const char* name = at + kName;
       const int other = *name != '.' ? std::atoi(name) : -1;
-      if (other >= 0 && other != fd && other != folder && is_same_file(fd, other)) found = other;
+      if (other > last && other != fd && other != folder && is_same_file(fd, other)) found = other;
       at += length;
     }
   }

@@ -40,11 +40,20 @@ int system::other_number_of(const queue& q) const noexcept {
 
 // A duplicate that nobody announced; only the kernel knows it.
 int system::find_duplicate(int fd, queue& q) noexcept {
-  const int other = os_.duplicate_of(fd);
-  slot* s = other >= 0 ? demand_slot(other) : nullptr;
-  if (s == nullptr) return -1;
-  give(other, *s, q);
+  int other = os_.duplicate_of(fd, -1);
+  while (other >= 0 && !recognize(other, q)) other = os_.duplicate_of(fd, other);
   return other;
+}
+
+// The number is one of the queue's, unless it is being closed. Who announces that meanwhile finds the queue there, or is
+// found here.
+bool system::recognize(int fd, queue& q) noexcept {
+  slot* s = demand_slot(fd);
+  if (s == nullptr) return false;
+  give(fd, *s, q, false);
+  if (!descriptors_.is_closing(fd)) return true;
+  forget_owner(fd);
+  return false;
 }
 
 void system::forget_owner(int fd) noexcept {
@@ -54,15 +63,13 @@ void system::forget_owner(int fd) noexcept {
   }
 }
 
-// `other`: another number of the queue's, -1 where there is none.
-void system::lose_number(int fd, queue& q, std::uint32_t life, int other) noexcept {
+// `other`: another number of the queue's, -1 where there is none. `seen`: `fd` still is the queue's; if not, a ring or a
+// change of registrations would meet whatever has the number now.
+void system::lose_number(int fd, queue& q, std::uint32_t life, int other, bool seen) noexcept {
   core::queue::section hold(q);
   if (q.closed_locked() || q.life() != life) return;
-  if (other < 0) {
-    q.close_locked();
-  } else if (q.descriptor() == fd) {
-    q.renumber_locked(other);
-  }
+  if (other < 0 ? !seen : q.descriptor() == fd) q.renumber_locked(other);
+  if (other < 0) q.close_locked();
 }
 
 void system::end_queue(int fd) noexcept {
@@ -74,7 +81,7 @@ void system::end_queue(int fd) noexcept {
   if (q == nullptr) return;
   int other = other_number_of(*q);
   if (other < 0 && !env_.hooked && ours) other = find_duplicate(fd, *q);
-  lose_number(fd, *q, life, other);
+  lose_number(fd, *q, life, other, true);
   if (other < 0) q->see_sleepers_off(life);
 }
 
@@ -84,7 +91,7 @@ void system::end_unseen(int fd, queue& q, std::uint32_t life) noexcept {
     if (q.life() != life || !is_queue(fd, q)) return;
     forget_owner(fd);
   }
-  lose_number(fd, q, life, other_number_of(q));
+  lose_number(fd, q, life, other_number_of(q), false);
 }
 
 void system::duplicated(int from, int to) noexcept {
@@ -99,6 +106,7 @@ void system::duplicated(int from, int to) noexcept {
 
 queue* system::adopt(int fd) noexcept {
   if (fd < 0 || !os_.is_set(fd)) return nullptr;
+  descriptors_.await_close(os_, fd);
   core::guard hold(registry_);
   for (std::uint32_t k = 0; k < made_; ++k) {
     queue& q = *queues_[k];
@@ -109,10 +117,7 @@ queue* system::adopt(int fd) noexcept {
       continue;                        // on its way to lose the number: end_queue(), end_unseen()
     }
     if (!os_.is_same_file(fd, q.descriptor())) continue;
-    slot* s = descriptors_.is_closing(fd) ? nullptr : demand_slot(fd);
-    if (s == nullptr) return nullptr;
-    give(fd, *s, q);
-    return &q;
+    return recognize(fd, q) ? &q : nullptr;
   }
   return nullptr;
 }
@@ -148,8 +153,7 @@ void system::mark_watched(int fd, const queue& q) noexcept {
   if (s == nullptr) return;
   s->watchers.fetch_or(std::uint64_t{1} << (q.number() & 63));
   descriptors_.watch(fd);
-  // Being closed right now: let the kernel's part pass, so that the number means one thing.
-  for (int i = 0; i < 2000 && descriptors_.is_closing(fd) && os_.is_open(fd); ++i) core::pause();
+  descriptors_.await_close(os_, fd);
 }
 
 // --- fork -----------------------------------------------------------------------------------------

@@ -147,11 +147,12 @@ class system final : public core::descriptor_owner, private core::edge_listener 
     return chunk != nullptr ? &chunk[n & (kChunkSlots - 1)] : nullptr;
   }
   slot* demand_slot(int fd) noexcept;
-  void give(int fd, slot& s, queue& q) noexcept {
+  void give(int fd, slot& s, queue& q, bool fresh = true) noexcept {
     s.life.store(q.life(), std::memory_order_relaxed);
     s.owner.store(&q, std::memory_order_release);
-    descriptors_.assign(fd, *this);
+    descriptors_.assign(fd, *this, fresh);
   }
+  bool recognize(int fd, queue& q) noexcept;
   queue* queue_number(std::uint32_t n) noexcept;
   void reach(const queue& from, queue_set& found) noexcept QUAY_REQUIRES(registry_);
   void reached_from_above(const queue& q, queue_set& found) noexcept QUAY_REQUIRES(registry_);
@@ -160,7 +161,7 @@ class system final : public core::descriptor_owner, private core::edge_listener 
   void forget_number(queue& spare) noexcept QUAY_REQUIRES(registry_);
   void recount_watchers(queue& inner) noexcept QUAY_REQUIRES(registry_);
   void forget_owner(int fd) noexcept;
-  void lose_number(int fd, queue& q, std::uint32_t life, int other) noexcept;
+  void lose_number(int fd, queue& q, std::uint32_t life, int other, bool seen) noexcept;
   int other_number_of(const queue& q) const noexcept;
   queue* meant_by(int fd) noexcept;
   int find_duplicate(int fd, queue& q) noexcept;

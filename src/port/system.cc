@@ -45,9 +45,9 @@ system::entry* system::demand(int fd) noexcept {
   return find(fd);
 }
 
-bool system::give_locked(int fd, port& p) noexcept {
+bool system::give_locked(int fd, port& p, bool fresh) noexcept {
   entry* e = demand(fd);
-  if (e == nullptr || !env_.descriptors.assign(fd, *this)) return false;
+  if (e == nullptr || !env_.descriptors.assign(fd, *this, fresh)) return false;
   if (p.numbers++ == 0) {
     ++open_;
     core::bump(env_.count.ports);
@@ -147,12 +147,13 @@ void system::duplicated(int from, int to) noexcept {
 
 port* system::adopt(int fd) noexcept {
   if (fd < 0 || !env_.os.is_set(fd)) return nullptr;
+  env_.descriptors.await_close(env_.os, fd);
   core::guard hold(registry_);
   if (port* p = at(fd); p != nullptr) return p;         // opened since the caller looked
   if (env_.descriptors.is_closing(fd)) return nullptr;  // it has been taken from its port
   for (std::uint32_t k = 0; k < made_; ++k) {
     if (!ports_[k]->is_open() || !env_.os.is_same_file(fd, ports_[k]->descriptor())) continue;
-    return give_locked(fd, *ports_[k]) ? ports_[k] : nullptr;
+    return give_locked(fd, *ports_[k], false) ? ports_[k] : nullptr;
   }
   return nullptr;
 }

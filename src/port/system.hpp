@@ -100,7 +100,7 @@ class system final : public core::descriptor_owner {
   entry* demand(int fd) noexcept;
   int make_locked(bool close_on_exec, bool private_port) noexcept QUAY_REQUIRES(registry_);
   port* recycle_or_make_locked(std::uint32_t most_slots) noexcept QUAY_REQUIRES(registry_);
-  bool give_locked(int fd, port& p) noexcept QUAY_REQUIRES(registry_);
+  bool give_locked(int fd, port& p, bool fresh = true) noexcept QUAY_REQUIRES(registry_);
   port* take_locked(int fd) noexcept QUAY_REQUIRES(registry_);
   void lose_locked(int fd) noexcept QUAY_REQUIRES(registry_);
   void tell_departures() noexcept;

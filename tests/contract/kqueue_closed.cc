@@ -317,5 +317,18 @@ TEST_P(Kqueue_Closed, TheDuplicatesOfWhatHasTheNumberNowAreNoQueues) {
   EXPECT_THAT(alter(duplicate, {add(1, EVFILT_USER)}), FailsWith(EBADF));
 }
 
+// Closed unseen, the number is the next queue's: a ring for who sleeps in the old one would be heard there.
+TEST_P(Kqueue_Closed, AWaiterOfAQueueThatLostItsNumberDoesNotShowInTheNext) {
+  const int number = quay_kqueue(dialect(), 0);
+  const thread_in_call<outcome> thread(
+      [number] { return submit_for(number, {}, std::chrono::milliseconds(300)); });
+  ASSERT_TRUE(thread.falls_asleep());
+  ASSERT_EQ(::syscall(SYS_close, number), 0);
+  const queue next(quay_kqueue(dialect(), 0));
+  ASSERT_EQ(next, number);
+  pollfd look{next, POLLIN, 0};
+  EXPECT_EQ(::poll(&look, 1, 0), 0);
+}
+
 }  // namespace
 }  // namespace quay::test

@@ -5,6 +5,7 @@
 //           finds nothing moves the clock to its timeout, or runs the script that was set for it.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <deque>
 #include <functional>
@@ -57,9 +58,10 @@ class fake_host final : public core::host {
   }
   bool is_set(int fd) noexcept override { return sets_.count(first_number(fd)) != 0; }
   bool is_same_file(int a, int b) noexcept override { return first_number(a) == first_number(b); }
-  int duplicate_of(int) noexcept override {
+  int duplicate_of(int fd, int last) noexcept override {
     if (on_search) std::exchange(on_search, nullptr)();
-    return -1;
+    const auto it = duplicates.upper_bound(last);
+    return it != duplicates.end() && it->second == fd ? it->first : -1;
   }
   bool put_in_place(int, int) noexcept override { return false; }
   int watch_edges(int, core::edge_listener&, std::uint32_t) noexcept override { return ENOSYS; }
@@ -87,6 +89,7 @@ class fake_host final : public core::host {
   int set_wait(int set, epoll_event* out, int most, std::int64_t timeout) noexcept override {
     ++waits;
     int n = collect(set, out, most);
+    if (n < 0) return n;
     if (n == 0 && timeout != 0) {
       if (on_block) {
         const auto script = std::exchange(on_block, nullptr);
@@ -112,6 +115,14 @@ class fake_host final : public core::host {
   bool is_open(int fd) noexcept override { return files.count(fd) != 0 && files[fd].open; }
   void discard(int fd) noexcept override {
     files.erase(fd);
+    if (duplicates.erase(fd) != 0) return;
+    // The set lives on in its duplicate; there is one at most.
+    const auto other = std::find_if(duplicates.begin(), duplicates.end(),
+                                    [fd](const auto& d) { return d.second == fd; });
+    if (other != duplicates.end()) {
+      sets_[other->first] = std::move(sets_[fd]);
+      duplicates.erase(other);
+    }
     sets_.erase(fd);
   }
   int examine(int fd, core::object_facts& out) noexcept override {
@@ -154,7 +165,9 @@ class fake_host final : public core::host {
     const auto it = duplicates.find(fd);
     return it != duplicates.end() ? it->second : fd;
   }
-  int collect(int set, epoll_event* out, int most) {
+  int collect(int number, epoll_event* out, int most) {
+    const int set = first_number(number);
+    if (sets_.count(set) == 0) return -EBADF;
     int n = 0;
     if (bells_[set] && n < most) {
       out[n].events = EPOLLIN;

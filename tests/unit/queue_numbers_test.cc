@@ -6,6 +6,7 @@
 #include <quay/quay.h>
 
 #include "fake_host.hpp"
+#include "kqueue/kevent.hpp"
 #include "kqueue/system.hpp"
 
 namespace quay::test {
@@ -34,8 +35,8 @@ TEST_F(Queue_Numbers, ADuplicateThatNobodyAnnouncedIsTheQueue) {
   host_.duplicates[kDuplicate] = fd;
   EXPECT_EQ(system_.adopt(kDuplicate), system_.queue_at(fd));
   EXPECT_EQ(system_.queue_at(kDuplicate), system_.queue_at(fd));
-  host_.duplicates.clear();
   close(kDuplicate);
+  EXPECT_NE(system_.queue_at(fd), nullptr);
   close(fd);
 }
 
@@ -66,10 +67,43 @@ TEST_F(Queue_Numbers, ADuplicateIsNotTakenUpAgainDuringItsClose) {
   descriptors_.closing(kDuplicate);
   EXPECT_EQ(system_.adopt(kDuplicate), nullptr);
   EXPECT_EQ(system_.queue_at(kDuplicate), nullptr);
-  host_.duplicates.clear();
+  host_.discard(kDuplicate);
   descriptors_.closed(kDuplicate);
   EXPECT_NE(system_.queue_at(fd), nullptr);
   close(fd);
+}
+
+TEST_F(Queue_Numbers, ADuplicateThatIsBeingClosedIsNoOtherNumber) {
+  const int fd = open();
+  kqueue::queue* const q = system_.queue_at(fd);
+  host_.duplicates[kDuplicate] = fd;
+  descriptors_.assign(kDuplicate, system_);  // it was another queue's once
+  descriptors_.closing(kDuplicate);
+  descriptors_.closing(fd);
+  {
+    const core::guard hold(q->lock());
+    EXPECT_TRUE(q->closed_locked());
+  }
+  host_.discard(kDuplicate);
+  descriptors_.closed(kDuplicate);
+  host_.discard(fd);
+  descriptors_.closed(fd);
+}
+
+TEST_F(Queue_Numbers, WhoSleepsByANumberThatIsLostSleepsOnByTheOther) {
+  const int fd = open();
+  host_.duplicates[kDuplicate] = fd;
+  kqueue::queue* const q = system_.adopt(kDuplicate);
+  ASSERT_NE(q, nullptr);
+  host_.on_block = [&] { close(fd); };
+  kqueue::wide_event out{};
+  const timespec second{1, 0};
+  const kqueue::outcome r = kqueue::kevent<kqueue::wide_event, kqueue::work::events>(
+      system_, q, kDuplicate, {nullptr, 0, &out, 1}, &second);
+  EXPECT_EQ(r.value, 0);
+  EXPECT_EQ(r.error, 0);
+  EXPECT_EQ(system_.queue_at(kDuplicate), q);
+  close(kDuplicate);
 }
 
 }  // namespace
