@@ -25,7 +25,7 @@ struct put_off {
 };
 thread_local put_off g_put_off __attribute__((tls_model("initial-exec"))){};
 
-// In this thread.
+// No handler runs in this thread as long as this lives, but those of faults, which cannot wait.
 class handlers_held {
  public:
   handlers_held() noexcept {
@@ -59,7 +59,8 @@ long total_of(host& os, const iovec* parts, int count) noexcept {
 
 void pay_debts() noexcept {
   if (g_put_off.count.load(std::memory_order_relaxed) == 0) return;
-  // One that closes or opens something would wait for the owners' locks, which this thread takes.
+  // A handler that closes or opens something would wait for the owners' locks, which this thread takes. Held off, none
+  // adds to the list either.
   const handlers_held hold;
   descriptor_table* const table = g_put_off.table;
   const int count = g_put_off.count.exchange(0, std::memory_order_relaxed);

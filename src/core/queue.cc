@@ -79,7 +79,7 @@ void queue::renumber_locked(int fd) noexcept {
   if (sets_[0] == public_.load(std::memory_order_relaxed)) sets_[0] = fd;
   public_.store(fd, std::memory_order_relaxed);
   if (own_ < 0) shared::store(bell_.set, fd);
-  // One that came too late is lost.
+  // One that met a number which was gone already is lost.
   if (bell_rung_ && fd >= 0) env_.os.ring(fd, false);
 }
 
